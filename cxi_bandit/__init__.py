@@ -1,1 +1,1 @@
-"""cxi-bandit: decide whether and how to intervene when a shopping experience goes wrong, and learn from what happened next."""
+"""Decides whether and how to intervene when a shopping experience goes wrong, and learns from what happened next."""

@@ -1,0 +1,1 @@
+"""Frozen values and rules: what the product talks about, with no I/O and nothing of ours imported."""

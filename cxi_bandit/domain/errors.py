@@ -1,0 +1,70 @@
+"""What can go wrong, in the product's words.
+
+The service maps each error to a problem document, the command line to an exit code.
+"""
+
+
+class CxiBanditError(Exception):
+    """Any failure this project raises on purpose."""
+
+
+class InvalidInput(CxiBanditError):
+    """The caller sent something that cannot be accepted.
+
+    Args:
+        pointer: JSON pointer (or key, or row) of the field at fault, `/context/device`.
+        detail: What is wrong and how to mend it, in one sentence.
+    """
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(f"{pointer}: {detail}")
+        self.pointer = pointer
+        self.detail = detail
+
+
+class ManifestInvalid(CxiBanditError):
+    """A policy manifest breaks a rule; names file, key and reason."""
+
+    def __init__(self, file: str, key: str, reason: str) -> None:
+        super().__init__(f"{file}: {key}: {reason}")
+        self.file = file
+        self.key = key
+        self.reason = reason
+
+
+class NotFound(CxiBanditError):
+    """No such decision, policy, model or log."""
+
+    def __init__(self, kind: str, identifier: str) -> None:
+        super().__init__(f"no {kind} {identifier!r}")
+        self.kind = kind
+        self.identifier = identifier
+
+
+class IdempotencyConflict(CxiBanditError):
+    """The same Idempotency-Key came with another body."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Idempotency-Key {key!r} was used before with another body; send a new key")
+        self.key = key
+
+
+class DistributionInvalid(CxiBanditError):
+    """A probability vector failed its check: it must not be sampled from."""
+
+
+class ModelInvalid(CxiBanditError):
+    """Model bytes do not match their recorded SHA-256, build or golden probabilities: they must not be served."""
+
+
+class LearningConflict(CxiBanditError):
+    """Another writer moved this policy's model on: this derivation is dropped, nothing was written."""
+
+
+class Unavailable(CxiBanditError):
+    """A part this call needs is away or full; try again after `retry_after_seconds`."""
+
+    def __init__(self, part: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(f"{part} is unavailable; try again in {retry_after_seconds:g} s")
+        self.part = part
+        self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,58 @@
+"""Models: VW weights with their lineage, each a pure function of what the lineage names."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
+
+
+class Branch(StrEnum):
+    """How a model came to be: from nothing, by learning on, or by learning a segment again at a later ledger cut."""
+
+    START = "start"
+    MAIN = "main"
+    REBUILD = "rebuild"
+
+
+class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Everything a model's bytes are a function of.
+
+    Attributes:
+        parent: The model these bytes were derived from; None only for a start.
+        after: Outcome-log position where the segment starts, exclusive.
+        up_to: Outcome-log position where the segment ends, inclusive.
+        ledger_cut: Rewards are taken as known at this ledger position.
+        erasure_cut: Erasures up to this number had happened: their rows were not there to be learned.
+        learned: Outcomes learned in this segment.
+        learned_total: Outcomes learned from the start on, along the parents.
+    """
+
+    policy: PolicyName
+    version: ModelVersion
+    branch: Branch
+    parent: ModelVersion | None
+    manifest_sha: ManifestSha
+    vw_build: str
+    after: int
+    up_to: int
+    ledger_cut: int
+    erasure_cut: int
+    learned: int
+    learned_total: int
+
+
+class Model(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A published model: its lineage, the SHA-256 of its bytes, and when it was committed. The bytes are fetched apart.
+
+    Attributes:
+        golden: The model's own probability vectors for the manifest's golden situations, taken by the learner; whoever
+            loads the bytes must get the same vectors before serving them.
+    """
+
+    lineage: Lineage
+    sha256: str
+    size_bytes: int
+    golden: tuple[tuple[float, ...], ...]
+    created_at: datetime

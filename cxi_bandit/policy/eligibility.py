@@ -1,0 +1,78 @@
+"""Which interventions may be drawn at all, and which rule removed each other one."""
+
+from typing import NamedTuple
+
+from cxi_bandit.domain.decision import HOLD, Defect, Features, FeatureValue, Offer
+from cxi_bandit.domain.identifiers import InterventionId
+from cxi_bandit.policy.manifest import Comparison, Condition, Intervention, Manifest
+
+
+class EligibleSet(NamedTuple):
+    """The interventions left, in canonical order, and the rule that removed each other one."""
+
+    eligible: tuple[InterventionId, ...]
+    excluded: dict[InterventionId, str]
+
+
+class Eligibility:
+    """A manifest's rules, laid out per defect type once so that a decision only looks them up."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._plain: dict[str, EligibleSet] = {}
+        self._conditional: dict[str, tuple[Intervention, ...]] = {}
+        self._order = manifest.catalogue
+        for defect in manifest.defects:
+            fitting = [entry for entry in manifest.interventions if not entry.defects or defect in entry.defects]
+            names = tuple(InterventionId(entry.id) for entry in fitting)
+            unfit = {name: f"not for defect {defect}" for name in self._order if name not in names}
+            self._plain[defect] = EligibleSet(names, unfit)
+            self._conditional[defect] = tuple(entry for entry in fitting if entry.when)
+
+    def resolve(self, defect: Defect, context: Features, offers: tuple[Offer, ...] | None) -> EligibleSet:
+        """The eligible set of one request. `hold` is always in it.
+
+        Args:
+            defect: Its type is one the manifest declares.
+            context: Already held against the schema.
+            offers: The caller's own candidates, all known to the catalogue; None means the whole catalogue.
+        """
+        plain = self._plain[defect.type]
+        conditional = self._conditional[defect.type]
+        if not conditional and offers is None:
+            return plain
+        excluded = dict(plain.excluded)
+        for entry in conditional:
+            for condition in entry.when:
+                if not _holds(condition, defect, context):
+                    excluded[InterventionId(entry.id)] = f"needs {_words(condition)}"
+                    break
+        if offers is not None:
+            offered = {offer.id for offer in offers}
+            for name in self._order:
+                if name not in offered and name != HOLD:
+                    excluded.setdefault(name, "not among the caller's candidates")
+        return EligibleSet(tuple(name for name in self._order if name not in excluded), excluded)
+
+
+def _words(condition: Condition) -> str:
+    value = ", ".join(condition.value) if isinstance(condition.value, tuple) else condition.value
+    return f"{condition.field} {condition.comparison.value.replace('_', ' ')} {value}"
+
+
+def _holds(condition: Condition, defect: Defect, context: Features) -> bool:
+    scope, _, name = condition.field.partition(".")
+    actual: FeatureValue | None = getattr(defect, name) if scope == "defect" else context.get(name)
+    if actual is None:
+        return False
+    wanted = condition.value
+    match condition.comparison:
+        case Comparison.EQUALS:
+            return actual == wanted
+        case Comparison.NOT_EQUALS:
+            return actual != wanted
+        case Comparison.ONE_OF:
+            return isinstance(wanted, tuple) and actual in wanted
+        case Comparison.AT_LEAST:
+            return isinstance(actual, float) and isinstance(wanted, float) and actual >= wanted
+        case Comparison.AT_MOST:
+            return isinstance(actual, float) and isinstance(wanted, float) and actual <= wanted

@@ -1,0 +1,261 @@
+"""Policy manifests: the typed form of `policies/*.toml`, the one place where a policy's behaviour is declared.
+
+Every table refuses unknown keys: a misspelt key must not silently mean its default.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cxi_bandit.domain.decision import HOLD, Features, FeatureValue
+from cxi_bandit.domain.identifiers import InterventionId, ManifestSha, PolicyName
+
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+PolicyTitle = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Meta(gt=0.0, le=90 * 86_400)]
+
+
+class NumberFeature(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="number"
+):
+    """A ranged number; the model sees it scaled to [0, 1] over the range, through log(1+x-min) where `scale` says so."""
+
+    min: float
+    max: float
+    scale: Literal["linear", "log"] = "linear"
+    required: bool = False
+    unit: str = ""
+    description: str = ""
+
+
+class CategoryFeature(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="category"
+):
+    """One of a closed list of values, or with `values` empty any string up to `max_length` characters."""
+
+    values: tuple[str, ...] = ()
+    max_length: Annotated[int, Meta(ge=1, le=256)] = 64
+    required: bool = False
+    description: str = ""
+
+
+class FlagFeature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="flag"):
+    """True or false."""
+
+    required: bool = False
+    description: str = ""
+
+
+FeatureType = NumberFeature | CategoryFeature | FlagFeature
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The features a policy knows, and what becomes of the others."""
+
+    unknown_features: Literal["drop", "refuse"] = "drop"
+    features: dict[Name, FeatureType] = {}
+
+
+class DefectType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kind of defect this surface can have."""
+
+    description: str = ""
+
+
+class Comparison(StrEnum):
+    """How an eligibility condition compares a field with its value."""
+
+    EQUALS = "equals"
+    NOT_EQUALS = "not_equals"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+    ONE_OF = "one_of"
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A typed test of `defect.severity`, `defect.confidence` or `context.<feature>`. A missing field fails it."""
+
+    field: str
+    comparison: Comparison
+    value: FeatureValue | tuple[str, ...]
+
+
+class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An action of the catalogue.
+
+    Attributes:
+        cost: Price of one use in the reward's own unit; taken off the reward, once.
+        defects: Defect types it can answer; empty means all.
+        when: Conditions that must all hold for it to be eligible.
+    """
+
+    id: Name
+    description: str = ""
+    cost: Annotated[float, Meta(ge=0.0)] = 0.0
+    features: Features = {}
+    defects: tuple[Name, ...] = ()
+    when: tuple[Condition, ...] = ()
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One observable the senders report; a value outside the range is quarantined."""
+
+    weight: float
+    min: float
+    max: float
+    aggregate: Literal["sum", "max", "last"] = "sum"
+    description: str = ""
+
+
+class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How events become one number.
+
+    The sum of weight x aggregate, or `default` when nothing arrived, less the intervention's cost, clipped to the range.
+    """
+
+    horizon_seconds: Seconds
+    min: float
+    max: float
+    metrics: dict[Name, Metric]
+    default: float = 0.0
+    closes_on: Literal["horizon", "first_reward"] = "horizon"
+    counts_when: Literal["answered", "activated"] = "answered"
+
+
+class ColdStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is drawn from until `outcomes` outcomes have been learned: `hold` its share, the others the rest evenly."""
+
+    hold: Share = 0.3
+    outcomes: Annotated[int, Meta(ge=1)] = 100
+
+
+class SquareCB(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="squarecb"
+):
+    """Inverse-gap weighting; the default."""
+
+    gamma_scale: Annotated[float, Meta(gt=0)] = 1000.0
+
+
+class EpsilonGreedy(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="epsilon_greedy"
+):
+    """The best-looking intervention, and with probability epsilon any."""
+
+    epsilon: Annotated[float, Meta(gt=0, le=1)] = 0.05
+
+
+class Softmax(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="softmax"
+):
+    """Probabilities by exp(lambda x score)."""
+
+    inverse_temperature: Annotated[float, Meta(gt=0)] = 10.0
+
+
+class Cover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="cover"):
+    """A small cover of policies that explores where they differ."""
+
+    policies: Annotated[int, Meta(ge=1, le=32)] = 4
+
+
+class Bag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="bag"):
+    """Votes of models that each saw a bootstrap of the data."""
+
+    models: Annotated[int, Meta(ge=1, le=32)] = 5
+
+
+class RegCB(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="regcb"):
+    """Optimistic confidence bounds of the regression."""
+
+
+class RND(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="rnd"):
+    """Random network distillation: explores where a random target is badly predicted."""
+
+    networks: Annotated[int, Meta(ge=1, le=16)] = 3
+
+
+Explorer = SquareCB | EpsilonGreedy | Softmax | Cover | Bag | RegCB | RND
+
+
+class Exploration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How probabilities are made: an explorer, then the floors mixed in.
+
+    Attributes:
+        floor: Least probability of every eligible intervention other than `hold`.
+        hold_floor: Least probability of `hold`.
+    """
+
+    explorer: Explorer = msgspec.field(default_factory=SquareCB)
+    floor: Annotated[float, Meta(gt=0.0, le=0.2)] = 0.01
+    hold_floor: Annotated[float, Meta(gt=0.0, le=0.9)] = 0.02
+    cold_start: ColdStart = msgspec.field(default_factory=ColdStart)
+
+
+class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model learns: VW's weights, and how outcomes are cut into segments."""
+
+    updates: Literal["continuous", "gated"] = "continuous"
+    learning_rate: Annotated[float, Meta(gt=0)] = 0.5
+    bits: Annotated[int, Meta(ge=10, le=24)] = 18
+    interactions: tuple[Annotated[str, Meta(pattern="^[SA]{2,3}$")], ...] = ("SA",)
+    segment_outcomes: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000
+    publish_seconds: Annotated[float, Meta(ge=0.0, le=3600.0)] = 0.25
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What evidence a promotion needs."""
+
+    alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
+    minimum_improvement: Annotated[float, Meta(ge=0.0)] = 0.0
+    weight_cap: Annotated[float, Meta(gt=1.0)] = 20.0
+    minimum_days: Annotated[int, Meta(ge=7)] = 7
+    approvals: Annotated[int, Meta(ge=1, le=2)] = 1
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One policy, whole."""
+
+    format: Literal[1]
+    name: PolicyTitle
+    surface: Name
+    description: str = ""
+    defects: dict[Name, DefectType]
+    context: Schema
+    intervention_features: Schema = msgspec.field(default_factory=Schema)
+    interventions: tuple[Intervention, ...]
+    reward: Reward
+    exploration: Exploration = msgspec.field(default_factory=Exploration)
+    learning: Learning = msgspec.field(default_factory=Learning)
+    gate: Gate = msgspec.field(default_factory=Gate)
+
+    @property
+    def policy(self) -> PolicyName:
+        """The policy's name as the id used everywhere else."""
+        return PolicyName(self.name)
+
+    def intervention(self, identifier: InterventionId) -> Intervention:
+        """The catalogue's entry. Raises KeyError when there is none."""
+        for entry in self.interventions:
+            if entry.id == identifier:
+                return entry
+        raise KeyError(identifier)
+
+    @property
+    def catalogue(self) -> tuple[InterventionId, ...]:
+        """Every intervention in canonical order: the manifest's own."""
+        return tuple(InterventionId(entry.id) for entry in self.interventions)
+
+    @property
+    def hold(self) -> Intervention:
+        """The intervention that does nothing; every valid manifest has it."""
+        return self.intervention(HOLD)
+
+
+def manifest_sha(text: str) -> ManifestSha:
+    """SHA-256 (hex) of a manifest's exact text: the identity under which the database keeps it."""
+    return ManifestSha(hashlib.sha256(text.encode()).hexdigest())

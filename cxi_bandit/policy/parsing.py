@@ -1,0 +1,172 @@
+"""Manifest text to manifest value: every error names file, key and reason."""
+
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+
+import msgspec
+
+from cxi_bandit.domain.decision import HOLD, FeatureValue
+from cxi_bandit.domain.errors import ManifestInvalid
+from cxi_bandit.policy.manifest import (
+    CategoryFeature,
+    Comparison,
+    Condition,
+    FeatureType,
+    FlagFeature,
+    Intervention,
+    Manifest,
+    NumberFeature,
+)
+
+_AT_PATH = re.compile(r"^(?P<reason>.*?)(?: - at `\$?\.?(?P<path>.*)`)?$", re.DOTALL)
+
+
+def parse_manifest(text: str, file: str) -> Manifest:
+    """Reads and checks one manifest.
+
+    Args:
+        text: TOML.
+        file: Named in errors.
+
+    Raises:
+        ManifestInvalid: It is not TOML, a key is unknown, missing or mistyped, or two keys contradict each other.
+    """
+    try:
+        manifest = msgspec.convert(tomllib.loads(text), Manifest, strict=True)
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestInvalid(file, "(toml)", str(error)) from error
+    except msgspec.ValidationError as error:
+        match = _AT_PATH.match(str(error))
+        path, reason = (match["path"], match["reason"]) if match else (None, str(error))
+        raise ManifestInvalid(file, path or "(top level)", reason) from error
+    for key, reason in _contradictions(manifest):
+        raise ManifestInvalid(file, key, reason)
+    return manifest
+
+
+def _contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    yield from _catalogue(manifest)
+    yield from _features(manifest)
+    yield from _reward(manifest)
+    yield from _exploration(manifest)
+
+
+def _catalogue(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    if not manifest.defects:
+        yield "defects", "declare at least one defect type"
+    seen: set[str] = set()
+    for index, entry in enumerate(manifest.interventions):
+        key = f"interventions[{index}]"
+        if entry.id in seen:
+            yield f"{key}.id", f"{entry.id!r} is declared twice"
+        seen.add(entry.id)
+        for defect in entry.defects:
+            if defect not in manifest.defects:
+                yield f"{key}.defects", f"{defect!r} is not among [defects]"
+        for number, condition in enumerate(entry.when):
+            yield from _condition(manifest, condition, f"{key}.when[{number}]")
+        yield from _described(manifest, entry, key)
+    if HOLD not in seen:
+        yield "interventions", "an intervention with id 'hold' (do nothing) must be among them"
+    elif len(seen) == 1:
+        yield "interventions", "declare at least one intervention beside 'hold'"
+    elif manifest.hold.defects or manifest.hold.when:
+        yield "interventions", "'hold' must be eligible always: give it neither `defects` nor `when`"
+    elif manifest.hold.cost:
+        yield "interventions", "'hold' does nothing and cannot cost: leave `cost` out"
+
+
+def _described(manifest: Manifest, entry: Intervention, key: str) -> Iterator[tuple[str, str]]:
+    declared = manifest.intervention_features.features
+    for name, value in entry.features.items():
+        if name not in declared:
+            yield f"{key}.features.{name}", "is not declared in [intervention_features.features]"
+        elif reason := mismatch(declared[name], value):
+            yield f"{key}.features.{name}", reason
+    for name, kind in declared.items():
+        if kind.required and name not in entry.features:
+            yield f"{key}.features", f"the required feature {name!r} is missing"
+
+
+def _condition(manifest: Manifest, condition: Condition, key: str) -> Iterator[tuple[str, str]]:
+    scope, _, name = condition.field.partition(".")
+    if scope == "defect" and name in ("severity", "confidence"):
+        kind: FeatureType = NumberFeature(min=0.0, max=1.0)
+    elif scope == "context" and name in manifest.context.features:
+        kind = manifest.context.features[name]
+    else:
+        yield f"{key}.field", "must be defect.severity, defect.confidence or context.<declared feature>"
+        return
+    ordered = condition.comparison in (Comparison.AT_LEAST, Comparison.AT_MOST)
+    if ordered and not isinstance(kind, NumberFeature):
+        yield f"{key}.comparison", f"{condition.comparison} needs a number feature"
+    elif (condition.comparison is Comparison.ONE_OF) != isinstance(condition.value, tuple):
+        yield f"{key}.value", "a list of strings goes with `one_of`, a single value with every other comparison"
+    else:
+        values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+        for value in values:
+            if reason := mismatch(kind, value):
+                yield f"{key}.value", reason
+
+
+def _features(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    for table, schema in (("context", manifest.context), ("intervention_features", manifest.intervention_features)):
+        for name, kind in schema.features.items():
+            key = f"{table}.features.{name}"
+            if isinstance(kind, NumberFeature):
+                if not (math.isfinite(kind.min) and math.isfinite(kind.max) and kind.min < kind.max):
+                    yield f"{key}.min", "min and max must be finite, min below max"
+            elif isinstance(kind, CategoryFeature) and len(set(kind.values)) != len(kind.values):
+                yield f"{key}.values", "has a value twice"
+
+
+def _reward(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    reward = manifest.reward
+    if not (math.isfinite(reward.min) and math.isfinite(reward.max) and reward.min < reward.max):
+        yield "reward.min", "min and max must be finite, min below max"
+        return
+    if not reward.min <= reward.default <= reward.max:
+        yield "reward.default", f"must lie within [{reward.min:g}, {reward.max:g}]"
+    if not reward.metrics:
+        yield "reward.metrics", "declare at least one metric"
+    for name, metric in reward.metrics.items():
+        key = f"reward.metrics.{name}"
+        if not math.isfinite(metric.weight):
+            yield f"{key}.weight", "must be finite"
+        if not (math.isfinite(metric.min) and math.isfinite(metric.max) and metric.min < metric.max):
+            yield f"{key}.min", "min and max must be finite, min below max"
+
+
+def _exploration(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    exploration = manifest.exploration
+    others = len(manifest.interventions) - 1
+    total = exploration.hold_floor + others * exploration.floor
+    if total >= 1.0:
+        yield "exploration.floor", f"the floors add up to {total:g} over {others + 1} interventions; keep them below 1"
+    if exploration.cold_start.hold < exploration.hold_floor:
+        yield "exploration.cold_start.hold", "must be at least hold_floor"
+    if others and (1 - exploration.cold_start.hold) / others < exploration.floor:
+        yield "exploration.cold_start.hold", "leaves the other interventions less than their floor"
+
+
+def mismatch(kind: FeatureType, value: FeatureValue) -> str | None:
+    """Why `value` is not of the declared kind, or None when it is. A bool is no number; inf and NaN are in no range."""
+    match kind:
+        case NumberFeature():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return f"must be a number, got {type(value).__name__}"
+            return None if kind.min <= value <= kind.max else f"must be {kind.min:g} to {kind.max:g}, got {value!r}"
+        case CategoryFeature():
+            return _category_mismatch(kind, value)
+        case FlagFeature():
+            return None if isinstance(value, bool) else f"must be true or false, got {type(value).__name__}"
+
+
+def _category_mismatch(kind: CategoryFeature, value: FeatureValue) -> str | None:
+    if not isinstance(value, str):
+        return f"must be a string, got {type(value).__name__}"
+    if kind.values:
+        return None if value in kind.values else f"must be one of {', '.join(kind.values)}"
+    return None if len(value) <= kind.max_length else f"must be at most {kind.max_length} characters, got {len(value)}"
