@@ -20,6 +20,8 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Everything a model's bytes are a function of.
 
     Attributes:
+        policy_version: The version of the policy (its manifest) that the model belongs to.
+        version: Counts all models of the policy, over its versions and branches.
         parent: The model these bytes were derived from; None only for a start.
         after: Outcome-log position where the segment starts, exclusive.
         up_to: Outcome-log position where the segment ends, inclusive.
@@ -30,6 +32,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
 
     policy: PolicyName
+    policy_version: int
     version: ModelVersion
     branch: Branch
     parent: ModelVersion | None

@@ -22,7 +22,7 @@ Seconds = Annotated[float, Meta(gt=0.0, le=90 * 86_400)]
 class NumberFeature(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="number"
 ):
-    """A ranged number; the model sees it scaled to [0, 1] over the range, through log(1+x-min) where `scale` says so."""
+    """A ranged number; the model sees it scaled to [0, 1], through log(1 + x - min) where `scale` says so."""
 
     min: float
     max: float
@@ -114,7 +114,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How events become one number.
 
-    The sum of weight x aggregate, or `default` when nothing arrived, less the intervention's cost, clipped to the range.
+    The sum of weight x aggregate, or `default` when nothing arrived, less the intervention's cost, within the range.
     """
 
     horizon_seconds: Seconds

@@ -1,0 +1,28 @@
+"""Releases: which manifest is which version of a policy, what stage it is in, and who put it there."""
+
+from datetime import datetime
+
+import msgspec
+
+from cxi_bandit.domain.decision import Stage
+from cxi_bandit.domain.identifiers import ManifestSha, PolicyName
+
+
+class PolicyVersion(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A manifest under a policy's name, and its stage. The manifest of a version never changes."""
+
+    policy: PolicyName
+    version: int
+    manifest_sha: ManifestSha
+    stage: Stage
+    created_at: datetime
+
+
+class AuditEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One line of the append-only audit trail: who did what to which policy, when, on which evidence."""
+
+    at: datetime
+    actor: str
+    action: str
+    policy: PolicyName | None
+    detail: dict[str, str]

@@ -1,0 +1,163 @@
+"""Decide: a validated request and a served policy in, a decision out, with the vector it was really drawn from."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Fallback, Features, Situation
+from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ModelVersion, minted_at
+from cxi_bandit.domain.model import Model
+from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.engine.ports import Scorer
+from cxi_bandit.policy.draw import DrawKey, draw, uniform
+from cxi_bandit.policy.eligibility import Eligibility
+from cxi_bandit.policy.features import conform
+from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.policy.pmf import checked, floored
+
+DRAW_LABEL: Final = b"draw"
+
+
+class ServedPolicy:
+    """A policy version as a worker serves it: manifest, rules laid out, and the model if one is loaded.
+
+    Immutable; a new model makes a new ServedPolicy, so a request sees one model from start to end.
+    """
+
+    def __init__(
+        self,
+        version: PolicyVersion,
+        manifest: Manifest,
+        model: Model | None,
+        scorer: Scorer | None,
+        eligibility: Eligibility | None = None,
+    ) -> None:
+        self.version = version
+        self.manifest = manifest
+        self.model = model
+        self.scorer = scorer
+        self.eligibility = eligibility or Eligibility(manifest)
+        self.horizon = timedelta(seconds=manifest.reward.horizon_seconds)
+        self.catalogue = frozenset(manifest.catalogue)
+        self.warm = model is not None and model.lineage.learned_total >= manifest.exploration.cold_start.outcomes
+
+    def with_model(self, model: Model, scorer: Scorer | None) -> "ServedPolicy":
+        """The same policy version serving another model."""
+        return ServedPolicy(self.version, self.manifest, model, scorer, self.eligibility)
+
+
+class Distribution(NamedTuple):
+    """The vector to draw from, and which model made it, or why none did."""
+
+    probabilities: tuple[float, ...]
+    model_version: ModelVersion | None
+    fallback: Fallback | None
+
+
+class Admitted(NamedTuple):
+    """A request held against the manifest."""
+
+    situation: Situation
+    excluded: dict[InterventionId, str]
+    dropped_features: int
+
+
+def admit(request: DecisionRequest, served: ServedPolicy) -> Admitted:
+    """Checks a request against the policy's manifest and resolves the eligible set.
+
+    Raises:
+        InvalidInput: Names the field at fault by JSON pointer.
+    """
+    manifest, defect = served.manifest, request.defect
+    if defect.type not in manifest.defects:
+        known = ", ".join(manifest.defects)
+        raise InvalidInput("/defect/type", f"{defect.type!r} is not a defect of policy {manifest.name}; known: {known}")
+    for pointer, value in (("/defect/severity", defect.severity), ("/defect/confidence", defect.confidence)):
+        if not 0.0 <= value <= 1.0:
+            raise InvalidInput(pointer, f"must lie within [0, 1], got {value!r}")
+    context, dropped = conform(manifest.context, request.context, "/context")
+    offered: dict[InterventionId, Features] = {}
+    for index, offer in enumerate(request.interventions or ()):
+        pointer = f"/interventions/{index}"
+        if offer.id not in served.catalogue:
+            raise InvalidInput(f"{pointer}/id", f"{offer.id!r} is not an intervention of policy {manifest.name}")
+        if offer.features:
+            features, unknown = conform(manifest.intervention_features, offer.features, f"{pointer}/features")
+            offered[offer.id] = features
+            dropped += unknown
+    eligible, excluded = served.eligibility.resolve(defect, context, request.interventions)
+    situation = Situation(defect=defect, context=context, eligible=eligible, offered=offered)
+    return Admitted(situation, excluded, dropped)
+
+
+def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
+    """The probabilities after check and floor: what is drawn from, logged and answered, bit for bit.
+
+    No model yet, too little learned, or a vector that fails its check: the cold-start distribution, and the reason.
+    """
+    exploration = served.manifest.exploration
+    eligible = situation.eligible
+    if len(eligible) == 1:
+        return Distribution((1.0,), None, None)
+    floors = [exploration.hold_floor if name == HOLD else exploration.floor for name in eligible]
+    fallback = Fallback.COLD_START
+    if served.scorer is not None and served.model is not None and served.warm:
+        try:
+            pmf = checked(served.scorer.probabilities(situation), len(eligible))
+        except DistributionInvalid:
+            fallback = Fallback.MODEL_REFUSED
+        else:
+            return Distribution(floored(pmf, floors), served.model.lineage.version, None)
+    elif served.warm or served.model is None:
+        fallback = Fallback.MODEL_UNAVAILABLE
+    return Distribution(floored(_cold(exploration.cold_start.hold, eligible), floors), None, fallback)
+
+
+def _cold(hold: float, eligible: Sequence[InterventionId]) -> list[float]:
+    rest = (1.0 - hold) / (len(eligible) - 1)
+    return [hold if name == HOLD else rest for name in eligible]
+
+
+def decide(
+    request: DecisionRequest,
+    admitted: Admitted,
+    served: ServedPolicy,
+    decision_id: DecisionId,
+    draw_key: DrawKey,
+    subject_key: bytes,
+) -> Decision:
+    """Draws an intervention for an admitted request. Pure: the same arguments give the same decision."""
+    situation = admitted.situation
+    probabilities, model_version, fallback = distribution(served, situation)
+    u = uniform(draw_key, DRAW_LABEL, decision_id)
+    index = draw(probabilities, u)
+    decided_at = minted_at(decision_id)
+    version = served.version
+    return Decision(
+        decision_id=decision_id,
+        decided_at=decided_at,
+        closes_at=decided_at + served.horizon,
+        policy=version.policy,
+        policy_version=version.version,
+        manifest_sha=version.manifest_sha,
+        model_version=model_version,
+        stage=version.stage,
+        surface=request.surface,
+        subject=None if request.subject is None else pseudonym(subject_key, request.subject),
+        situation=situation,
+        excluded=admitted.excluded,
+        probabilities=probabilities,
+        intervention=situation.eligible[index],
+        propensity=probabilities[index],
+        draw_key_id=draw_key.key_id,
+        u=u,
+        fallback=fallback,
+    )
+
+
+def pseudonym(subject_key: bytes, subject: str) -> bytes:
+    """HMAC-SHA-256 of the shopper's key: equal shoppers stay equal, and nobody can look them up without the key."""
+    return hmac.digest(subject_key, subject.encode(), hashlib.sha256)

@@ -1,0 +1,132 @@
+"""Learn: the outcome log becomes models, each a pure function of its lineage, published one segment at a time."""
+
+from datetime import datetime
+
+from cxi_bandit.domain.errors import ModelInvalid
+from cxi_bandit.domain.identifiers import ModelVersion
+from cxi_bandit.domain.model import Branch, Lineage, Model
+from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.engine.fingerprint import golden_vectors, sha256
+from cxi_bandit.engine.manifests import Manifests
+from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry, Segment
+from cxi_bandit.policy.manifest import Manifest
+
+
+def derive(room: ModelRoom, manifest: Manifest, parent: bytes | None, rows: list[TrainingRow]) -> bytes:
+    """The bytes of a model from its parent's bytes and a segment's rows: `start` when there is no parent.
+
+    Pure, and the only way bytes are ever made: the learner, the rebuild and the audit all call it. The parent is always
+    loaded from its bytes, because some explorers differ between "went on" and "saved, loaded, went on".
+    """
+    if parent is None:
+        return room.start(manifest)
+    return room.learn(manifest, parent, rows)
+
+
+class Learner:
+    """Learns one policy version on from its head. Whoever holds the registry's writer lock for the policy runs it."""
+
+    def __init__(self, registry: Registry, outcomes: OutcomeLog, manifests: Manifests, room: ModelRoom) -> None:
+        self._registry = registry
+        self._outcomes = outcomes
+        self._manifests = manifests
+        self._room = room
+
+    def start(self, version: PolicyVersion, at: datetime) -> Model:
+        """The policy version's head, publishing its untrained model first where it has none.
+
+        Raises:
+            LearningConflict: A rival published at the same moment; ask again.
+        """
+        head = self._registry.head(version.policy, version.version)
+        if head is not None:
+            return head
+        manifest = self._manifests.by_sha(version.manifest_sha)
+        known = self._registry.models(version.policy)
+        lineage = Lineage(
+            policy=version.policy,
+            policy_version=version.version,
+            version=ModelVersion(known[-1].lineage.version + 1 if known else 1),
+            branch=Branch.START,
+            parent=None,
+            manifest_sha=version.manifest_sha,
+            vw_build=self._room.build,
+            after=0,
+            up_to=0,
+            ledger_cut=0,
+            erasure_cut=self._outcomes.erasure_cut(version.policy),
+            learned=0,
+            learned_total=0,
+        )
+        return self._publish(lineage, derive(self._room, manifest, None, []), manifest, at, moves_head_from=None)
+
+    def step(self, version: PolicyVersion, at: datetime) -> Model | None:
+        """Learns the next segment and publishes it; None when nothing new has matured.
+
+        Raises:
+            LearningConflict: A rival moved the head; nothing was written.
+            ModelInvalid: The parent's bytes are gone or not what was committed.
+        """
+        head = self.start(version, at)
+        manifest = self._manifests.by_sha(version.manifest_sha)
+        after = head.lineage.up_to
+        up_to = min(self._outcomes.head(version.policy), after + manifest.learning.segment_outcomes)
+        if up_to <= after:
+            return None
+        # Read after the head: every revision these positions' decisions have up to this cut is committed by now.
+        ledger_cut = self._outcomes.ledger_cut()
+        erasure_cut = self._outcomes.erasure_cut(version.policy)
+        segment = self._outcomes.segment(version.policy, after, up_to, ledger_cut)
+        lineage = Lineage(
+            policy=version.policy,
+            policy_version=version.version,
+            version=ModelVersion(self._registry.models(version.policy)[-1].lineage.version + 1),
+            branch=Branch.MAIN,
+            parent=head.lineage.version,
+            manifest_sha=version.manifest_sha,
+            vw_build=self._room.build,
+            after=after,
+            up_to=up_to,
+            ledger_cut=ledger_cut,
+            erasure_cut=erasure_cut,
+            learned=len(segment.rows),
+            learned_total=head.lineage.learned_total + len(segment.rows),
+        )
+        parent = verified_bytes(self._registry, head)
+        data = derive(self._room, manifest, parent, segment.rows)
+        return self._publish(lineage, data, manifest, at, moves_head_from=head.lineage.version)
+
+    def _publish(
+        self,
+        lineage: Lineage,
+        data: bytes,
+        manifest: Manifest,
+        at: datetime,
+        *,
+        moves_head_from: ModelVersion | None,
+    ) -> Model:
+        golden = golden_vectors(manifest, self._room.load(manifest, data))
+        model = Model(lineage=lineage, sha256=sha256(data), size_bytes=len(data), golden=golden, created_at=at)
+        self._registry.publish(model, data, moves_head_from=moves_head_from)
+        return model
+
+
+def verified_bytes(registry: Registry, model: Model) -> bytes:
+    """The committed bytes of a model.
+
+    Raises:
+        ModelInvalid: They were thinned away, or are not the bytes whose SHA-256 was committed.
+    """
+    data = registry.model_bytes(model.lineage.policy, model.lineage.version)
+    name = f"{model.lineage.policy}@{model.lineage.version}"
+    if data is None:
+        raise ModelInvalid(f"the bytes of model {name} were thinned away")
+    if sha256(data) != model.sha256:
+        raise ModelInvalid(f"the bytes of model {name} do not match their SHA-256")
+    return data
+
+
+def intact(segment: Segment, erasure_cut: int) -> bool:
+    """Whether a segment still has every row it had when a model with this erasure cut learned it."""
+    return not segment.expired and all(number <= erasure_cut for number in segment.erased.values())
