@@ -11,9 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.decision import Decision, Situation
 from cxi_bandit.domain.errors import IdempotencyConflict
-from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, ModelVersion, PolicyName
+from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, ModelVersion, PolicyName, Source
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, Settlement, TrainingRow
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
@@ -189,7 +190,7 @@ class OutcomeLog(Protocol):
         ...
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
-        """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns its number."""
+        """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number."""
         ...
 
 
@@ -258,6 +259,38 @@ class Keyring(Protocol):
 
     def subject_key(self) -> bytes:
         """The key under which shoppers are pseudonymised."""
+        ...
+
+
+class Access(Protocol):
+    """API keys by digest and webhook secrets by source; durable when a call returns."""
+
+    def key(self, digest: bytes) -> ApiKey | None:
+        """The unrevoked key whose secret has this SHA-256 digest."""
+        ...
+
+    def keys(self) -> list[ApiKey]:
+        """All keys, revoked ones too, oldest first."""
+        ...
+
+    def add_key(self, key: ApiKey, digest: bytes) -> None:
+        """Raises InvalidInput when the name is taken."""
+        ...
+
+    def revoke_key(self, name: str, at: datetime) -> None:
+        """Raises NotFound. Revoking again changes nothing."""
+        ...
+
+    def webhook_secrets(self, source: Source) -> list[str]:
+        """Every active secret of a source, newest first; empty when there is no such source."""
+        ...
+
+    def add_webhook_secret(self, source: Source, secret: str, at: datetime) -> None:
+        """Adds an active secret (`whsec_...`); older ones stay active until revoked."""
+        ...
+
+    def revoke_webhook_secrets(self, source: Source, at: datetime, *, but_newest: bool) -> int:
+        """Revokes a source's secrets, or all but the newest; returns how many."""
         ...
 
 
