@@ -195,7 +195,7 @@ class OutcomeLog(Protocol):
 
 
 class Registry(Protocol):
-    """Manifests, policy versions, models with their lineage, and the audit trail. Append-only but for stages and heads."""
+    """Manifests, policy versions, models with lineage, the audit trail. Append-only but for stages and heads."""
 
     def put_manifest(self, text: str) -> ManifestSha:
         """Keeps a manifest's exact text under its SHA-256. Idempotent."""

@@ -1,0 +1,189 @@
+"""The engine's ports in memory: the same promises as PostgreSQL but durability, for simulations and fast tests."""
+
+import secrets
+import threading
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from cxi_bandit.domain.access import ApiKey
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, NotFound
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName, Source
+from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
+from cxi_bandit.engine.ports import DecisionEntry
+from cxi_bandit.policy.draw import DrawKey
+from cxi_bandit.store.memory_outcomes import MemoryOutcomes, OpenWindows
+from cxi_bandit.store.memory_registry import MemoryRegistry
+
+
+class MemoryStore:
+    """All ports over one process's memory."""
+
+    def __init__(self) -> None:
+        lock = threading.RLock()
+        windows = OpenWindows()
+        self.decisions = MemoryDecisions(lock, windows)
+        self.ledger = MemoryLedger(lock)
+        self.outcomes = MemoryOutcomes(lock, windows, self.decisions.rows, self.ledger.entries, self.ledger.inbox)
+        self.registry = MemoryRegistry(lock)
+        self.keyring = MemoryKeyring()
+        self.access = MemoryAccess(lock)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MemoryDecisions:
+    """DecisionLog in memory."""
+
+    def __init__(self, lock: threading.RLock, windows: OpenWindows) -> None:
+        self._lock = lock
+        self._windows = windows
+        self.rows: dict[DecisionId, Decision] = {}
+        self._tokens: dict[tuple[str, str], tuple[bytes, DecisionId]] = {}
+
+    def append(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
+        """See the port."""
+        with self._lock:
+            return [self._append(entry) for entry in entries]
+
+    def _append(self, entry: DecisionEntry) -> Decision | IdempotencyConflict:
+        decision, token = entry.decision, entry.idempotency
+        if token is not None:
+            body, first = self._tokens.setdefault((token.caller, token.key), (token.body_sha256, decision.decision_id))
+            if body != token.body_sha256:
+                return IdempotencyConflict(token.key)
+            if first != decision.decision_id:
+                return self.rows[first]
+        standing = self.rows.setdefault(decision.decision_id, decision)
+        if standing is decision:
+            self._windows.opened(decision)
+        return standing
+
+    def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
+        """See the port."""
+        with self._lock:
+            return {name: self.rows[name] for name in decisions if name in self.rows}
+
+    def activate(self, decision: DecisionId, at: datetime) -> bool:
+        """See the port."""
+        with self._lock:
+            if decision not in self.rows:
+                return False
+            self._windows.activated.setdefault(decision, at)
+            return True
+
+    def scan(self, policy: PolicyName, after: DecisionId | None, limit: int) -> list[Decision]:
+        """See the port."""
+        with self._lock:
+            later = sorted(
+                name for name, row in self.rows.items() if row.policy == policy and (after is None or name > after)
+            )
+            return [self.rows[name] for name in later[:limit]]
+
+
+class MemoryLedger:
+    """RewardLedger in memory."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+        self._known: dict[tuple[Source, str], LedgerEntry] = {}
+        self.entries: dict[DecisionId, list[LedgerEntry]] = {}
+        self.inbox: list[LedgerEntry] = []
+
+    def append(self, entries: Sequence[LedgerEntry]) -> list[RewardStatus]:
+        """See the port."""
+        statuses = []
+        with self._lock:
+            for entry in entries:
+                key = (entry.event.source, entry.event.reward_id)
+                standing = self._known.setdefault(key, entry)
+                if standing is entry:
+                    self.entries.setdefault(entry.event.decision_id, []).append(entry)
+                    self.inbox.append(entry)
+                    statuses.append(RewardStatus.ACCEPTED)
+                else:
+                    same = standing.event == entry.event
+                    statuses.append(RewardStatus.DUPLICATE if same else RewardStatus.CONFLICT)
+        return statuses
+
+    def history(self, decision: DecisionId) -> list[LedgerEntry]:
+        """See the port."""
+        with self._lock:
+            return list(self.entries.get(decision, ()))
+
+
+class MemoryKeyring:
+    """Keyring in memory: new keys with every store."""
+
+    def __init__(self) -> None:
+        self._draw = DrawKey("draw-1", secrets.token_bytes(32))
+        self._subject = secrets.token_bytes(32)
+
+    def draw_key(self, key_id: str | None = None) -> DrawKey:
+        """See the port."""
+        if key_id not in (None, self._draw.key_id):
+            raise NotFound("draw key", str(key_id))
+        return self._draw
+
+    def subject_key(self) -> bytes:
+        """See the port."""
+        return self._subject
+
+
+class MemoryAccess:
+    """Access in memory."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+        self._keys: dict[bytes, ApiKey] = {}
+        self._secrets: dict[Source, list[str]] = {}
+
+    def key(self, digest: bytes) -> ApiKey | None:
+        """See the port."""
+        key = self._keys.get(digest)
+        return None if key is None or key.revoked_at is not None else key
+
+    def keys(self) -> list[ApiKey]:
+        """See the port."""
+        return list(self._keys.values())
+
+    def add_key(self, key: ApiKey, digest: bytes) -> None:
+        """See the port."""
+        with self._lock:
+            if any(known.name == key.name for known in self._keys.values()):
+                raise InvalidInput("/name", f"a key named {key.name!r} exists; choose another name")
+            self._keys[digest] = key
+
+    def revoke_key(self, name: str, at: datetime) -> None:
+        """See the port."""
+        with self._lock:
+            for digest, key in self._keys.items():
+                if key.name == name:
+                    if key.revoked_at is None:
+                        self._keys[digest] = ApiKey(
+                            name=name,
+                            scopes=key.scopes,
+                            source=key.source,
+                            created_at=key.created_at,
+                            revoked_at=at,
+                        )
+                    return
+            raise NotFound("key", name)
+
+    def webhook_secrets(self, source: Source) -> list[str]:
+        """See the port."""
+        return list(reversed(self._secrets.get(source, [])))
+
+    def add_webhook_secret(self, source: Source, secret: str, at: datetime) -> None:  # noqa: ARG002 - the port's signature
+        """See the port."""
+        with self._lock:
+            self._secrets.setdefault(source, []).append(secret)
+
+    def revoke_webhook_secrets(self, source: Source, at: datetime, *, but_newest: bool) -> int:  # noqa: ARG002 - the port's signature
+        """See the port."""
+        with self._lock:
+            held = self._secrets.get(source, [])
+            kept = held[-1:] if but_newest else []
+            self._secrets[source] = kept
+            return len(held) - len(kept)

@@ -1,0 +1,105 @@
+"""Registry in memory."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cxi_bandit.domain.errors import LearningConflict, NotFound
+from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
+from cxi_bandit.domain.model import Model
+from cxi_bandit.domain.release import AuditEntry, PolicyVersion
+from cxi_bandit.policy.manifest import manifest_sha
+
+
+class MemoryRegistry:
+    """See the port for every method."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+        self._manifests: dict[ManifestSha, str] = {}
+        self._versions: dict[tuple[PolicyName, int], PolicyVersion] = {}
+        self._models: dict[tuple[PolicyName, ModelVersion], Model] = {}
+        self._bytes: dict[tuple[PolicyName, ModelVersion], bytes] = {}
+        self._heads: dict[tuple[PolicyName, int], ModelVersion] = {}
+        self._trail: list[AuditEntry] = []
+        self._writers: dict[PolicyName, threading.Lock] = {}
+
+    def put_manifest(self, text: str) -> ManifestSha:
+        """See the port."""
+        sha = manifest_sha(text)
+        self._manifests[sha] = text
+        return sha
+
+    def manifest_text(self, sha: ManifestSha) -> str:
+        """See the port."""
+        if sha not in self._manifests:
+            raise NotFound("manifest", sha)
+        return self._manifests[sha]
+
+    def install(self, version: PolicyVersion, entry: AuditEntry) -> PolicyVersion:
+        """See the port."""
+        with self._lock:
+            standing = self._versions.setdefault((version.policy, version.version), version)
+            if standing is version:
+                self._trail.append(entry)
+            return standing
+
+    def versions(self, policy: PolicyName | None = None) -> list[PolicyVersion]:
+        """See the port."""
+        return [known for (name, _), known in sorted(self._versions.items()) if policy in (None, name)]
+
+    def head(self, policy: PolicyName, policy_version: int) -> Model | None:
+        """See the port."""
+        version = self._heads.get((policy, policy_version))
+        return None if version is None else self._models[policy, version]
+
+    def heads(self) -> list[Model]:
+        """See the port."""
+        with self._lock:
+            return [self._models[policy, version] for (policy, _), version in sorted(self._heads.items())]
+
+    def model(self, policy: PolicyName, version: ModelVersion) -> Model:
+        """See the port."""
+        if (policy, version) not in self._models:
+            raise NotFound("model", f"{policy}@{version}")
+        return self._models[policy, version]
+
+    def models(self, policy: PolicyName) -> list[Model]:
+        """See the port."""
+        with self._lock:
+            return [model for (name, _), model in sorted(self._models.items()) if name == policy]
+
+    def model_bytes(self, policy: PolicyName, version: ModelVersion) -> bytes | None:
+        """See the port."""
+        self.model(policy, version)
+        return self._bytes.get((policy, version))
+
+    def publish(self, model: Model, data: bytes, *, moves_head_from: ModelVersion | None, adopt: bool = True) -> None:
+        """See the port."""
+        lineage = model.lineage
+        key, place = (lineage.policy, lineage.version), (lineage.policy, lineage.policy_version)
+        with self._lock:
+            if key in self._models:
+                raise LearningConflict(f"model {lineage.policy}@{lineage.version} exists")
+            if adopt and self._heads.get(place) != moves_head_from:
+                raise LearningConflict(f"the head of {lineage.policy} is {self._heads.get(place)}")
+            self._models[key] = model
+            self._bytes[key] = data
+            if adopt:
+                self._heads[place] = lineage.version
+
+    @contextmanager
+    def writer(self, policy: PolicyName) -> Iterator[bool]:
+        """See the port."""
+        with self._lock:
+            turn = self._writers.setdefault(policy, threading.Lock())
+        held = turn.acquire(blocking=False)
+        try:
+            yield held
+        finally:
+            if held:
+                turn.release()
+
+    def trail(self, policy: PolicyName | None = None) -> list[AuditEntry]:
+        """See the port."""
+        return [entry for entry in self._trail if policy in (None, entry.policy)]

@@ -1,0 +1,104 @@
+"""VowpalRoom: models made from nothing, learned on from bytes, and loaded for scoring."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import vowpalwabbit
+from vowpalwabbit import pyvw
+
+from cxi_bandit.domain.decision import Situation
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.identifiers import InterventionId
+from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.vowpal.arguments import workspace_arguments
+from cxi_bandit.vowpal.encoding import ACTION, SHARED, Encoding
+from cxi_bandit.vowpal.workspace import example, open_workspace, saved_bytes
+
+
+class VowpalScorer:
+    """A loaded model. It only ever predicts; predicting changes what a workspace would save, so it is never saved.
+
+    The examples of the catalogue's interventions are built once and shared by all predictions: prediction on them costs
+    a fraction of building them.
+    """
+
+    def __init__(self, workspace: pyvw.Workspace, encoding: Encoding) -> None:
+        self._workspace = workspace
+        self._encoding = encoding
+        self._catalogue = {
+            name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()
+        }
+
+    def probabilities(self, situation: Situation) -> Sequence[float]:
+        """The explorer's raw vector over the eligible interventions, float32 values as Python floats."""
+        workspace, encoding = self._workspace, self._encoding
+        shared = example(workspace, {SHARED: encoding.shared(situation.defect, situation.context)}, "shared")
+        examples = [shared]
+        for name in situation.eligible:
+            if name in situation.offered:
+                examples.append(example(workspace, {ACTION: encoding.action(situation, name)}))
+            else:
+                examples.append(self._catalogue[name])
+        vector: Sequence[float] = workspace.predict(examples)
+        return vector
+
+
+class VowpalRoom:
+    """Implements the engine's ModelRoom on Vowpal Wabbit. Stateless; every call makes a workspace of its own."""
+
+    @property
+    def build(self) -> str:
+        """The exact build: other builds may save other bytes from the same rows."""
+        return f"vowpalwabbit {vowpalwabbit.__version__}"
+
+    def start(self, manifest: Manifest) -> bytes:
+        """The untrained model of a manifest."""
+        return saved_bytes(open_workspace(workspace_arguments(manifest), None))
+
+    def learn(self, manifest: Manifest, parent: bytes, rows: Iterable[TrainingRow]) -> bytes:
+        """Loads `parent`, learns `rows` in order, saves.
+
+        Raises:
+            ModelInvalid: `parent` is no model of this manifest.
+            InvalidInput: A row's propensity is outside (0, 1] or its reward is not finite: one such example can stop VW
+                from learning for good, so nothing is learned.
+        """
+        workspace = open_workspace(workspace_arguments(manifest), parent)
+        encoding = Encoding(manifest)
+        catalogue = {name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()}
+        for row in rows:
+            workspace.learn(_training_examples(workspace, encoding, catalogue, row))
+        return saved_bytes(workspace)
+
+    def load(self, manifest: Manifest, data: bytes) -> VowpalScorer:
+        """A scorer of those bytes, made with the very flags they were learned with.
+
+        Raises:
+            ModelInvalid: VW refuses the bytes.
+        """
+        return VowpalScorer(open_workspace(workspace_arguments(manifest), data), Encoding(manifest))
+
+
+def _training_examples(
+    workspace: pyvw.Workspace,
+    encoding: Encoding,
+    catalogue: dict[InterventionId, pyvw.Example],
+    row: TrainingRow,
+) -> list[pyvw.Example]:
+    decision, position = row.decision, row.position
+    if not 0.0 < decision.propensity <= 1.0:
+        raise InvalidInput(f"/outcomes/{position}/propensity", f"must lie within (0, 1], got {decision.propensity!r}")
+    if not math.isfinite(row.reward):
+        raise InvalidInput(f"/outcomes/{position}/reward", f"must be finite, got {row.reward!r}")
+    situation = decision.situation
+    examples = [example(workspace, {SHARED: encoding.shared(situation.defect, situation.context)}, "shared")]
+    for name in situation.eligible:
+        if name == decision.intervention:
+            label = f"0:{encoding.cost(row.reward):.9g}:{decision.propensity:.9g}"
+            examples.append(example(workspace, {ACTION: encoding.action(situation, name)}, label))
+        elif name in situation.offered:
+            examples.append(example(workspace, {ACTION: encoding.action(situation, name)}))
+        else:
+            examples.append(catalogue[name])
+    return examples
