@@ -26,8 +26,8 @@ def units_needed(
 ) -> int:
     """How many units a trial needs: n ≈ constant·ln(1/alpha)·Var(X)/Δ².
 
-    The constant is 2 when the best λ is nearly known and 3 for the price of the grid. A bet stakes at most half its capital,
-    so where noise is low n does not fall below ln(1/alpha)/ln(1 + Δ/2B).
+    The constant is 2 when the best λ is nearly known and 3 for the price of the grid. A bet stakes at most half its
+    capital, so where noise is low n does not fall below ln(1/alpha)/ln(1 + Δ/2B).
 
     Args:
         effect: Δ - δ > 0, how far the truth is beyond what must be shown, on the reward scaled to [0, 1].
