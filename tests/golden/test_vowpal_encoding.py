@@ -121,9 +121,11 @@ def as_text(decision: Decision, reward: float | None) -> list[str]:
     situation = decision.situation
     context = situation.context
     lines = [
-        f"shared |S defect={situation.defect.type} severity:{situation.defect.severity} "
-        f"confidence:{situation.defect.confidence} query={quote(str(context['query']), safe='')} "
-        f"depth:{context['depth']} returning={'true' if context['returning'] else 'false'}"
+        (
+            f"shared |S defect={situation.defect.type} severity:{situation.defect.severity} "
+            f"confidence:{situation.defect.confidence} query={quote(str(context['query']), safe='')} "
+            f"depth:{context['depth']} returning={'true' if context['returning'] else 'false'}"
+        )
     ]
     for name in situation.eligible:
         offered = situation.offered.get(name)

@@ -1,0 +1,34 @@
+"""What the engine needs of the outside, with the behaviour each implementation promises.
+
+All calls are synchronous and take batches; the service awaits them in threads, the simulator calls them directly. One
+contract suite runs on every implementation.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, RewardLedger
+from cxi_bandit.engine.ports.models import ModelRoom, Scorer
+from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, Segment, Sequencing
+from cxi_bandit.engine.ports.registry import Registry
+from cxi_bandit.engine.ports.secrets import Access, Keyring
+
+Clock = Callable[[], datetime]
+
+__all__ = [
+    "Access",
+    "Clock",
+    "Closure",
+    "DecisionEntry",
+    "DecisionLog",
+    "IdempotencyToken",
+    "Keyring",
+    "ModelRoom",
+    "OpenDecision",
+    "OutcomeLog",
+    "Registry",
+    "RewardLedger",
+    "Scorer",
+    "Segment",
+    "Sequencing",
+]

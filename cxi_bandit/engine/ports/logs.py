@@ -1,0 +1,77 @@
+"""Where decisions and rewards are kept as they came: append-only, idempotent, durable."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.errors import IdempotencyConflict
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
+
+
+class IdempotencyToken(msgspec.Struct, frozen=True, gc=False):
+    """A caller's Idempotency-Key, scoped to the caller, with a digest of the body it came with."""
+
+    caller: str
+    key: str
+    body_sha256: bytes
+
+
+class DecisionEntry(msgspec.Struct, frozen=True, gc=False):
+    """A decision on its way into the log."""
+
+    decision: Decision
+    idempotency: IdempotencyToken | None = None
+
+
+class DecisionLog(Protocol):
+    """Every decision made, kept as it was made.
+
+    Durable: when `append` returns, its decisions survive a crash. Idempotent: appending a decision id again changes
+    nothing. All or nothing: a batch that fails leaves no row.
+    """
+
+    def append(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
+        """Appends, and opens each new decision's attribution window in the same transaction.
+
+        Returns:
+            For each entry the decision that stands: its own, or, where its idempotency key was used before with the
+            same body, the first one; `IdempotencyConflict` where the body differs. A racing duplicate waits for the
+            winner.
+
+        Raises:
+            Unavailable: The store cannot be reached; nothing was appended, or the same batch may be sent again.
+        """
+        ...
+
+    def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
+        """Those of `decisions` that are in the log."""
+        ...
+
+    def activate(self, decision: DecisionId, at: datetime) -> bool:
+        """Notes that the decision was shown; the first time stands. False when there is no such decision."""
+        ...
+
+    def scan(self, policy: PolicyName, after: DecisionId | None, limit: int) -> list[Decision]:
+        """Up to `limit` decisions of a policy in id (time) order, those later than `after`."""
+        ...
+
+
+class RewardLedger(Protocol):
+    """Append-only ledger of reward events; idempotent by (source, reward_id); durable when `append` returns."""
+
+    def append(self, entries: Sequence[LedgerEntry]) -> list[RewardStatus]:
+        """Appends what is new.
+
+        Returns:
+            For each entry: ACCEPTED when appended, DUPLICATE when the very same event stands already (also earlier in
+            this batch), CONFLICT when its id stands with another content.
+        """
+        ...
+
+    def history(self, decision: DecisionId) -> list[LedgerEntry]:
+        """Every entry of a decision in order of receipt."""
+        ...

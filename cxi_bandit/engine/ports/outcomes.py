@@ -1,0 +1,117 @@
+"""The one sequencer and the outcome log it writes: dense positions, never reordered, nothing skipped."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, Settlement, TrainingRow
+from cxi_bandit.domain.reward import LedgerEntry
+
+
+class OpenDecision(msgspec.Struct, frozen=True, gc=False):
+    """A decision whose attribution window has not been closed yet."""
+
+    decision: Decision
+    activated: bool
+
+
+class Closure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An outcome revision before the sequencer has given it its position."""
+
+    policy: PolicyName
+    decision_id: DecisionId
+    revision: int
+    settlement: Settlement
+    standing: OutcomeStanding
+
+
+class Sequencing(Protocol):
+    """One pass of the one sequencer, inside one transaction: all of it commits when the pass ends well, or none.
+
+    Ledger positions and outcome positions are dense and ordered as taken and appended here; no event that ever commits
+    is skipped, however late it commits.
+    """
+
+    @property
+    def ledger_cut(self) -> int:
+        """The last ledger position given so far, this pass included."""
+        ...
+
+    def take_rewards(self, limit: int) -> list[LedgerEntry]:
+        """Gives the next dense ledger positions to committed entries that have none, oldest receipt first."""
+        ...
+
+    def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
+        """Not yet closed decisions whose window ended at or before `before`, by (closes_at, decision id)."""
+        ...
+
+    def still_open(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
+        """Those of `decisions` whose window is not closed, in decision order."""
+        ...
+
+    def closed(self, decisions: Collection[DecisionId]) -> dict[DecisionId, tuple[Decision, OutcomeRevision]]:
+        """Those of `decisions` already closed and not erased, with their latest revision."""
+        ...
+
+    def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
+        """All entries with a ledger position, by decision; a decision without any is absent."""
+        ...
+
+    def append(self, closures: Sequence[Closure], at: datetime) -> list[OutcomeRevision]:
+        """Gives each closure the next dense position of its policy, in order; a revision 0 closes the window."""
+        ...
+
+
+class Segment(msgspec.Struct, frozen=True, gc=False):
+    """A run of outcome positions as a learner sees it.
+
+    Attributes:
+        rows: First closes that may be learned, in position order, with rewards as known at the stated ledger cut.
+        erased: Positions whose decision was erased, with the number of the erasure.
+        expired: Positions whose decision retention has dropped.
+    """
+
+    rows: list[TrainingRow]
+    erased: dict[int, int]
+    expired: list[int]
+
+
+class OutcomeLog(Protocol):
+    """Outcome revisions at dense positions per policy; written only by the sequencer."""
+
+    def sequencing(self) -> AbstractContextManager[Sequencing | None]:
+        """Opens a pass; None when another process is the sequencer now. Leaving it by an exception undoes it."""
+        ...
+
+    def head(self, policy: PolicyName) -> int:
+        """The last position of the policy, 0 when it has none."""
+        ...
+
+    def ledger_cut(self) -> int:
+        """The last ledger position given, 0 when none."""
+        ...
+
+    def erasure_cut(self, policy: PolicyName) -> int:
+        """The number of the policy's last erasure, 0 when none."""
+        ...
+
+    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int) -> Segment:
+        """Positions in (after, up_to]. The same arguments give the same rows for ever, save erasure and retention."""
+        ...
+
+    def revisions(self, decision: DecisionId) -> list[OutcomeRevision]:
+        """All revisions of a decision's outcome, oldest first."""
+        ...
+
+    def scan(self, policy: PolicyName, after: int, limit: int) -> list[TrainingRow]:
+        """Up to `limit` first closes after a position, rewards as known now: a log to replay."""
+        ...
+
+    def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
+        """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number."""
+        ...
