@@ -215,6 +215,6 @@ def _check_matrix_shape(field: str, matrix: NDArray[np.generic] | None, n: int, 
         raise InvalidInput(field, f"has shape {matrix.shape}, expected ({n}, {k})")
 
 
-def _refuse_rows(field: str, bad: Bools, reason: str) -> None:
+def _refuse_rows(field: str, bad: Bools | np.bool_, reason: str) -> None:
     if bad.any():
         raise InvalidInput(field, f"row {int(np.argmax(bad))} {reason} ({int(np.count_nonzero(bad))} such rows)")

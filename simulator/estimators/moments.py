@@ -27,12 +27,13 @@ class SubjectSums:
         """Sum `columns`, each of shape (n,), by `subject`, shape (n,)."""
         codes, index = np.unique(subject, return_inverse=True)
         sums = [np.bincount(index, weights=column, minlength=len(codes)) for column in columns]
-        rows: Float64s = np.bincount(index, minlength=len(codes)).astype(np.float64)
+        rows = np.asarray(np.bincount(index, minlength=len(codes)), dtype=np.float64)
         return cls(codes, rows, np.stack(sums, axis=1))
 
     def __add__(self, other: Self) -> Self:
         codes, index = np.unique(np.concatenate([self.codes, other.codes]), return_inverse=True)
-        rows = np.bincount(index, weights=np.concatenate([self.rows, other.rows]), minlength=len(codes))
+        weights = np.concatenate([self.rows, other.rows])
+        rows = np.asarray(np.bincount(index, weights=weights, minlength=len(codes)), dtype=np.float64)
         stacked = np.concatenate([self.sums, other.sums])
         sums = [np.bincount(index, weights=column, minlength=len(codes)) for column in stacked.T]
         return type(self)(codes, rows, np.stack(sums, axis=1))

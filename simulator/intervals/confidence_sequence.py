@@ -58,8 +58,8 @@ class ConfidenceSequence:
         alpha = check_confidence(confidence)
         r_lo, r_hi = self.bound.reward_range
         assumptions = (
-            f"each row's propensity is true given the past; rewards lie in [{r_lo:g}, {r_hi:g}]; rows in decision order, "
-            "one decision a shopper or shoppers alike; holds however often it is looked at"
+            f"each row's propensity is true given the past; rewards lie in [{r_lo:g}, {r_hi:g}]; rows come in decision "
+            "order, one decision a shopper or shoppers alike; holds however often it is looked at"
         )
         if self.n == 0:
             return Interval("confidence_sequence", r_lo, r_hi, confidence, assumptions)

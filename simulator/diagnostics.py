@@ -1,0 +1,200 @@
+"""What must be read before any estimate: overlap, support, honest propensities, complete outcomes; when to refuse."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxi_bandit.domain.evaluation import Check, Diagnostics, Level
+from simulator.calibration import calibration_p
+from simulator.pareto_tail import pareto_k
+from simulator.rounds import Bools, Float64s, Floats, Ints, LoggedRounds, ScoredRounds
+from simulator.thresholds import (
+    MEAN_WEIGHT_AMBER_Z,
+    MEAN_WEIGHT_REFUSE_GAP,
+    MEAN_WEIGHT_REFUSE_Z,
+    THRESHOLDS,
+)
+
+# Rows of an (n, K) array handled at once, so that temporaries stay small beside the log itself.
+BLOCK_ROWS = 65_536
+# Ages are compared within this many equal groups: a younger outcome is rightly less complete.
+AGE_GROUPS = 4
+# A difference in rates counts when it is this many standard errors away from none.
+RATE_Z = 2.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LogQuality:
+    """What else is known about the log; each part is checked where given.
+
+    Args:
+        rescored: The incumbent's probabilities computed again, shape (n, K).
+        completed: Whether the outcome was complete at the close of its window, shape (n,).
+        activated: Whether the decision was shown, shape (n,).
+        minimum_completeness: The manifest's least share of complete outcomes.
+        minimum_activation: The manifest's least share of activated decisions.
+    """
+
+    rescored: Floats | None = None
+    completed: Bools | None = None
+    activated: Bools | None = None
+    minimum_completeness: float = 0.0
+    minimum_activation: float = 0.0
+
+
+def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnostics:
+    """Every diagnostic of `batch`, with its level. Uses q̂ where the batch has predictions, else q̂ = 0."""
+    quality = quality or LogQuality()
+    n, rounds = len(batch), batch.rounds
+    if n == 0:
+        return Diagnostics(n=0, checks=(THRESHOLDS["rows"].check(0.0),))
+    weight = batch.weight
+    residual = batch.reward if batch.q_hat is None else batch.residual
+    correction = np.abs(weight * residual)
+    second_moment, unsupported = _logged_overlap(batch)
+    ess, reward_ess = effective_size(weight), effective_size(weight * batch.reward)
+    predicted = None if second_moment is None else n / second_moment if second_moment > 0 else 0.0
+    mean, z = _mean_weight(weight, second_moment)
+    shares = _shares(correction, batch.subject)
+    calibration, tail = calibration_p(rounds), pareto_k(weight)
+    gap = None if quality.rescored is None else _largest_gap(rounds, quality.rescored)
+    completeness = _rate_gap(rounds, quality.completed)
+    activation = _rate_gap(rounds, quality.activated)
+    checks = [
+        THRESHOLDS["rows"].check(float(n)),
+        THRESHOLDS["ess"].check(ess),
+        THRESHOLDS["ess_share"].check(ess / n),
+        THRESHOLDS["predicted_ess"].check(predicted),
+        THRESHOLDS["predicted_ess_share"].check(None if predicted is None else predicted / n),
+        THRESHOLDS["reward_ess"].check(reward_ess),
+        THRESHOLDS["max_row_share"].check(shares[0]),
+        THRESHOLDS["max_subject_share"].check(shares[1]),
+        THRESHOLDS["mean_weight"].check(mean, _mean_weight_level(mean, z)),
+        THRESHOLDS["support"].check(unsupported),
+        THRESHOLDS["calibration"].check(calibration),
+        THRESHOLDS["rescoring"].check(gap),
+        _rate_check("completeness", completeness, quality.completed, quality.minimum_completeness),
+        _rate_check("activation", activation, quality.activated, quality.minimum_activation),
+        THRESHOLDS["pareto_k"].check(tail),
+    ]
+    return Diagnostics(
+        n=n,
+        subjects=None if batch.subject is None else len(np.unique(batch.subject)),
+        ess=ess,
+        predicted_ess=predicted,
+        reward_ess=reward_ess,
+        mean_weight=mean,
+        mean_weight_z=z,
+        max_weight=float(weight.max()),
+        max_row_share=shares[0],
+        max_subject_share=shares[1],
+        unsupported_mass=unsupported,
+        calibration_p=calibration,
+        rescoring_gap=gap,
+        completeness_gap=None if completeness is None else completeness[0],
+        activation_gap=None if activation is None else activation[0],
+        pareto_k=tail,
+        checks=tuple(checks),
+    )
+
+
+def effective_size(values: Float64s) -> float:
+    """(Σv)²/Σv², the number of equal values that would average as steadily; 0 where all are 0."""
+    square = float(values @ values)
+    return float(values.sum()) ** 2 / square if square > 0 else 0.0
+
+
+def _logged_overlap(batch: ScoredRounds) -> tuple[float | None, float | None]:
+    """The mean of Σ_{a: p>0} π_e²/p, the predicted second moment of w, and the mean mass of π_e where p = 0."""
+    rounds, n = batch.rounds, len(batch)
+    if rounds.probabilities is None:
+        if rounds.eligible is None:
+            return None, None
+        inside = np.einsum("nk,nk->", batch.candidate, rounds.eligible, dtype=np.float64)
+        return None, max(0.0, 1.0 - float(inside) / n)
+    second, outside = 0.0, 0.0
+    for start in range(0, n, BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        pi, p = batch.candidate[rows], rounds.probabilities[rows]
+        ratio = np.divide(pi, p, out=np.zeros_like(pi, dtype=np.result_type(pi, p)), where=p > 0)
+        second += float(np.einsum("nk,nk->", pi, ratio, dtype=np.float64))
+        outside += float(pi.sum(where=p == 0, dtype=np.float64))
+    return second / n, outside / n
+
+
+def _mean_weight(weight: Float64s, second_moment: float | None) -> tuple[float, float | None]:
+    """w̄ and (w̄ - 1) in standard errors, predicted from the logged vectors where there are any."""
+    n, mean = len(weight), float(weight.mean())
+    if second_moment is not None:
+        variance = max(second_moment - 1.0, 0.0)
+    elif n > 1:
+        variance = float(weight.var(ddof=1))
+    else:
+        return mean, None
+    if variance <= 0.0:
+        return mean, None
+    return mean, (mean - 1.0) / float(np.sqrt(variance / n))
+
+
+def _mean_weight_level(mean: float, z: float | None) -> Level:
+    if z is None:
+        # Weights that do not vary must all be 1.
+        return Level.OK if abs(mean - 1.0) <= MEAN_WEIGHT_REFUSE_GAP else Level.REFUSE
+    if abs(mean - 1.0) > MEAN_WEIGHT_REFUSE_GAP and abs(z) > MEAN_WEIGHT_REFUSE_Z:
+        return Level.REFUSE
+    return Level.AMBER if abs(z) > MEAN_WEIGHT_AMBER_Z else Level.OK
+
+
+def _shares(correction: Float64s, subject: Ints | None) -> tuple[float | None, float | None]:
+    """The largest row's and the largest subject's share of Σ|w(r - q̂)|; None where the sum is 0."""
+    total = float(correction.sum())
+    if total == 0.0:
+        return None, None
+    row = float(correction.max()) / total
+    if subject is None:
+        return row, None
+    _, index = np.unique(subject, return_inverse=True)
+    return row, float(np.bincount(index, weights=correction).max()) / total
+
+
+def _largest_gap(rounds: LoggedRounds, rescored: Floats) -> float:
+    """Largest |logged - rescored| over whole vectors, or at the logged action where only that was logged."""
+    if rounds.probabilities is None:
+        again = rescored[np.arange(len(rounds)), rounds.action]
+        return float(np.abs(again - rounds.propensity).max())
+    blocks = range(0, len(rounds), BLOCK_ROWS)
+    pairs = ((rounds.probabilities[b : b + BLOCK_ROWS], rescored[b : b + BLOCK_ROWS]) for b in blocks)
+    return max(float(np.abs(logged - again).max()) for logged, again in pairs)
+
+
+def _rate_gap(rounds: LoggedRounds, happened: Bools | None) -> tuple[float, bool] | None:
+    """Largest |rate of an action - rate of all actions| within an age group, and whether any gap is beyond chance."""
+    if happened is None or not len(rounds):
+        return None
+    rank = np.argsort(np.argsort(rounds.logged_at, kind="stable"), kind="stable")
+    cell = rank * AGE_GROUPS // len(rounds) * rounds.n_actions + rounds.action
+    shape = (AGE_GROUPS, rounds.n_actions)
+    rows = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    hits = np.bincount(cell, weights=happened.astype(np.float64), minlength=shape[0] * shape[1]).reshape(shape)
+    rate = hits / np.maximum(rows, 1)
+    peers = hits.sum(axis=1, keepdims=True) / np.maximum(rows.sum(axis=1, keepdims=True), 1)
+    gap = np.where(rows > 0, np.abs(rate - peers), 0.0)
+    error = np.sqrt(peers * (1.0 - peers) / np.maximum(rows, 1))
+    beyond = (gap > THRESHOLDS["completeness"].amber) & (gap > RATE_Z * error)
+    return float(gap[beyond].max() if beyond.any() else gap.max()), bool(beyond.any())
+
+
+def _rate_check(code: str, gap: tuple[float, bool] | None, happened: Bools | None, minimum: float) -> Check:
+    threshold = THRESHOLDS[code]
+    if gap is None or happened is None:
+        return threshold.check(None)
+    rate = float(happened.mean())
+    if rate < minimum:
+        return Check(
+            code=code,
+            value=rate,
+            level=Level.REFUSE,
+            message=f"The {code} rate is {rate:.1%}, below the manifest's minimum of {minimum:.1%}.",
+            remedy=threshold.remedy,
+        )
+    return threshold.check(gap[0], Level.AMBER if gap[1] else Level.OK)
