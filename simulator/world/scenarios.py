@@ -1,0 +1,93 @@
+"""Named worlds, as data: the shop as it is, and what makes learning from it or evaluating on it hard.
+
+The first six change the world. The last three leave it alone and change who logs or how rewards are guessed, which is
+what they are about: `logger` and `reward_model` say how, for studies that need a log rather than an engine.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Logger = Literal["engine", "adaptive", "uniform", "without_support"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feedback:
+    """How what happened reaches us. Shares are probabilities per event; times are in shares of the horizon.
+
+    Attributes:
+        delay: Median time from occurrence to delivery.
+        late: Delivered only after the window has closed, so the first close cannot know of it.
+        duplicate: Delivered twice.
+        early: Delivered before the decision itself is in the log.
+        missing: Never delivered.
+        corrected: Reported wrong first, then corrected.
+        retracted: Of decisions without an order: an order is reported by mistake and taken back.
+    """
+
+    delay: float = 0.03
+    late: float = 0.01
+    duplicate: float = 0.05
+    early: float = 0.02
+    missing: float = 0.01
+    corrected: float = 0.02
+    retracted: float = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One world.
+
+    Attributes:
+        order_shift: Added to everybody's log-odds of an order.
+        heavy_tail: One order in forty earns thirteen times the mean margin.
+        drift: How far tastes move from the first decision to the last: at 1 each intervention ends with the effects
+            of its neighbour in the catalogue.
+        logger: Who makes the log, for studies of evaluation.
+        reward_model: Whether studies guess rewards from the whole context, or from nothing but the intervention.
+    """
+
+    name: str
+    description: str
+    order_shift: float = 0.0
+    heavy_tail: bool = False
+    drift: float = 0.0
+    feedback: Feedback = Feedback()
+    logger: Logger = "engine"
+    reward_model: Literal["fitted", "misspecified"] = "fitted"
+
+
+SHOPPING: Final = Scenario(name="shopping", description="The shop on an ordinary day.")
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        SHOPPING,
+        Scenario(name="rare_rewards", description="Orders are rare, about one in forty.", order_shift=-3.0),
+        Scenario(name="heavy_tail", description="A few orders earn most of the margin.", heavy_tail=True),
+        Scenario(name="drift", description="What helps today annoys tomorrow.", drift=1.0),
+        Scenario(
+            name="delay",
+            description="Half of all rewards come late, some after the window has closed.",
+            feedback=Feedback(delay=0.4, late=0.25),
+        ),
+        Scenario(
+            name="missing_reward", description="A quarter of all rewards is lost.", feedback=Feedback(missing=0.25)
+        ),
+        Scenario(
+            name="adaptive_logging",
+            description="The logger's probabilities follow the rewards it has just seen.",
+            logger="adaptive",
+        ),
+        Scenario(
+            name="support_violation",
+            description="The logger never draws the last intervention of the catalogue.",
+            logger="without_support",
+        ),
+        Scenario(
+            name="misspecified_model",
+            description="The reward model sees the intervention and nothing of the shopper.",
+            logger="uniform",
+            reward_model="misspecified",
+        ),
+    )
+}
