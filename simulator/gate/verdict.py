@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from cxi_bandit.domain.gate import GateRule, Reason, Ruling, Verdict
 from simulator.gate.bets import Evidence
+from simulator.gate.contrast import BoundExceeded, IncumbentUnsupported
 from simulator.gate.guardrails import Standing
 from simulator.gate.ledger import Spending
 
@@ -52,6 +53,12 @@ def verdict(
         f"{spending.threshold:.4g}; {len(rule.guardrails)} guardrails passed"
     )
     return Verdict(decision=Ruling.GO, reasons=(Reason("evidence_reached", message),), incumbent=spending.incumbent)
+
+
+def refusal(error: IncumbentUnsupported | BoundExceeded) -> Reason:
+    """A log that cannot be bet on, as the reason to refuse."""
+    code = "incumbent_unsupported" if isinstance(error, IncumbentUnsupported) else "bound_exceeded"
+    return Reason(code, str(error))
 
 
 def _too_early(rule: GateRule, days: int) -> list[Reason]:
