@@ -171,18 +171,18 @@ class _Regression:
 
 def _regress(moments: Moments, weight: float, at_zero: float, slope: float) -> _Regression:
     """Regress with an unseen row at w = `weight`, z = `at_zero` + `slope`·w; an infinite weight is the limit."""
-    n = moments.n
+    # In u = z - slope·w the unseen row is ordinary however heavy it is; in z its square would swallow every digit.
+    contrast = np.array([[1.0, 0.0, 0.0], [-slope, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    logged = Moments(moments.n, contrast @ moments.mean, contrast @ moments.comoments @ contrast.T)
     if weight == inf:
-        # The line's slope becomes that of the unseen row, the residuals u = z - slope·w decide the rest.
-        residual_mean = float(moments.mean[1] - slope * moments.mean[0])
-        contrast = np.array([-slope, 1.0, 0.0])
-        return _Regression(slope + residual_mean, float(contrast @ moments.comoments @ contrast) / (n + 1), 1.0 / n)
-    pooled = moments + _unseen_row(weight, at_zero + slope * weight)
-    v_w, c_wz, v_z = _variance(pooled, 0), float(pooled.comoments[0, 1]) / pooled.n, _variance(pooled, 1)
-    gap = 1.0 - float(pooled.mean[0])
+        n = moments.n
+        return _Regression(slope + float(logged.mean[1]), _variance(logged, 1) * n / (n + 1), 1.0 / n)
+    pooled = logged + _unseen_row(weight, at_zero)
+    v_w, c_wu, v_u = _variance(pooled, 0), float(pooled.comoments[0, 1]) / pooled.n, _variance(pooled, 1)
+    gap, centre = 1.0 - float(pooled.mean[0]), slope + float(pooled.mean[1])
     if v_w == 0.0:
-        return _Regression(float(pooled.mean[1]), v_z, 0.0 if gap == 0.0 else inf)
-    return _Regression(float(pooled.mean[1]) + gap * c_wz / v_w, max(v_z - c_wz**2 / v_w, 0.0), gap**2 / v_w)
+        return _Regression(centre, v_u, 0.0 if gap == 0.0 else inf)
+    return _Regression(centre + gap * c_wu / v_w, max(v_u - c_wu**2 / v_w, 0.0), gap**2 / v_w)
 
 
 def _unseen_row(weight: float, score: float) -> Moments:
