@@ -1,0 +1,48 @@
+"""A model of the registry as candidate: the bytes that were committed, served under the manifest they were made for."""
+
+from dataclasses import dataclass
+
+from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
+from cxi_bandit.engine.decide import ServedPolicy
+from cxi_bandit.engine.fingerprint import recognise
+from cxi_bandit.engine.learn import verified_bytes
+from cxi_bandit.engine.manifests import Manifests
+from cxi_bandit.engine.ports import ModelRoom, Registry
+from simulator.candidates.candidate import Prepared
+from simulator.candidates.scoring import score
+from simulator.datasets.log import ReplayLog
+from simulator.progress import Track
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCandidate:
+    """`model:POLICY@VERSION`, VERSION counting the policy's models."""
+
+    spec: str
+    served: ServedPolicy
+
+    @classmethod
+    def load(
+        cls, spec: str, policy: PolicyName, version: ModelVersion, registry: Registry, room: ModelRoom
+    ) -> "ModelCandidate":
+        """Loads the model the way a worker does, checks included.
+
+        Raises:
+            NotFound: There is no such model.
+            ModelInvalid: Its bytes are gone, or not what was committed.
+        """
+        model = registry.model(policy, version)
+        lineage = model.lineage
+        manifest = Manifests(registry).by_sha(lineage.manifest_sha)
+        release = next((known for known in registry.versions(policy) if known.version == lineage.policy_version), None)
+        if release is None:
+            raise NotFound("policy version", f"{policy} version {lineage.policy_version}")
+        data = verified_bytes(registry, model)
+        scorer = room.load(manifest, data)
+        recognise(model, manifest, data, scorer)
+        return cls(spec, ServedPolicy(release, manifest, model, scorer))
+
+    def prepare(self, log: ReplayLog, track: Track) -> Prepared:
+        """Scores every logged situation."""
+        return score(log, self.served, track)

@@ -1,0 +1,5 @@
+"""Real logs: read from files, from the store's imported logs, and from the decisions a policy has made live."""
+
+from simulator.datasets.log import Contexts, ReplayLog
+
+__all__ = ["Contexts", "ReplayLog"]

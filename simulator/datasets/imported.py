@@ -1,0 +1,166 @@
+"""An imported log from the store as a log to replay, and how its rows look to a policy's manifest."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+import numpy as np
+import polars as pl
+
+from cxi_bandit.domain.decision import HOLD, Decision, Defect, Features, Situation, Stage
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha
+from cxi_bandit.domain.imported import ImportedLog
+from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.policy.eligibility import Eligibility
+from cxi_bandit.policy.features import conform
+from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.store.imported_logs import contexts
+from simulator.datasets.columns import AFFINITY, POSITION, laid_over, split_affinities
+from simulator.datasets.log import ReplayLog
+from simulator.rounds import Ints, LoggedRounds
+
+REWARD_RANGE = (0.0, 1.0)
+"""Of every kind of log that can be imported: a click, or a right answer."""
+
+
+class ImportedShelf(Protocol):
+    """Where imported logs are read from."""
+
+    def find(self, name: str) -> ImportedLog:
+        """Raises NotFound."""
+        ...
+
+    def read(self, name: str) -> pl.DataFrame:
+        """All rounds in the order they were imported."""
+        ...
+
+
+class ImportedContexts:
+    """Rows of an imported log for a manifest whose interventions are `hold` and exactly the log's actions.
+
+    The manifest declares one defect, which every row is given at severity and confidence 1; of the log's columns it
+    sees those it declares under the same name, the slot as the category `position`, counted from 1, and a user's
+    affinity to an action as the intervention feature `affinity`. The log never held back, so `hold` is not eligible.
+    """
+
+    def __init__(self, log: ImportedLog, rounds: LoggedRounds, rows: Sequence[Features]) -> None:
+        self._log = log
+        self._rounds = rounds
+        self._contexts = rows
+        self._fitting: tuple[Manifest, Eligibility, tuple[InterventionId, ...]] | None = None
+
+    def situation(self, row: int, manifest: Manifest) -> Situation:
+        """See `Contexts`."""
+        situation = self._logged(row, manifest)
+        rules = self._fit(manifest)[1].resolve(situation.defect, situation.context, None).eligible
+        eligible = tuple(name for name in rules if name != HOLD)
+        if not eligible:
+            raise InvalidInput("candidate", f"policy {manifest.name} leaves no action of the log eligible at row {row}")
+        return Situation(
+            defect=situation.defect, context=situation.context, eligible=eligible, offered=situation.offered
+        )
+
+    def training_row(self, row: int, manifest: Manifest) -> TrainingRow:
+        """See `Contexts`. Everything of the decision that nobody logged is a stand-in that no learner reads."""
+        rounds = self._rounds
+        when = datetime.fromtimestamp(float(rounds.logged_at[row]), UTC)
+        decision = Decision(
+            decision_id=DecisionId(UUID(int=row)),
+            decided_at=when,
+            closes_at=when,
+            policy=manifest.policy,
+            policy_version=1,
+            manifest_sha=ManifestSha(""),
+            model_version=None,
+            stage=Stage.CANDIDATE,
+            surface=manifest.surface,
+            subject=None,
+            situation=self._logged(row, manifest),
+            excluded={},
+            probabilities=(),
+            intervention=InterventionId(rounds.actions[rounds.action[row]]),
+            propensity=float(rounds.propensity[row]),
+            draw_key_id="",
+            u=0.0,
+        )
+        return TrainingRow(position=row + 1, decision=decision, reward=float(rounds.reward[row]))
+
+    def take(self, rows: Ints) -> "ImportedContexts":
+        """See `Contexts`."""
+        return ImportedContexts(self._log, self._rounds.take(rows), [self._contexts[row] for row in rows])
+
+    def _logged(self, row: int, manifest: Manifest) -> Situation:
+        actions = self._fit(manifest)[2]
+        plain, affinities = split_affinities(self._contexts[row])
+        if self._rounds.position is not None:
+            plain[POSITION] = str(int(self._rounds.position[row]) + 1)
+        context, _ = conform(manifest.context, plain, f"/rows/{row}/context")
+        offered: dict[InterventionId, Features] = {}
+        if AFFINITY in manifest.intervention_features.features:
+            for index, value in affinities.items():
+                name = InterventionId(self._rounds.actions[index])
+                features = {**manifest.intervention(name).features, AFFINITY: value}
+                pointer = f"/rows/{row}/interventions/{name}"
+                offered[name] = conform(manifest.intervention_features, features, pointer)[0]
+        defect = Defect(type=next(iter(manifest.defects)), severity=1.0, confidence=1.0)
+        return Situation(defect=defect, context=context, eligible=actions, offered=offered)
+
+    def _fit(self, manifest: Manifest) -> tuple[Manifest, Eligibility, tuple[InterventionId, ...]]:
+        if self._fitting is None or self._fitting[0] is not manifest:
+            self._fitting = (manifest, Eligibility(manifest), self._actions(manifest))
+        return self._fitting
+
+    def _actions(self, manifest: Manifest) -> tuple[InterventionId, ...]:
+        """The log's actions in the manifest's order, once it is sure that the two fit."""
+        catalogue, known = set(manifest.catalogue) - {HOLD}, set(self._log.actions)
+        if catalogue != known:
+            example = min(catalogue ^ known)
+            raise InvalidInput(
+                "candidate",
+                f"policy {manifest.name} does not fit log {self._log.name}: its interventions must be 'hold' and "
+                f"exactly the log's {len(known)} actions ({self._log.actions[0]}, ...); {example!r} is in one only",
+            )
+        if len(manifest.defects) != 1:
+            raise InvalidInput(
+                "candidate", f"policy {manifest.name} must declare one defect to be asked about an imported log"
+            )
+        low, high = manifest.reward.min, manifest.reward.max
+        if self._rounds.reward.min(initial=low) < low or self._rounds.reward.max(initial=high) > high:
+            raise InvalidInput(
+                "candidate", f"the log holds rewards outside policy {manifest.name}'s [{low:g}, {high:g}]"
+            )
+        return tuple(name for name in manifest.catalogue if name != HOLD)
+
+
+def read_imported(shelf: ImportedShelf, name: str) -> ReplayLog:
+    """An imported log by its time stamps, rows of the same moment in the order they were imported.
+
+    Raises:
+        NotFound: No such log.
+    """
+    log = shelf.find(name)
+    frame = shelf.read(name)
+    clock = frame["logged_at"].null_count() == 0
+    if clock:
+        frame = frame.sort("logged_at", maintain_order=True)
+    position = frame["position"]
+    rounds = LoggedRounds(
+        actions=log.actions,
+        action=frame["action"].to_numpy(),
+        propensity=frame["propensity"].to_numpy(),
+        reward=frame["reward"].to_numpy(),
+        logged_at=frame["logged_at"].dt.epoch("us").to_numpy() / 1e6 if clock else np.arange(len(frame), dtype=float),
+        # Files count slots from 1, arrays from 0.
+        position=None if position.null_count() else position.to_numpy() - 1,
+    )
+    rows = contexts(frame)
+    return ReplayLog(
+        name=name,
+        rounds=rounds,
+        reward_range=REWARD_RANGE,
+        contexts=ImportedContexts(log, rounds, rows),
+        manifest=laid_over(log, rows),
+        notes=() if clock else ("the log has no clock; its order is that of its rows",),
+    )

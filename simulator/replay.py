@@ -1,0 +1,144 @@
+"""Replay: a log and a candidate in, an evaluation report out."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+import numpy as np
+
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.evaluation import EvaluationReport
+from simulator.candidates import Candidate, Prepared
+from simulator.datasets.log import ReplayLog
+from simulator.diagnostics import LogQuality
+from simulator.evaluate import EvaluationSettings, IntervalMethod, Labels, evaluate
+from simulator.intervals import WeightRange
+from simulator.progress import Track, silent
+from simulator.reward_model import RewardModel, SmoothedMean
+from simulator.rounds import Bools, Floats
+from simulator.vw_reward_model import VowpalReward
+
+RewardModelName = Literal["smoothed-mean", "vw"]
+SAME_ROWS = 0
+DEFAULT_FOLDS: dict[RewardModelName, int] = {"smoothed-mean": SAME_ROWS, "vw": 5}
+"""The smoothed mean has a handful of numbers and is compared with other tools that fit it on the same rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings:
+    """How to replay.
+
+    Args:
+        folds: Of cross-fitting; 0 fits the reward model on the rows it predicts, None takes the model's default.
+        interval: None takes cressie_read where every row is its own unit, gaussian by shopper where shoppers return.
+        smallest_propensity: Declared floor of the logging policy, in (0, 1]; bounds the weights of intervals that need
+            it. None where it is not known; the log's own minimum is no substitute.
+        seed: Of folds and resampling.
+    """
+
+    reward_model: RewardModelName = "smoothed-mean"
+    folds: int | None = None
+    confidence: float = 0.95
+    interval: IntervalMethod | None = None
+    smallest_propensity: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A report, and what its reader must know about how it came to be, in sentences."""
+
+    report: EvaluationReport
+    notes: tuple[str, ...]
+
+
+def replay(
+    log: ReplayLog, candidate: Candidate, settings: ReplaySettings | None = None, track: Track = silent
+) -> Replay:
+    """Evaluates a candidate on a log.
+
+    Raises:
+        InvalidInput: The log is empty, a setting makes no sense, or the candidate cannot be asked about this log.
+    """
+    settings = settings or ReplaySettings()
+    if not len(log):
+        raise InvalidInput("log", f"{log.name} has no rows")
+    prepared = candidate.prepare(log, track)
+    folds = _folds(settings)
+    rescored, unscored = _rescored(prepared.log)
+    report = evaluate(
+        prepared.log.rounds,
+        prepared.probabilities,
+        Labels(
+            log=log.name, candidate=candidate.spec, manifest_sha=prepared.manifest_sha, model_sha=prepared.model_sha
+        ),
+        reward_model=_reward_model(prepared.log, settings, track),
+        settings=EvaluationSettings(
+            confidence=settings.confidence,
+            interval=settings.interval or _fitting_interval(prepared.log),
+            reward_range=log.reward_range,
+            weight_range=_weight_range(prepared, settings.smallest_propensity),
+            cross_fit=folds != SAME_ROWS,
+            folds=max(folds, 2),
+            seed=settings.seed,
+        ),
+        quality=LogQuality(rescored=rescored),
+    )
+    notes = [*prepared.notes, *log.notes, _fitted(settings.reward_model, folds)]
+    if unscored:
+        notes.append(
+            f"{unscored} of {len(prepared.log)} decisions could not be executed again: their model was thinned away"
+        )
+    return Replay(report=report, notes=tuple(notes))
+
+
+def _folds(settings: ReplaySettings) -> int:
+    folds = DEFAULT_FOLDS[settings.reward_model] if settings.folds is None else settings.folds
+    if folds < 0 or folds == 1:
+        raise InvalidInput("cross_fit", f"must be 2 or more folds, or 0 to fit on the same rows; got {folds}")
+    return folds
+
+
+def _reward_model(log: ReplayLog, settings: ReplaySettings, track: Track) -> RewardModel:
+    if settings.reward_model == "vw":
+        return VowpalReward(log=log, track=track, seed=settings.seed)
+    return SmoothedMean()
+
+
+def _fitting_interval(log: ReplayLog) -> IntervalMethod:
+    """Cressie-Read covers rare rewards but takes rows for independent; the gaussian one counts by shopper."""
+    subject = log.rounds.subject
+    returning = subject is not None and len(np.unique(subject)) < len(subject)
+    return "gaussian" if returning else "cressie_read"
+
+
+def _weight_range(prepared: Prepared, smallest_propensity: float | None) -> WeightRange:
+    floor = prepared.log.smallest_propensity if smallest_propensity is None else smallest_propensity
+    if floor is None:
+        return WeightRange(0.0, inf)
+    if not 0.0 < floor <= 1.0:
+        raise InvalidInput("smallest_propensity", f"must lie in (0, 1], got {floor:g}")
+    least = float(prepared.log.rounds.propensity.min())
+    if least < floor * (1.0 - 1e-9):
+        raise InvalidInput("smallest_propensity", f"is {floor:g}, but the log holds a propensity of {least:g}")
+    # What the candidate can put on an action is known exactly; what the log could have drawn only by its floor.
+    return WeightRange(0.0, max(float(prepared.probabilities.max()) / floor, 1.0 + 1e-9))
+
+
+def _rescored(log: ReplayLog) -> tuple[Floats | None, int]:
+    """The vectors computed again with the log's own in place of those that could not be, and how many those were."""
+    if log.rescored is None or log.rounds.probabilities is None:
+        return None, 0
+    missing: Bools = np.isnan(log.rescored.sum(axis=1))
+    if missing.all():
+        return None, len(log)
+    return np.where(missing[:, None], log.rounds.probabilities, log.rescored), int(missing.sum())
+
+
+def _fitted(name: RewardModelName, folds: int) -> str:
+    if folds == SAME_ROWS:
+        return (
+            f"the reward model ({name}) was fitted on the rows it predicts, so dm, dr and their kin lean towards the "
+            "log; --cross-fit K fits it on other rows"
+        )
+    return f"the reward model ({name}) was cross-fitted in {folds} folds"
