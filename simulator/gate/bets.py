@@ -18,7 +18,8 @@ GRID: Final = tuple(1e-4 * 5000.0 ** (k / 23) for k in range(24))
 
 _LAMBDAS: Final = np.array(GRID)
 # Logs and rewards are added as whole multiples of 2^-36, so that sums are exact: any way of cutting the log gives the
-# same bits. Logs are rounded down, which costs under 2e-5 nats a million bets and can only make E smaller.
+# same bits (another build of log1p may still differ by a quantum). Logs are rounded down, which costs under 2e-5 nats a
+# million bets and can only make E smaller.
 _QUANTUM: Final = 2.0**-36
 _BLOCK: Final = 8192  # rows at a time: 24 x 8192 doubles stay in the second-level cache
 _SLACK: Final = 1e-9
