@@ -30,7 +30,7 @@ def draw_contexts(surface: str, shoppers: Shoppers, rng: np.random.Generator) ->
     """Draws what is seen beside the shoppers' own traits. None of it depends on the hidden segment."""
     n = len(shoppers)
     hour = rng.integers(0, 24, n)
-    cart = np.round(np.minimum(np.exp(rng.normal(3.8, 0.9, n)), 2000.0), 2)
+    cart = _amounts(3.8, n, rng)
     columns: dict[str, list[FeatureValue]] = {
         "device": [DEVICES[code] for code in shoppers.device.tolist()],
         "loyalty_tier": [TIERS[code] for code in shoppers.tier.tolist()],
@@ -42,7 +42,7 @@ def draw_contexts(surface: str, shoppers: Shoppers, rng: np.random.Generator) ->
     if surface == "search":
         columns["query_words"] = np.minimum(1 + rng.poisson(1.6, n), 20).tolist()
     elif surface == "detail_page":
-        price = np.round(np.minimum(np.exp(rng.normal(3.6, 0.9, n)), 2000.0), 2)
+        price = _amounts(3.6, n, rng)
         columns["price"] = price.tolist()
         columns["delivery_days"] = np.minimum(1 + rng.poisson(3.0, n), 60).tolist()
         basket = price
@@ -59,3 +59,9 @@ def draw_contexts(surface: str, shoppers: Shoppers, rng: np.random.Generator) ->
     return Contexts(
         features=[dict(zip(names, row, strict=True)) for row in rows], basket=basket, evening=hour >= EVENING_STARTS
     )
+
+
+def _amounts(log_median: float, n: int, rng: np.random.Generator) -> Float64s:
+    """Amounts of money, EUR and cents, log-normal."""
+    drawn: Float64s = np.exp(rng.normal(log_median, 0.9, n)).clip(0.0, 2000.0).round(2).astype(np.float64)
+    return drawn

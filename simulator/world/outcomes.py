@@ -86,10 +86,13 @@ class Rates:
         order, complaint = self.order[rows, :, segment, real], self.complaint[rows, :, segment, real]
         u = rng.random((len(rows), 2))
         columns = zip(order, complaint, u.tolist(), margin.tolist(), strict=True)
-        return [Happening(mine, cross, *both, earned) for mine, cross, both, earned in columns]
+        return [
+            Happening(order=mine, complaint=cross, u_order=u_order, u_complaint=u_complaint, margin=earned)
+            for mine, cross, (u_order, u_complaint), earned in columns
+        ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Happening:
     """One shopper's reaction to every intervention; one pair of uniform numbers decides all, so comparisons are fair.
 

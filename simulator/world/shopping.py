@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxi_bandit.domain.decision import Defect, DecisionRequest
+from cxi_bandit.domain.decision import DecisionRequest, Defect
 from cxi_bandit.policy.eligibility import Eligibility
 from cxi_bandit.policy.manifest import Manifest
 from simulator.world.contexts import Contexts, draw_contexts
 from simulator.world.effects import TRUTH, SurfaceTruth
 from simulator.world.outcomes import Happening, Rates, margin_of
 from simulator.world.scenarios import SHOPPING, Scenario
-from simulator.world.shoppers import SEGMENTS, Float64s, Ints, Shoppers, population, segment_given_traits
+from simulator.world.shoppers import SEGMENTS, Float64s, Ints, population, segment_given_traits
 
 SURFACE_SHARES: Final[Mapping[str, float]] = {"search": 0.3, "detail_page": 0.3, "cart": 0.25, "repeat_purchase": 0.15}
 _POPULATION: Final = 20_000
@@ -101,7 +101,7 @@ class ShoppingWorld:
         names = list(manifest.defects)
         trouble = rng.integers(0, len(names), n)
         severity = np.round(rng.beta(2.5, 1.5, n), 3)
-        confidence = np.round(rng.beta(5.0, 2.0, n), 3)
+        confidence = np.round(rng.beta(3.5, 1.75, n), 3)
         real = rng.random(n) < confidence
         progress = np.minimum(index / self._length, 1.0) * self.scenario.drift
         rates = _Truth(truth, manifest, self.scenario).rates(trouble, severity, contexts, progress)
@@ -152,7 +152,7 @@ class _Truth:
         fit = self._fit[trouble][:, :, None, None] * weight[:, None, None, :] + _UNASKED
         log_odds = self._base + self._taste[None, None, :, None] - harm + appeal[..., None] * fit
         impatience = np.where(contexts.evening, 1.3, 1.0)[:, None, None, None]
-        needless = np.array([2.0, 1.0])
+        needless = np.array([3.0, 1.0])
         complaint = _ALWAYS_SOME + annoyance[..., None] * impatience * needless
         return Rates(
             order=1.0 / (1.0 + np.exp(-log_odds)),
@@ -170,5 +170,5 @@ class _Truth:
         return mixed
 
 
-_UNASKED: Final = 0.12
+_UNASKED: Final = 0.05
 _ALWAYS_SOME: Final = 0.01
