@@ -1,0 +1,105 @@
+"""The engine with everything it needs, as one value that each process makes once."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from cxi_bandit.domain.identifiers import DecisionIdMint
+from cxi_bandit.engine.install import install
+from cxi_bandit.engine.manifests import Manifests
+from cxi_bandit.engine.ports import Access, Clock, DecisionLog, Keyring, ModelRoom, OutcomeLog, Registry, RewardLedger
+from cxi_bandit.engine.serve import Serving
+from cxi_bandit.policy.draw import DrawKey
+from cxi_bandit.store.memory import MemoryStore
+from cxi_bandit.vowpal import VowpalRoom
+
+
+class Store(Protocol):
+    """All ports of one place where things are kept."""
+
+    @property
+    def decisions(self) -> DecisionLog:
+        """The decision log."""
+        ...
+
+    @property
+    def ledger(self) -> RewardLedger:
+        """The reward ledger."""
+        ...
+
+    @property
+    def outcomes(self) -> OutcomeLog:
+        """The outcome log."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """Manifests, versions, models, audit trail."""
+        ...
+
+    @property
+    def keyring(self) -> Keyring:
+        """Secrets of the draw and of pseudonyms."""
+        ...
+
+    @property
+    def access(self) -> Access:
+        """API keys and webhook secrets."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a process decides, records, joins and learns with."""
+
+    store: Store
+    room: ModelRoom
+    manifests: Manifests
+    serving: Serving
+    draw_key: DrawKey
+    subject_key: bytes
+    mint: DecisionIdMint
+    clock: Clock
+
+
+def wall_clock() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def build_engine(store: Store, clock: Clock = wall_clock, room: ModelRoom | None = None) -> Engine:
+    """The engine over a store. Nothing is served before the first `serving.refresh()`."""
+    room = room or VowpalRoom()
+    manifests = Manifests(store.registry)
+    return Engine(
+        store=store,
+        room=room,
+        manifests=manifests,
+        serving=Serving(store.registry, manifests, room),
+        draw_key=store.keyring.draw_key(),
+        subject_key=store.keyring.subject_key(),
+        mint=DecisionIdMint(),
+        clock=clock,
+    )
+
+
+def in_memory_engine(
+    manifests: Iterable[tuple[str, str]],
+    clock: Clock = wall_clock,
+    room: ModelRoom | None = None,
+    store: Callable[[], Store] = MemoryStore,
+) -> Engine:
+    """The same engine over a process's memory, with its manifests installed and served: simulations, tests.
+
+    Args:
+        manifests: Pairs of (file name, text); the first of each policy goes live.
+    """
+    engine = build_engine(store(), clock, room)
+    install(engine.store.registry, manifests, clock(), actor="memory")
+    engine.serving.refresh()
+    return engine

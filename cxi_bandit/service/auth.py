@@ -1,0 +1,160 @@
+"""Who may call a route: Bearer keys with scopes. A route that names no scope and is not said to be open cannot exist."""
+
+import hmac
+import secrets
+import string
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from http import HTTPMethod
+from typing import Any, Final, Literal
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+
+from cxi_bandit.domain.access import ApiKey, Scope
+from cxi_bandit.domain.errors import CxiBanditError, Unavailable
+from cxi_bandit.domain.identifiers import Source
+from cxi_bandit.service.problems import Forbidden, Unauthenticated
+from cxi_bandit.service.requests import facts
+
+OPEN: Final = "open"
+"""Said by a route that anyone may call."""
+SIGNED: Final = "signed"
+"""Said by a route that checks a signature over the body itself."""
+
+Access = Scope | Literal["open", "signed"]
+Lookup = Callable[[bytes], Awaitable[ApiKey | None]]
+
+_PREFIX: Final = "cxi_"
+_ALPHABET: Final = string.digits + string.ascii_letters
+_SECRET_CHARACTERS: Final = 43  # 62^43 > 2^256
+_CHECK_CHARACTERS: Final = 6
+_KEPT: Final = 10_000
+_TRUSTED_WHILE_AWAY_SECONDS: Final = 600.0
+_OPENNESS: Final = "access"
+
+
+def new_secret() -> str:
+    """A key as its holder sees it, once: prefix, 256 random bits, checksum."""
+    secret = _characters(secrets.randbits(256), _SECRET_CHARACTERS)
+    return f"{_PREFIX}{secret}{_checksum(secret)}"
+
+
+def digest(secret: str) -> bytes:
+    """What is kept of a key."""
+    return sha256(secret.encode()).digest()
+
+
+def well_formed(secret: str) -> bool:
+    """Whether prefix, length and checksum fit: a mistyped key never costs a look into the database."""
+    body = secret.removeprefix(_PREFIX)
+    if not (secret.isascii() and secret.startswith(_PREFIX) and len(body) == _SECRET_CHARACTERS + _CHECK_CHARACTERS):
+        return False
+    return hmac.compare_digest(body[_SECRET_CHARACTERS:], _checksum(body[:_SECRET_CHARACTERS]))
+
+
+def _checksum(secret: str) -> str:
+    return _characters(zlib.crc32(secret.encode()), _CHECK_CHARACTERS)
+
+
+def _characters(number: int, length: int) -> str:
+    found = []
+    for _ in range(length):
+        number, rest = divmod(number, len(_ALPHABET))
+        found.append(_ALPHABET[rest])
+    return "".join(found)
+
+
+DEVELOPER: Final = ApiKey(
+    name="dev", scopes=frozenset(Scope), source=Source("dev"), created_at=datetime(1970, 1, 1, tzinfo=UTC)
+)
+"""Who everyone is in development mode."""
+
+
+class Gatekeeper:
+    """Turns a request into the key it came with, and refuses what that key does not allow.
+
+    What is known of a key is trusted for `cache_seconds`, and while the database is away for ten minutes: a shopping
+    surface must go on being answered. The digest, not the secret, is looked up and compared, so timing tells nothing.
+    """
+
+    def __init__(self, lookup: Lookup, *, cache_seconds: float, dev: bool) -> None:
+        self._lookup = lookup
+        self._cache_seconds = cache_seconds
+        self._dev = dev
+        self._known: dict[bytes, tuple[float, ApiKey | None]] = {}
+
+    async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Runs before every handler.
+
+        Raises:
+            Unauthenticated: No key, or an unknown or revoked one.
+            Forbidden: The key lacks the route's scope, or the route declares no access at all.
+        """
+        access: Access | None = handler.opt.get(_OPENNESS)
+        if access in (OPEN, SIGNED):
+            return
+        key = DEVELOPER if self._dev else await self._identify(connection.headers.get("authorization", ""))
+        connection.scope["user"] = key
+        facts(connection.scope)["key"] = key.name
+        if access not in key.scopes:
+            needed = "no scope opens this route" if access is None else f"it needs the scope {access}"
+            raise Forbidden(f"key {key.name!r} does not allow this: {needed}")
+
+    async def _identify(self, header: str) -> ApiKey:
+        kind, _, secret = header.partition(" ")
+        secret = secret.strip()
+        if kind.lower() != "bearer" or not secret:
+            raise Unauthenticated("send `Authorization: Bearer <key>`")
+        if not well_formed(secret):
+            raise Unauthenticated("this is not a key of ours: its prefix, length or checksum is wrong")
+        key = await self._key(digest(secret))
+        if key is None:
+            raise Unauthenticated("this key is unknown or revoked")
+        return key
+
+    async def _key(self, wanted: bytes) -> ApiKey | None:
+        now = time.monotonic()
+        held = self._known.get(wanted)
+        if held is not None and now - held[0] < self._cache_seconds:
+            return held[1]
+        try:
+            key = await self._lookup(wanted)
+        except Unavailable:
+            if held is None or now - held[0] > _TRUSTED_WHILE_AWAY_SECONDS:
+                raise
+            return held[1]
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[wanted] = (now, key)
+        return key
+
+
+class UndeclaredRoute(CxiBanditError):
+    """A route says neither which scope opens it nor that it is open: the service must not start."""
+
+
+def declared_access(app: Litestar) -> list[tuple[str, str, Access]]:
+    """Every route of an app as (method, path, access).
+
+    Raises:
+        UndeclaredRoute: One of them declares nothing.
+    """
+    found: list[tuple[str, str, Access]] = []
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            raise UndeclaredRoute(f"{route.path} is no HTTP route, and only those can be guarded")
+        for handler in route.route_handlers:
+            methods = sorted(str(method) for method in handler.http_methods)
+            if methods == [HTTPMethod.OPTIONS]:
+                continue  # made by the framework; the guard refuses it, since it declares nothing
+            access = handler.opt.get(_OPENNESS)
+            if not (isinstance(access, Scope) or access in (OPEN, SIGNED)):
+                raise UndeclaredRoute(f"{'/'.join(methods)} {route.path} declares no access")
+            found.extend((method, route.path_format, access) for method in methods)
+    return found

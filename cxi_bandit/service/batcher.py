@@ -1,0 +1,160 @@
+"""The micro-batcher: many waiting requests, one commit under way; that commit is the batching window, no linger."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Generic, TypeVar
+
+from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.telemetry.metrics import Metrics
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_RETRY_SECONDS: Final = 0.05
+_RETRIES: Final = 2
+
+
+class _Waiting(Generic[Item, Result]):
+    """A request's items and the future on which it waits."""
+
+    __slots__ = ("answer", "flying", "items", "timer")
+
+    def __init__(self, items: Sequence[Item], answer: "asyncio.Future[list[Result]]") -> None:
+        self.items = items
+        self.answer = answer
+        self.flying = False
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs a synchronous, batch-wise port from one event loop, in one thread of its own.
+
+    Bounded: beyond `queue_entries` waiting items the next request is refused at once, while those accepted stay fast.
+    A request whose deadline passes while it is still queued is taken out, so nothing is written for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Item]], Sequence[Result]],
+        metrics: Metrics,
+        *,
+        queue_entries: int,
+        batch_entries: int,
+    ) -> None:
+        self._name = name
+        self._run = run
+        self._batch_entries = batch_entries
+        self._queue_entries = queue_entries
+        self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._queued = 0
+        self._flight: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-batch")
+        self._depth = metrics.queue_entries.labels(name)
+        self._full = metrics.refused.labels(name, "full")
+        self._late = metrics.refused.labels(name, "late")
+        self._abandoned = metrics.refused.labels(name, "abandoned")
+        self._entries = metrics.batch_entries.labels(name)
+        self._seconds = metrics.batch_seconds.labels(name)
+
+    async def submit(self, items: Sequence[Item], deadline_seconds: float) -> list[Result]:
+        """The port's results for `items`, at most one batch of them, once they are durable.
+
+        Raises:
+            Unavailable: The queue is full, or the deadline passed. When it passed with the commit under way, the items
+                may still turn out to be in the log.
+        """
+        if self._queued + len(items) > self._queue_entries:
+            self._full.inc()
+            raise Unavailable(f"the {self._name} queue")
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Item, Result] = _Waiting(items, loop.create_future())
+        waiting.timer = loop.call_later(deadline_seconds, self._expire, waiting)
+        self._queue.append(waiting)
+        self._queued += len(items)
+        if self._flight is None:
+            self._flight = loop.create_task(self._fly())
+        try:
+            return await waiting.answer
+        finally:
+            waiting.timer.cancel()
+
+    async def drain(self) -> None:
+        """Waits until everything accepted has been answered, then ends the thread."""
+        while self._flight is not None:
+            await asyncio.wait([self._flight])
+        self._thread.shutdown()
+
+    def _expire(self, waiting: _Waiting[Item, Result]) -> None:
+        if waiting.answer.done():
+            return
+        (self._abandoned if waiting.flying else self._late).inc(len(waiting.items))
+        waiting.answer.set_exception(Unavailable(f"the {self._name} within its deadline"))
+
+    async def _fly(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while batch := self._take():
+                items = [item for waiting in batch for item in waiting.items]
+                self._depth.set(self._queued)
+                self._entries.observe(len(items))
+                started = time.perf_counter()
+                try:
+                    results: Sequence[Result] = await loop.run_in_executor(self._thread, self._patiently, items)
+                except Exception as error:  # noqa: BLE001 - every failure belongs to the requests that wait, not to this task
+                    await self._fail(batch, error)
+                else:
+                    self._land(batch, results)
+                self._seconds.observe(time.perf_counter() - started)
+        finally:
+            self._depth.set(self._queued)
+            self._flight = None
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        batch: list[_Waiting[Item, Result]] = []
+        entries = 0
+        while self._queue and (not batch or entries + len(self._queue[0].items) <= self._batch_entries):
+            waiting = self._queue.popleft()
+            self._queued -= len(waiting.items)
+            if not waiting.answer.done():
+                waiting.flying = True
+                entries += len(waiting.items)
+                batch.append(waiting)
+        return batch
+
+    def _patiently(self, items: Sequence[Item]) -> Sequence[Result]:
+        """Runs in the thread. A port that was away may be sent the same batch again, so it gets a second chance."""
+        for _ in range(_RETRIES):
+            try:
+                return self._run(items)
+            except Unavailable:
+                time.sleep(_RETRY_SECONDS)
+        return self._run(items)
+
+    async def _fail(self, batch: list[_Waiting[Item, Result]], error: Exception) -> None:
+        """One request must not fail for another's fault: unless the port is away, each is tried by itself."""
+        if len(batch) == 1 or isinstance(error, Unavailable):
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+            return
+        loop = asyncio.get_running_loop()
+        for waiting in batch:
+            try:
+                results = await loop.run_in_executor(self._thread, self._run, waiting.items)
+            except Exception as own:  # noqa: BLE001 - as above
+                await self._fail([waiting], own)
+            else:
+                self._land([waiting], results)
+
+    @staticmethod
+    def _land(batch: list[_Waiting[Item, Result]], results: Sequence[Result]) -> None:
+        start = 0
+        for waiting in batch:
+            end = start + len(waiting.items)
+            if not waiting.answer.done():
+                waiting.answer.set_result(list(results[start:end]))
+            start = end

@@ -1,0 +1,94 @@
+"""The contract as OpenAPI 3.1, made from what the routes themselves declare, so that it cannot say anything else."""
+
+import re
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from cxi_bandit.domain.access import Scope
+from cxi_bandit.service.auth import SIGNED
+from cxi_bandit.service.wire import DecisionBatchBody, DecisionBody, Problem
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+_PATH_PARAMETER: Final = re.compile(r"\{(?P<name>\w+)(?::\w+)?\}")
+_PROBLEMS: Final = {
+    "400": "The body is not JSON",
+    "401": "No valid key or signature",
+    "403": "The key lacks the scope",
+    "404": "No such thing",
+    "413": "The body is too long",
+    "422": "A field cannot be accepted",
+    "503": "Full or away; see Retry-After",
+}
+_QUERY: Final = {"dry_run": {"type": "string", "enum": ["true", "false"]}}
+
+
+def openapi(app: Litestar) -> dict[str, Any]:
+    """The document for all routes of `app`."""
+    handlers = [
+        (_PATH_PARAMETER.sub(r"{\g<name>}", route.path_format), str(method).lower(), handler.opt)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in sorted(handler.http_methods)
+        if "summary" in handler.opt
+    ]
+    types: list[Any] = [Problem, DecisionBody]
+    types += [opt[part] for _, _, opt in handlers for part in ("body", "answer") if opt[part] is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    # Items of a batch are decoded one by one, so their type is not in the batch's own.
+    batch = components[DecisionBatchBody.__name__]["properties"]["decisions"]
+    batch["items"] = {"$ref": _REFERENCE.format(name=DecisionBody.__name__)}
+    following = iter(schemas[2:])
+    paths: dict[str, dict[str, Any]] = {}
+    for path, method, opt in handlers:
+        body = next(following) if opt["body"] is not None else None
+        answer = next(following) if opt["answer"] is not None else None
+        paths.setdefault(path, {})[method] = _operation(path, opt, body, answer)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "cxi-bandit", "version": version("cxi-bandit")},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(path: str, opt: dict[str, Any], body: Any, answer: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON schemas
+    success: dict[str, Any] = {"description": "Done"}
+    if answer is not None:
+        media = "text/plain" if opt["answer"] is str else "application/json"
+        success["content"] = {media: {"schema": answer}}
+    problem = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(name=Problem.__name__)}}}
+    responses = {
+        str(opt["status"]): success,
+        **{status: {"description": words, "content": problem} for status, words in _PROBLEMS.items()},
+    }
+    operation: dict[str, Any] = {"summary": opt["summary"], "responses": responses}
+    if isinstance(opt["access"], Scope):
+        operation["security"] = [{"key": []}]
+        operation["description"] = f"Needs a key with the scope `{opt['access'].value}`."
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PATH_PARAMETER.findall(path)
+    ]
+    for name in opt["parameters"]:
+        place = "query" if name in _QUERY else "header"
+        parameters.append(
+            {
+                "name": name,
+                "in": place,
+                "required": opt["access"] == SIGNED,
+                "schema": _QUERY.get(name, {"type": "string"}),
+            }
+        )
+    if parameters:
+        operation["parameters"] = parameters
+    return operation

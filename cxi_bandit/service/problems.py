@@ -1,0 +1,84 @@
+"""Errors as RFC 9457 problem documents: a stable type, the field at fault, and never a stack trace."""
+
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from msgspec import UNSET
+
+from cxi_bandit.domain.errors import CxiBanditError, IdempotencyConflict, InvalidInput, NotFound, Unavailable
+from cxi_bandit.service.decoding import MalformedBody
+from cxi_bandit.service.requests import facts
+from cxi_bandit.service.wire import Problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+_PREFIX: Final = "urn:cxi-bandit:problem:"
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class Unauthenticated(CxiBanditError):
+    """No key, or one that is not known."""
+
+
+class Forbidden(CxiBanditError):
+    """A known key without the scope that the route needs."""
+
+
+class _Kind(NamedTuple):
+    name: str
+    status: HTTPStatus
+    title: str
+
+
+_KINDS: Final[tuple[tuple[type[Exception], _Kind], ...]] = (
+    (MalformedBody, _Kind("malformed-body", HTTPStatus.BAD_REQUEST, "The body is not JSON")),
+    (InvalidInput, _Kind("invalid-input", HTTPStatus.UNPROCESSABLE_ENTITY, "A field cannot be accepted")),
+    (NotFound, _Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")),
+    (
+        IdempotencyConflict,
+        _Kind("idempotency-conflict", HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key was used before"),
+    ),
+    (Unavailable, _Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Try again shortly")),
+    (Unauthenticated, _Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "A valid API key is needed")),
+    (Forbidden, _Kind("forbidden", HTTPStatus.FORBIDDEN, "The API key does not allow this")),
+)
+_INTERNAL: Final = _Kind("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed")
+
+
+def problem(error: Exception) -> Problem:
+    """The document of an error. What is not an error of ours or the framework's says nothing about its cause."""
+    for kind, (name, status, title) in _KINDS:
+        if isinstance(error, kind):
+            detail, pointer = str(error), None
+            if isinstance(error, InvalidInput):
+                detail = error.detail
+                pointer = error.pointer if error.pointer.startswith("/") else None
+            return Problem(_PREFIX + name, title, int(status), detail, UNSET if pointer is None else pointer)
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        return Problem(_PREFIX + status.phrase.lower().replace(" ", "-"), status.phrase, int(status), _words(error))
+    name, status, title = _INTERNAL
+    return Problem(_PREFIX + name, title, int(status), "An unexpected error; it has been logged.")
+
+
+def _words(error: HTTPException) -> str:
+    return error.detail or HTTPStatus(error.status_code).description
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The framework's exception handler: one place where failures become answers."""
+    document = problem(error)
+    noted = facts(request.scope)
+    noted["problem"] = document.type.removeprefix(_PREFIX)
+    headers = dict(getattr(error, "headers", None) or {})
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+    elif document.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    elif document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        noted["exc_info"] = error
+    return Response(
+        content=_ENCODER.encode(document), status_code=document.status, media_type=MEDIA_TYPE, headers=headers
+    )

@@ -1,0 +1,57 @@
+"""The receipt of a decision: what was logged, what was heard about it, what it came to, and which models learned it."""
+
+import msgspec
+
+from cxi_bandit.bootstrap import Engine
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.domain.model import Lineage
+from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding
+from cxi_bandit.domain.reward import LedgerEntry
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a decision.
+
+    Attributes:
+        decision: Everything logged.
+        rewards: Every reward event, in order of receipt, quarantined ones too.
+        outcomes: Every revision of its outcome, oldest first; empty while the window is open.
+        learned_by: Versions of the models that learned from it.
+        model: Lineage of the model that decided; null when none was consulted.
+    """
+
+    decision: Decision
+    rewards: list[LedgerEntry]
+    outcomes: list[OutcomeRevision]
+    learned_by: list[int]
+    model: Lineage | None
+
+
+def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
+    """Gathers it from the store.
+
+    Raises:
+        NotFound: No such decision.
+    """
+    store = engine.store
+    decision = store.decisions.find({decision_id}).get(decision_id)
+    if decision is None:
+        raise NotFound("decision", str(decision_id))
+    outcomes = store.outcomes.revisions(decision_id)
+    first = next((outcome for outcome in outcomes if outcome.revision == 0), None)
+    learned_by = []
+    if first is not None and first.standing is OutcomeStanding.LEARNABLE:
+        lineages = [model.lineage for model in store.registry.models(decision.policy)]
+        learned_by = [int(lineage.version) for lineage in lineages if lineage.after < first.position <= lineage.up_to]
+    model = None
+    if decision.model_version is not None:
+        model = store.registry.model(decision.policy, decision.model_version).lineage
+    return Receipt(
+        decision=decision,
+        rewards=store.ledger.history(decision_id),
+        outcomes=outcomes,
+        learned_by=learned_by,
+        model=model,
+    )

@@ -1,0 +1,152 @@
+"""`/v1/rewards` and signed webhooks: what happened after decisions, one event or a list of them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
+
+from cxi_bandit.domain.access import Scope
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
+from cxi_bandit.domain.reward import RewardEvent, RewardStatus
+from cxi_bandit.engine.record import RewardReceipt
+from cxi_bandit.service.auth import SIGNED
+from cxi_bandit.service.batcher import Batcher
+from cxi_bandit.service.decoding import decode
+from cxi_bandit.service.requests import facts
+from cxi_bandit.service.routing import declared, json_answer
+from cxi_bandit.service.webhooks import Webhooks
+from cxi_bandit.service.wire import BATCH_LIMIT, RewardBody, RewardResult, RewardsAnswer
+from cxi_bandit.settings import Settings
+from cxi_bandit.telemetry.metrics import Metrics
+
+_ONE: Final = msgspec.json.Decoder(RewardBody)
+_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+
+RewardBatcher = Batcher[RewardEvent, RewardReceipt]
+
+
+class RewardDesk:
+    """Takes reward events in and says what became of each; what it answers is durable."""
+
+    def __init__(self, batcher: RewardBatcher, metrics: Metrics, settings: Settings) -> None:
+        self._batcher = batcher
+        self._metrics = metrics
+        self._deadline_seconds = settings.deadline_limit_ms / 1000
+        self._batch_entries = settings.batch_entries
+
+    async def take(self, raw: bytes, source: Source) -> RewardsAnswer:
+        """One event or a list. An event of a list that cannot be read is rejected by itself.
+
+        Raises:
+            InvalidInput: The only event, or the list as such, cannot be read.
+            Unavailable: The ledger is away, full, or late; send the same again.
+        """
+        if raw.lstrip()[:1] != b"[":
+            read: list[RewardEvent | RewardResult] = [_event(decode(_ONE, raw), source)]
+        else:
+            items = decode(_LIST, raw)
+            if not 1 <= len(items) <= BATCH_LIMIT:
+                raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
+            read = [_read(item, index, source) for index, item in enumerate(items)]
+        receipts = iter(await self._record([event for event in read if isinstance(event, RewardEvent)]))
+        results = [_result(next(receipts)) if isinstance(event, RewardEvent) else event for event in read]
+        for result in results:
+            self._metrics.rewards.labels(result.status.value).inc()
+        return RewardsAnswer(results)
+
+    async def _record(self, events: Sequence[RewardEvent]) -> list[RewardReceipt]:
+        receipts: list[RewardReceipt] = []
+        # One part after the other: of two events with one id, the first sent must be the first to land.
+        for start in range(0, len(events), self._batch_entries):
+            part = events[start : start + self._batch_entries]
+            receipts += await self._batcher.submit(part, self._deadline_seconds)
+        return receipts
+
+
+def _result(receipt: RewardReceipt) -> RewardResult:
+    return RewardResult(receipt.reward_id, receipt.status, receipt.reason)
+
+
+def _read(item: msgspec.Raw, index: int, source: Source) -> RewardEvent | RewardResult:
+    try:
+        return _event(decode(_ONE, item, f"/{index}"), source, f"/{index}")
+    except InvalidInput as error:
+        return RewardResult(_name(item), RewardStatus.REJECTED, str(error))
+
+
+class _Named(msgspec.Struct):
+    reward_id: str | None = None
+
+
+_NAME: Final = msgspec.json.Decoder(_Named)
+
+
+def _name(item: msgspec.Raw) -> str | None:
+    """The id of an event that cannot be read otherwise, so that its sender can find it."""
+    try:
+        return _NAME.decode(item).reward_id
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _event(body: RewardBody, source: Source, at: str = "") -> RewardEvent:
+    if not _EARLIEST <= body.occurred_at <= _LATEST:
+        raise InvalidInput(f"{at}/occurred_at", "must lie between the years 2000 and 2200")
+    return RewardEvent(
+        source=source,
+        reward_id=RewardId(body.reward_id),
+        decision_id=DecisionId(body.decision_id),
+        metric=body.metric,
+        value=body.value,
+        occurred_at=body.occurred_at.astimezone(UTC),
+        corrects=None if body.corrects is None else RewardId(body.corrects),
+        retracts=None if body.retracts is None else RewardId(body.retracts),
+    )
+
+
+def reward_routes(desk: RewardDesk, webhooks: Webhooks) -> list[HTTPRouteHandler]:
+    """The handlers, closed over what they need."""
+
+    @post(
+        "/v1/rewards",
+        opt=declared(
+            Scope.REWARD,
+            "Report what happened after decisions",
+            body=RewardBody | list[RewardBody],
+            answer=RewardsAnswer,
+            status=202,
+        ),
+    )
+    async def report(request: Request[Any, Any, Any]) -> ASGIResponse:
+        return _told(request, await desk.take(await request.body(), request.user.source))
+
+    @post(
+        "/v1/webhooks/rewards/{source:str}",
+        opt=declared(
+            SIGNED,
+            "Report the same by a signed webhook",
+            body=RewardBody | list[RewardBody],
+            answer=RewardsAnswer,
+            status=202,
+            parameters=("Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"),
+        ),
+    )
+    async def receive(request: Request[Any, Any, Any], source: FromPath[str]) -> ASGIResponse:
+        raw = await request.body()
+        verified = await webhooks.verify(source, raw, request.headers)
+        return _told(request, await desk.take(raw, verified))
+
+    return [report, receive]
+
+
+def _told(request: Request[Any, Any, Any], answer: RewardsAnswer) -> ASGIResponse:
+    facts(request.scope)["rewards"] = len(answer.results)
+    return json_answer(answer, 202)

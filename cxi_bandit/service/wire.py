@@ -1,0 +1,111 @@
+"""The contract's messages as they travel: typed, closed, and each error naming its field by JSON pointer."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from cxi_bandit.domain.decision import Durability, Fallback, Stage
+from cxi_bandit.domain.reward import RewardStatus
+
+Word = Annotated[str, Meta(min_length=1, max_length=128)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
+AwareTime = Annotated[datetime, Meta(tz=True)]
+
+BATCH_LIMIT = 1000
+
+
+class DefectBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Something wrong with this shopper's experience; both numbers in [0, 1]."""
+
+    type: Word
+    severity: float
+    confidence: float
+
+
+class OfferBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """An intervention the caller allows, with its features for this request."""
+
+    id: Word
+    features: dict[str, Any] = {}
+
+
+class DecisionBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/decisions`.
+
+    Features are not typed here but by the policy's manifest: one that it does not know may be of any shape, since a
+    client's release must not become an outage.
+    """
+
+    surface: Word
+    defect: DefectBody
+    policy: Word | None = None
+    subject: Identifier | None = None
+    context: dict[str, Any] = {}
+    interventions: Annotated[list[OfferBody], Meta(max_length=256)] | None = None
+
+
+class DecisionBatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/decisions/batch`: each item is decoded by itself, so that one bad item spoils no other."""
+
+    decisions: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class DecisionAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What to do, and everything needed to log or learn from it elsewhere. Ids and propensity are null in a dry run."""
+
+    decision_id: UUID | None
+    intervention: str
+    propensity: float | None
+    probabilities: dict[str, float]
+    policy: str
+    policy_version: int
+    model_version: int | None
+    stage: Stage
+    durability: Durability
+    closes_at: datetime | None
+    fallback: Fallback | UnsetType = UNSET
+
+
+class Problem(msgspec.Struct, frozen=True, gc=False):
+    """An RFC 9457 problem document; `pointer` is the JSON pointer of the field at fault."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    pointer: str | UnsetType = UNSET
+
+
+class DecisionBatchAnswer(msgspec.Struct, frozen=True):
+    """One answer or problem for each decision asked for, in order."""
+
+    decisions: list[DecisionAnswer | Problem]
+
+
+class RewardBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One observation about a decision; exactly one of a value and `retracts`."""
+
+    decision_id: UUID
+    reward_id: Identifier
+    metric: Word
+    occurred_at: AwareTime
+    value: float | None = None
+    corrects: Identifier | None = None
+    retracts: Identifier | None = None
+
+
+class RewardResult(msgspec.Struct, frozen=True, gc=False):
+    """What became of one event; `reward_id` is null when the event could not even be read."""
+
+    reward_id: str | None
+    status: RewardStatus
+    reason: str | None = None
+
+
+class RewardsAnswer(msgspec.Struct, frozen=True):
+    """One result for each event sent, in order."""
+
+    results: list[RewardResult]

@@ -1,0 +1,138 @@
+"""Settings: read once from the environment (and command-line options), then passed on; there is no global object."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from cxi_bandit.domain.errors import InvalidInput
+
+PREFIX: Final = "CXI_BANDIT_"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+Positive = Annotated[float, Meta(gt=0.0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a process that is not declared by a policy's manifest.
+
+    Attributes:
+        workers: API worker processes.
+        data_dir: Holds the embedded database, the lock and the processes' metrics; one service at a time owns it.
+        dev: Every route is open to everyone who reaches the loopback address.
+        database_url: A PostgreSQL DSN; None means the embedded server in `data_dir`.
+        policies_dir: Where the manifests stand that are installed at start-up; None means those shipped with the code.
+        queue_entries: Decisions waiting for the commit under way, per worker; one more is refused early.
+        batch_entries: Most decisions of one commit.
+        deadline_ms: How long a decision may take unless its caller says otherwise by `Prefer: wait=<ms>`.
+        deadline_limit_ms: The longest wait a caller may ask for.
+        lateness_seconds: How long after its close a window waits for commits still on their way.
+        body_bytes: Longest request body.
+        reload_seconds: Workers look for new models this often, should the database's notice not reach them.
+        key_cache_seconds: How long a worker trusts what it knows of an API key; a revocation takes this long.
+        parent_pid: The process this one must not outlive; 0 for none.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    data_dir: Path = Path(".cxi-bandit")
+    dev: bool = False
+    database_url: str | None = None
+    policies_dir: Path | None = None
+    queue_entries: Count = 2000
+    batch_entries: Annotated[int, Meta(ge=1, le=5000)] = 512
+    deadline_ms: Count = 1000
+    deadline_limit_ms: Count = 10_000
+    lateness_seconds: Annotated[float, Meta(ge=0.0)] = 0.25
+    body_bytes: Annotated[int, Meta(ge=1024)] = 256 * 1024
+    reload_seconds: Positive = 0.5
+    key_cache_seconds: Annotated[float, Meta(ge=0.0)] = 2.0
+    log_level: str = "info"
+    parent_pid: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dev and self.host not in _LOOPBACK:
+            raise InvalidInput(
+                "--dev", f"opens every route without keys, so it binds to a loopback address only, not to {self.host}"
+            )
+
+    @property
+    def database_dir(self) -> Path:
+        """Where the embedded database keeps its files."""
+        return self.data_dir / "database"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where the processes leave their metrics for whichever of them is asked."""
+        return self.data_dir / "metrics"
+
+    @property
+    def dsn_file(self) -> Path:
+        """Tells other commands on this machine how to reach the embedded database while the service runs."""
+        return self.data_dir / "database.dsn"
+
+    @property
+    def manifests_dir(self) -> Path:
+        """`policies_dir`, or the manifests shipped with the code: a wheel carries them inside the package."""
+        if self.policies_dir is not None:
+            return self.policies_dir
+        package = Path(__file__).parent
+        shipped = package / "_shipped" / "policies"
+        return shipped if shipped.is_dir() else package.parent / "policies"
+
+    def manifest_texts(self) -> list[tuple[str, str]]:
+        """(file name, text) of every manifest in `manifests_dir`, by file name.
+
+        Raises:
+            InvalidInput: There is no such directory, or it holds no manifest.
+        """
+        texts = [(path.name, path.read_text("utf-8")) for path in sorted(self.manifests_dir.glob("*.toml"))]
+        if not texts:
+            raise InvalidInput("--policies-dir", f"{self.manifests_dir} holds no *.toml manifest")
+        return texts
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a child process to read them back."""
+        found = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None:
+                found[variable(name)] = str(int(value)) if isinstance(value, bool) else str(value)
+        return found
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return "DATABASE_URL" if field == "database_url" else f"{PREFIX}{field.upper()}"
+
+
+def read_settings(environment: Mapping[str, str] | None = None, **options: object) -> Settings:
+    """Settings from the environment, overridden by the options that are not None.
+
+    Raises:
+        InvalidInput: A value is not what its setting needs; names the variable.
+    """
+    given = os.environ if environment is None else environment
+    values: dict[str, object] = {
+        name: given[variable(name)] for name in Settings.__struct_fields__ if given.get(variable(name))
+    }
+    values.update({name: value for name, value in options.items() if value is not None})
+    for name in ("data_dir", "policies_dir"):
+        if name in values:
+            values[name] = str(values[name])
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        raise InvalidInput(variable(path.rstrip("`")) if path else "settings", reason) from error
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value)).expanduser()
+    raise NotImplementedError(kind)

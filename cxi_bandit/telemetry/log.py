@@ -1,0 +1,36 @@
+"""Logging: one JSON line per event on stderr, never a secret, never a shopper's key."""
+
+import logging
+import sys
+from typing import TextIO
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+
+
+def open_log(process: str, level: str = "info", stream: TextIO | None = None) -> FilteringBoundLogger:
+    """A logger of this process's own; nothing global is configured, so importing libraries stay as they are.
+
+    Args:
+        process: `worker`, `learner`, `supervisor`: on every line.
+        level: Lines below it cost one comparison.
+    """
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(stream or sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.format_exc_info,
+            _render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), 20)),
+        process=process,
+    )
+    return logger
+
+
+def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _ENCODER.encode(event).decode()

@@ -1,0 +1,117 @@
+"""Prometheus metrics, one set per process, summed over the processes by whichever of them is asked."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus_client when it is imported: the supervisor sets it for its children, never for itself."""
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Metrics:
+    """Names end in their unit; counters in `_total`. Made once per process, by whoever wires it."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self.request_seconds = Histogram(
+            "cxi_bandit_request_seconds",
+            "Time from request to answer.",
+            ["method", "route", "status"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "cxi_bandit_decisions_total", "Decisions answered.", ["policy", "intervention"], registry=registry
+        )
+        self.fallbacks = Counter(
+            "cxi_bandit_fallbacks_total", "Decisions the model did not make.", ["policy", "reason"], registry=registry
+        )
+        self.dropped_features = Counter(
+            "cxi_bandit_dropped_features_total",
+            "Features sent that the manifest does not know.",
+            ["policy"],
+            registry=registry,
+        )
+        self.rewards = Counter(
+            "cxi_bandit_rewards_total", "Reward events by what became of them.", ["status"], registry=registry
+        )
+        self.model_version = Gauge(
+            "cxi_bandit_model_version",
+            "Model served; of several workers the one furthest behind.",
+            ["policy"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.models_refused = Counter(
+            "cxi_bandit_models_refused_total", "Published models not taken into service.", ["policy"], registry=registry
+        )
+        self.queue_entries = Gauge(
+            "cxi_bandit_queue_entries",
+            "Entries waiting for the commit under way.",
+            ["queue"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.refused = Counter(
+            "cxi_bandit_queue_refused_total",
+            "Entries refused: `full`, `late` (still queued at the deadline) or `abandoned` (in flight at it).",
+            ["queue", "reason"],
+            registry=registry,
+        )
+        self.batch_entries = Histogram(
+            "cxi_bandit_batch_entries", "Entries of one commit.", ["queue"], buckets=_ENTRIES, registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "cxi_bandit_batch_seconds", "Time of one commit.", ["queue"], buckets=_SECONDS, registry=registry
+        )
+        self.joined = Counter(
+            "cxi_bandit_joined_total",
+            "Rewards sequenced, windows closed, outcomes revised.",
+            ["kind"],
+            registry=registry,
+        )
+        self.outcome_position = Gauge(
+            "cxi_bandit_outcome_position",
+            "Last position of the outcome log.",
+            ["policy"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.learned_position = Gauge(
+            "cxi_bandit_learned_position",
+            "Last position learned; behind cxi_bandit_outcome_position by the learner's lag.",
+            ["policy"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.published = Counter(
+            "cxi_bandit_models_published_total", "Models published.", ["policy"], registry=registry
+        )
+        self.learner_errors = Counter(
+            "cxi_bandit_learner_errors_total", "Passes of the learner that failed.", ["error"], registry=registry
+        )
+
+    def exposition(self) -> bytes:
+        """Prometheus text: of all processes when they share a directory, of this one otherwise."""
+        shared = os.environ.get(MULTIPROCESS_VARIABLE)
+        if not shared:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=shared)  # type: ignore[no-untyped-call] # the package leaves it untyped
+        return generate_latest(registry)
+
+
+def forget_dead_processes() -> None:
+    """Removes the live gauges of processes that are gone: a killed worker cannot take its own back."""
+    shared = os.environ.get(MULTIPROCESS_VARIABLE)
+    for path in Path(shared).glob("gauge_live*_*.db") if shared else ():
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            path.unlink(missing_ok=True)

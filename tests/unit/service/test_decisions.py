@@ -1,0 +1,159 @@
+from typing import Any
+from uuid import UUID
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from cxi_bandit.bootstrap import Engine
+from cxi_bandit.domain.identifiers import DecisionId
+
+Client = TestClient[Litestar]
+
+
+def ask(**changes: Any) -> dict[str, Any]:
+    body = {
+        "surface": "detail_page",
+        "subject": "opaque-shopper-key",
+        "defect": {"type": "price_jump", "severity": 0.8, "confidence": 0.9},
+        "context": {"device": "mobile", "cart_value": 43.2},
+    }
+    return body | changes
+
+
+def test_a_decision_is_answered_as_it_was_logged(client: Client, engine: Engine) -> None:
+    answer = client.post("/v1/decisions", json=ask())
+    assert answer.status_code == 201
+    body = answer.json()
+    row = engine.store.decisions.find({DecisionId(UUID(body["decision_id"]))})[DecisionId(UUID(body["decision_id"]))]
+    assert body["propensity"] == row.propensity == body["probabilities"][body["intervention"]]
+    assert tuple(body["probabilities"].values()) == row.probabilities
+    assert body["policy"] == "detail-page"
+    assert body["durability"] == "committed"
+    assert body["stage"] == "live"
+    assert body["fallback"] == "model_unavailable"
+    assert body["closes_at"].endswith("Z")
+    assert "Idempotent-Replayed" not in answer.headers
+
+
+def test_a_dry_run_leaves_no_row_and_no_propensity(client: Client, engine: Engine) -> None:
+    body = client.post("/v1/decisions?dry_run=true", json=ask()).json()
+    assert body["decision_id"] is body["propensity"] is body["closes_at"] is None
+    assert body["durability"] == "unlogged"
+    assert body["intervention"] in body["probabilities"]
+    served = next(iter(engine.serving.policies))
+    assert engine.store.decisions.scan(served.version.policy, None, 10) == []
+
+
+def test_the_same_key_and_body_give_the_same_answer(client: Client) -> None:
+    first = client.post("/v1/decisions", json=ask(), headers={"Idempotency-Key": "k1"})
+    again = client.post("/v1/decisions", json=ask(), headers={"Idempotency-Key": "k1"})
+    assert again.status_code == 201
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json() == first.json()
+    other = client.post("/v1/decisions", json=ask(subject="other"), headers={"Idempotency-Key": "k1"})
+    assert other.status_code == 422
+    assert other.json()["type"] == "urn:cxi-bandit:problem:idempotency-conflict"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "pointer"),
+    [
+        (b"", 400, None),
+        (b"{", 400, None),
+        (b"\xff", 400, None),
+        (b'{"surface":"x","context":' + b"[" * 100_000, 422, "/context"),
+        (b'{"surface":"x","context":{"a":' + b"[" * 100_000, 400, None),
+        (b"[]", 422, None),
+        (b'{"surface":"detail_page"}', 422, "/defect"),
+        (b'{"surface":"detail_page","nope":1}', 422, "/nope"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":NaN,"confidence":1}}', 422, "/defect/severity"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1e39,"confidence":1}}', 422, "/defect/severity"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":1e400}}', 422, "/context/price"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":Infinity}}', 422, "/context/price"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":1e39}}', 422, "/context/price"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":true}}', 422, "/context/price"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"device":"\\u0000"}}', 422, "/context/device"),
+        (b'{"surface":"detail_page","defect":{"type":"nope","severity":1,"confidence":1}}', 422, "/defect/type"),
+        (b'{"surface":"moon","defect":{"type":"price_jump","severity":1,"confidence":1}}', 422, "/surface"),
+        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"interventions":[{"id":"x"}]}', 422, "/interventions/0/id"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_answered_with_its_place(
+    client: Client, body: bytes, status: int, pointer: str | None
+) -> None:
+    answer = client.post("/v1/decisions", content=body)
+    problem = answer.json()
+    assert (answer.status_code, problem.get("pointer")) == (status, pointer), problem
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert problem["status"] == status
+    assert problem["type"].startswith("urn:cxi-bandit:problem:")
+
+
+def test_unknown_features_of_any_shape_are_dropped_and_null_is_not_known(client: Client) -> None:
+    context = {"device": None, "loyalty_tier": "gold", "novelty": {"deep": [1, 2]}}
+    answer = client.post("/v1/decisions", json=ask(context=context))
+    assert answer.status_code == 201
+    receipt = client.get(f"/v1/decisions/{answer.json()['decision_id']}").json()
+    assert receipt["decision"]["situation"]["context"] == {"loyalty_tier": "gold"}
+    assert "cxi_bandit_dropped_features_total" in client.get("/metrics").text
+
+
+def test_each_of_a_batch_has_its_own_answer_or_problem(client: Client) -> None:
+    items = [ask(), ask(surface="moon"), {"surface": 1}, ask(interventions=[{"id": "hold"}])]
+    answer = client.post("/v1/decisions/batch", json={"decisions": items})
+    assert answer.status_code == 200
+    first, second, third, fourth = answer.json()["decisions"]
+    assert first["durability"] == "committed"
+    assert second["pointer"] == "/surface"
+    assert third["status"] == 422
+    assert fourth["probabilities"] == {"hold": 1.0}
+    again = [client.post("/v1/decisions/batch", json={"decisions": [ask(), ask()]}, headers={"Idempotency-Key": "b"}) for _ in range(2)]  # fmt: skip
+    assert again[0].json() == again[1].json()
+    assert len({decision["decision_id"] for decision in again[0].json()["decisions"]}) == 2
+
+
+def test_a_batch_has_a_limit(client: Client) -> None:
+    assert client.post("/v1/decisions/batch", json={"decisions": [1] * 1001}).status_code == 422
+    assert client.post("/v1/decisions/batch", json={"decisions": []}).status_code == 422
+
+
+def test_a_long_body_is_refused(client: Client) -> None:
+    answer = client.post("/v1/decisions", content=b" " * (256 * 1024 + 1))
+    assert answer.status_code == 413
+    assert answer.json()["title"]
+
+
+def test_activation_is_for_decisions_that_exist(client: Client) -> None:
+    decision_id = client.post("/v1/decisions", json=ask()).json()["decision_id"]
+    assert client.post(f"/v1/decisions/{decision_id}/activation").status_code == 204
+    assert client.post("/v1/decisions/00000000-0000-7000-8000-000000000000/activation").status_code == 404
+    assert client.post("/v1/decisions/nonsense/activation").status_code == 404
+
+
+def test_a_receipt_tells_all(client: Client) -> None:
+    decision = client.post("/v1/decisions", json=ask()).json()
+    reward = {
+        "decision_id": decision["decision_id"],
+        "reward_id": "r1",
+        "metric": "order",
+        "value": 1.0,
+        "occurred_at": "2026-11-20T11:30:00Z",
+    }
+    client.post("/v1/rewards", json=reward)
+    receipt = client.get(f"/v1/decisions/{decision['decision_id']}").json()
+    assert receipt["decision"]["propensity"] == decision["propensity"]
+    assert receipt["rewards"][0]["event"]["reward_id"] == "r1"
+    assert receipt["outcomes"] == receipt["learned_by"] == []
+    assert receipt["model"] is None
+    assert client.get("/v1/decisions/nonsense").status_code == 404
+
+
+def test_preferring_a_short_wait_is_understood(client: Client) -> None:
+    assert client.post("/v1/decisions", json=ask(), headers={"Prefer": "respond-async, wait=500"}).status_code == 201
+    assert client.post("/v1/decisions", json=ask(), headers={"Prefer": "wait=soon"}).status_code == 201
+
+
+def test_unknown_routes_and_methods_are_problems(client: Client) -> None:
+    assert client.get("/nowhere").json()["type"] == "urn:cxi-bandit:problem:not-found"
+    assert client.get("/v1/rewards").json()["type"] == "urn:cxi-bandit:problem:method-not-allowed"
