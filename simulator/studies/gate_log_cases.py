@@ -3,9 +3,9 @@
 import msgspec
 import numpy as np
 
-from simulator.gate.contrast import Bounds, Floats, Integers
+from simulator.gate.contrast import Bounds, Floats, Integers, bounds_from_floor
 from simulator.studies.gate_case import ALPHA, EVENTS, LOOKS, Case, Measure, crossed_anywhere, crossings, standard_world
-from simulator.studies.gate_paths import first_crossings
+from simulator.studies.gate_paths import Paths, first_crossings
 from simulator.studies.gate_worlds import World, compared_with_log, drawn, greedy, mild
 
 
@@ -64,11 +64,33 @@ def log_traps() -> list[Case]:
             Case(name=f"false go: {name}", measure=crossings(world), claim=ALPHA, kind="at_most"),
             Case(name=f"trap: {name}, log's mean taken", measure=_misled(world), claim=None, kind="trap", share=0.25),
         ]
+    found.append(Case(name="false go: logger that learns", measure=_learning, claim=ALPHA, kind="at_most", share=0.5))
     for hole in (0.01, 0.05):
         found += _with_naive(f"support hole of {hole:.0%}", _holed(hole))
     # The mass that clipping takes is on a poor arm, which a baseline alone mistakes for merit.
     clipped = World(logger=greedy(0), incumbent=greedy(0), candidate=greedy(1), reward=_two(0.1, 0.9), weight_cap=10.0)
     return found + _with_naive("weights clipped at 10", clipped)
+
+
+def _learning(rng: np.random.Generator, runs: int, every: int = 250) -> Integers:
+    """The log of a learner that every 250 events turns to the arm that has earned most so far; both policies frozen."""
+    incumbent, candidate, floor = greedy(0), greedy(1), 0.02
+    bounds = bounds_from_floor(1.0 / floor, floor, shortfall=0.0)
+    rate = _two(0.3, 0.25)
+    pulled, earned = np.ones((runs, 10)), np.full((runs, 10), 0.5)
+    gain, tilt, reward = np.empty((3, EVENTS, runs))
+    for first in range(0, EVENTS, every):
+        logged = np.full((runs, 10), floor)
+        logged[np.arange(runs), (earned / pulled).argmax(axis=1)] += 0.8
+        action = (rng.random((every, runs, 1)) > np.cumsum(logged, axis=1)[:, :-1]).sum(axis=2)
+        rows = slice(first, first + every)
+        reward[rows] = rng.random((every, runs)) < rate[action]
+        tilt[rows] = (candidate - incumbent)[action] / logged[np.arange(runs), action]
+        gain[rows] = tilt[rows] * reward[rows]
+        chosen = action[:, :, None] == np.arange(10)
+        pulled += chosen.sum(axis=0)
+        earned += (chosen * reward[rows][:, :, None]).sum(axis=0)
+    return first_crossings(Paths(gain=gain, tilt=tilt, reward=reward, bounds=bounds), LOOKS, 1 / ALPHA)
 
 
 def _holed(hole: float) -> World:

@@ -7,7 +7,7 @@ from simulator.gate.contrast import Integers
 from simulator.gate.ledger import share_of_alpha
 from simulator.studies.gate_case import ALPHA, EVENTS, LOOKS, Case, Measure, standard_world
 from simulator.studies.gate_paths import Paths, first_crossings
-from simulator.studies.gate_worlds import World, by_shopper, drawn, greedy, in_arrival_order, rates
+from simulator.studies.gate_worlds import World, by_shopper, drawn, greedy, in_arrival_order, mild, rates
 
 
 def order_traps() -> list[Case]:
@@ -26,7 +26,33 @@ def order_traps() -> list[Case]:
             kind="trap",
             share=0.25,
         ),
+        Case(
+            name="false go: 8 candidates, threshold 8/alpha",
+            measure=_several(8, 8),
+            claim=ALPHA,
+            kind="at_most",
+            share=0.25,
+        ),
+        Case(name="trap: 8 candidates, each at alpha", measure=_several(8, 1), claim=None, kind="trap", share=0.25),
     ]
+
+
+def _several(candidates: int, divided_by: int) -> Measure:
+    """Candidates that each favour an arm of their own, all no better, tried on the same rows; any go is false."""
+
+    def measure(rng: np.random.Generator, runs: int) -> Integers:
+        logger, shape = greedy(0, 0.5), (EVENTS, runs)
+        action = drawn(rng, logger, shape)
+        reward = (rng.random(shape) < 0.5).astype(float)  # noqa: PLR2004 - rewards are a coin
+        found = []
+        for arm in range(1, candidates + 1):
+            candidate = mild(logger, greedy(arm, 0.5))
+            world = World(logger=logger, incumbent=logger, candidate=candidate, reward=rates(0.5))
+            found.append(first_crossings(world.contrasted(action, reward), LOOKS, divided_by / ALPHA)[None])
+        anywhere: Integers = np.concatenate(found).max(axis=0)
+        return anywhere
+
+    return measure
 
 
 def _faster(arrival: bool) -> Measure:
