@@ -35,7 +35,7 @@ def test_no_better_is_kept_out(case: Case) -> None:
         ("power: sample ratio .1 when .12 came", 0.9),
         ("falls found, half and half log", 0.9),
         ("trap: arrival order", 0.8),
-        ("trap: weekly swing, 80 looks", 0.7),
+        ("trap: weekly swing, 80 looks", 0.4),
         ("trap: logger is not the incumbent, log's mean taken", 0.9),
         ("trap: support hole of 5%, (1 - s)c left out", 0.5),
     ],
