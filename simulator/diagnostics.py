@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 
 from cxi_bandit.domain.evaluation import Check, Diagnostics, Level
 from simulator.calibration import calibration_p
@@ -12,6 +13,7 @@ from simulator.thresholds import (
     MEAN_WEIGHT_AMBER_Z,
     MEAN_WEIGHT_REFUSE_GAP,
     MEAN_WEIGHT_REFUSE_Z,
+    RATE_GAP,
     THRESHOLDS,
 )
 
@@ -19,8 +21,8 @@ from simulator.thresholds import (
 BLOCK_ROWS = 65_536
 # Ages are compared within this many equal groups: a younger outcome is rightly less complete.
 AGE_GROUPS = 4
-# A difference in rates counts when it is this many standard errors away from none.
-RATE_Z = 2.0
+# A difference in rates counts when chance alone would show one this large, in any cell, with this probability.
+RATE_ALPHA = 0.01
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -180,7 +182,8 @@ def _rate_gap(rounds: LoggedRounds, happened: Bools | None) -> tuple[float, bool
     peers = hits.sum(axis=1, keepdims=True) / np.maximum(rows.sum(axis=1, keepdims=True), 1)
     gap = np.where(rows > 0, np.abs(rate - peers), 0.0)
     error = np.sqrt(peers * (1.0 - peers) / np.maximum(rows, 1))
-    beyond = (gap > THRESHOLDS["completeness"].amber) & (gap > RATE_Z * error)
+    limit = float(norm.isf(RATE_ALPHA / 2 / np.count_nonzero(rows)))
+    beyond = (gap > RATE_GAP) & (gap > limit * error)
     return float(gap[beyond].max() if beyond.any() else gap.max()), bool(beyond.any())
 
 

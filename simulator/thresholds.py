@@ -54,6 +54,9 @@ class Threshold:
         return value < limit if self.low_is_bad else value > limit
 
 
+# A difference between the outcome or activation rates of actions that matters, if it is not chance.
+RATE_GAP = 0.01
+
 _MORE_OVERLAP = "Log more rounds, raise the logger's floor, or evaluate a candidate nearer to it."
 
 THRESHOLDS: dict[str, Threshold] = {
@@ -138,7 +141,7 @@ THRESHOLDS: dict[str, Threshold] = {
         ),
         Threshold(
             "completeness",
-            0.01,
+            RATE_GAP,
             None,
             False,
             "Outcome completeness differs by {value:.1%} between an action and its peers of the same age.",
@@ -146,7 +149,7 @@ THRESHOLDS: dict[str, Threshold] = {
         ),
         Threshold(
             "activation",
-            0.01,
+            RATE_GAP,
             None,
             False,
             "Activation differs by {value:.1%} between an action and its peers of the same age.",

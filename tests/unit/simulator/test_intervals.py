@@ -154,7 +154,7 @@ def test_an_unknown_largest_weight_is_the_limit_of_large_ones() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_cressie_read_end_solves_its_programme(seed: int) -> None:
-    """The closed form against linear algebra on the rows: min q·z with Σq = 1, Σqw = 1 and Σ(Nq - 1)² within its limit."""
+    """The closed form against linear algebra on the rows: min q·z, Σq = 1, Σqw = 1, Σ(Nq - 1)² within its limit."""
     batch = batch_of(60, seed=seed)
     weight, score = batch.weight, batch.weight * batch.reward
     ends = []
