@@ -25,6 +25,7 @@ from simulator.estimators import (
     Snips,
     SwitchDr,
 )
+from simulator.estimators.empirical_likelihood import EmpiricalLikelihood
 from simulator.evaluate import EvaluationSettings, Labels, evaluate
 from simulator.intervals import ConfidenceSequence, CressieRead, WeightRange, clopper_pearson, gaussian
 from simulator.reward_model import SmoothedMean, fit_on_same_rows
@@ -124,6 +125,10 @@ class TestOpenBandit:
         assert ran(Ips, batch).result().value == pytest.approx(expected["ips"], rel=1e-9, abs=0)
         assert ran(Snips, batch).result().value == pytest.approx(expected["snips"], rel=1e-9, abs=0)
         assert cressie_read.point() == pytest.approx(expected["cr"], rel=1e-9, abs=0)
+        first, second = EmpiricalLikelihood(), EmpiricalLikelihood()
+        first.update(batch.take(slice(0, 3000)))
+        second.update(batch.take(slice(3000, None)))
+        assert (first + second).value() == pytest.approx(expected["mle"], rel=1e-9, abs=0)
 
     def test_intervals_equal_vw_estimators(self, row: dict[str, Any]) -> None:
         expected = row["intervals95_vw_estimators_0.2.2"]
