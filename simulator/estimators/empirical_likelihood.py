@@ -85,8 +85,9 @@ class EmpiricalLikelihood:
         """β."""
         excess = cells.weight - 1.0
         below, above = excess[excess < 0], excess[excess > 0]
-        lo = max(0.0 if self.w_max == inf else -n / (self.w_max - 1.0), *(-(n - 1.0) / above), -inf)
-        hi = min(n / (1.0 - self.w_min), *((n - 1.0) / -below), inf)
+        # No row may take more than all of the mass, and the unseen mass must fit a weight within the declared range.
+        lo = max(-n / (self.w_max - 1.0), float((-(n - 1.0) / above).max(initial=-inf)))
+        hi = min(n / (1.0 - self.w_min), float(((n - 1.0) / -below).min(initial=inf)))
 
         def slope(beta: float) -> float:
             total: float = np.sum(cells.rows * excess / (n + beta * excess)).item()
