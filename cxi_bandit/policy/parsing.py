@@ -1,9 +1,13 @@
 """Manifest text to manifest value: every error names file, key and reason."""
 
+import copy
+import functools
 import math
+import operator
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -20,7 +24,9 @@ from cxi_bandit.policy.manifest import (
     NumberFeature,
 )
 
-_AT_PATH = re.compile(r"^(?P<reason>.*?)(?: - at `\$?\.?(?P<path>.*)`)?$", re.DOTALL)
+_AT_PATH = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key` in )?`\$?\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_ENTRY = "[...]"
+_STEP = re.compile(r"(\w+)|\[(\d+)\]")
 
 
 def parse_manifest(text: str, file: str) -> Manifest:
@@ -34,21 +40,46 @@ def parse_manifest(text: str, file: str) -> Manifest:
         ManifestInvalid: It is not TOML, a key is unknown, missing or mistyped, or two keys contradict each other.
     """
     try:
-        manifest = msgspec.convert(tomllib.loads(text), Manifest, strict=True)
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ManifestInvalid(file, "(toml)", str(error)) from error
+    try:
+        manifest = msgspec.convert(raw, Manifest, strict=True)
     except msgspec.ValidationError as error:
         match = _AT_PATH.match(str(error))
         path, reason = (match["path"], match["reason"]) if match else (None, str(error))
-        raise ManifestInvalid(file, path or "(top level)", reason) from error
+        raise ManifestInvalid(file, _named(raw, path or "", str(error)) or "(top level)", reason) from error
     for key, reason in _contradictions(manifest):
         raise ManifestInvalid(file, key, reason)
     return manifest
 
 
+def _named(raw: dict[str, Any], path: str, message: str) -> str:
+    """`path` with the table entry that msgspec leaves as `[...]` named: the first that alone gives the same message."""
+    if _ENTRY not in path:
+        return path
+    above, _, below = path.partition(_ENTRY)
+    *parents, last = [int(index) if index else name for name, index in _STEP.findall(above)]
+    for key in _within(raw, [*parents, last]):
+        alone = copy.deepcopy(raw)
+        holder = _within(alone, parents)
+        holder[last] = {key: holder[last][key]}
+        try:
+            msgspec.convert(alone, Manifest, strict=True)
+        except msgspec.ValidationError as error:
+            if str(error) == message:
+                return f"{above}.{key}{below}"
+    return path
+
+
+def _within(table: Any, steps: Sequence[str | int]) -> Any:  # noqa: ANN401 - TOML nests anything
+    return functools.reduce(operator.getitem, steps, table)
+
+
 def _contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    yield from _catalogue(manifest)
+    # Features first: the catalogue's rules are about them, and a rule on a wrong feature would be blamed for it.
     yield from _features(manifest)
+    yield from _catalogue(manifest)
     yield from _reward(manifest)
     yield from _exploration(manifest)
 

@@ -1,0 +1,162 @@
+"""Every kind of wrong manifest is refused, with file, key and a reason a person can act on."""
+
+from pathlib import Path
+
+import pytest
+
+from cxi_bandit.domain.errors import ManifestInvalid
+from cxi_bandit.policy.manifest import Manifest, NumberFeature, SquareCB, manifest_sha
+from cxi_bandit.policy.parsing import mismatch, parse_manifest
+
+POLICIES = Path(__file__).parents[3] / "policies"
+
+# (what is replaced, by what, the key the error must name, words its reason must hold)
+WRONG = [
+    ("format = 1", "format = = 1", "(toml)", "line 1"),
+    ("format = 1", "format = 2", "format", "2"),
+    ("format = 1\n", "", "(top level)", "`format`"),
+    ("format = 1", "format = 1\nsurprise = 3", "(top level)", "`surprise`"),
+    ('name = "shelf"', 'name = "Shelf!"', "name", "regex"),
+    ('name = "shelf"', "name = 3", "name", "`str`"),
+    ('surface = "shelf"', 'surface = "top-shelf"', "surface", "regex"),
+    ("[defects.empty]\n[defects.dusty]\n", "[defects]\n", "defects", "at least one"),
+    ("[defects.dusty]", '[defects.dusty]\ncolour = "grey"', "defects.dusty", "`colour`"),
+    ("[defects.dusty]", "[defects.Dusty]", "defects", "regex"),
+    # features
+    ('type = "flag"', 'type = "flog"', "context.features.member.type", "flog"),
+    ('type = "flag"', "", "context.features.member", "`type`"),
+    ("max = 100", "max = 100\nmaks = 3", "context.features.age", "`maks`"),
+    ("max = 100", "max = -5", "context.features.age.min", "min below max"),
+    ("max = 100", "max = inf", "context.features.age.min", "finite"),
+    ("max = 100", 'max = "many"', "context.features.age.max", "`float`"),
+    ("max_length = 5", "max_length = 0", "context.features.note.max_length", ">= 1"),
+    ('["desktop", "mobile"]', '["mobile", "mobile"]', "context.features.device.values", "twice"),
+    # catalogue
+    ('id = "smile"', 'id = "wave"', "interventions[2].id", "declared twice"),
+    ('id = "hold"', 'id = "pause"', "interventions", "'hold'"),
+    ('id = "hold"', 'id = "hold"\ncost = 0.1', "interventions", "cannot cost"),
+    ('id = "hold"', 'id = "hold"\ndefects = ["empty"]', "interventions", "eligible always"),
+    ("cost = 0.25", "cost = -1", "interventions[1].cost", ">= 0"),
+    ('defects = ["empty"]', 'defects = ["full"]', "interventions[1].defects", "'full' is not among"),
+    ("warmth = 0.5", "warmth = 7", "interventions[1].features.warmth", "must be 0 to 1"),
+    ("warmth = 0.5", "warmth = true", "interventions[1].features.warmth", "must be a number"),
+    ("warmth = 0.5", "warmth = 0.5, heat = 1", "interventions[1].features.heat", "is not declared"),
+    ("warmth = 0.5", "warmth = [1]", "interventions[1].features.warmth", "got `array`"),
+    ("features = { warmth = 0.5 }\n", "", "interventions[1].features", "'warmth' is missing"),
+    # eligibility rules
+    ("context.age", "context.aged", "interventions[1].when[0].field", "context.<declared feature>"),
+    ("context.age", "defect.type", "interventions[1].when[0].field", "must be defect.severity"),
+    ("at_least", "above", "interventions[1].when[0].comparison", "above"),
+    ("value = 18", "value = 180", "interventions[1].when[0].value", "must be 0 to 100"),
+    ("value = 18", 'value = ["a"]', "interventions[1].when[0].value", "one_of"),
+    ('"context.age", comparison = "at_least"', '"context.age", comparison = "one_of"', "interventions[1].when[0].value",
+     "goes with `one_of`"),
+    ("context.age", "context.member", "interventions[1].when[0].comparison", "needs a number"),
+    ('"context.age", comparison = "at_least", value = 18', '"context.device", comparison = "equals", value = "phone"',
+     "interventions[1].when[0].value", "must be one of desktop, mobile"),
+    ('"context.age", comparison = "at_least", value = 18', '"context.note", comparison = "equals", value = "lengthy"',
+     "interventions[1].when[0].value", "at most 5 characters"),
+    ('"context.age", comparison = "at_least", value = 18', '"context.member", comparison = "equals", value = "yes"',
+     "interventions[1].when[0].value", "true or false"),
+    # reward
+    ("horizon_seconds = 60", "horizon_seconds = 0", "reward.horizon_seconds", "> 0"),
+    ("horizon_seconds = 60", "horizon_seconds = 1e9", "reward.horizon_seconds", "<="),
+    ("max = 2\ndefault = 0", "max = -3\ndefault = 0", "reward.min", "min below max"),
+    ("max = 2\ndefault = 0", "max = nan\ndefault = 0", "reward.min", "finite"),
+    ("default = 0", "default = 3", "reward.default", "within [-1, 2]"),
+    ("default = 0", 'closes_on = "sunset"', "reward.closes_on", "sunset"),
+    ("weight = 0.5", "weight = inf", "reward.metrics.spent.weight", "finite"),
+    ("weight = 0.5", "", "reward.metrics.spent", "`weight`"),
+    ("weight = 1\nmin = 0\nmax = 1", "weight = 1\nmin = 1\nmax = 1", "reward.metrics.sale.min", "min below max"),
+    ('aggregate = "last"', 'aggregate = "mean"', "reward.metrics.mood.aggregate", "mean"),
+    # exploration
+    ("\nfloor = 0.05", "\nfloor = 0", "exploration.floor", "> 0"),
+    ("hold_floor = 0.1", "hold_floor = 0.9", "exploration.floor", "add up to 1"),
+    ("hold_floor = 0.1", "hold_floor = 0.4", "exploration.cold_start.hold", "at least hold_floor"),
+    ("hold_floor = 0.1", "hold_floor = 0.1\ncold_start = { hold = 0.95 }", "exploration.cold_start.hold",
+     "less than their floor"),
+    ("hold_floor = 0.1", 'hold_floor = 0.1\nexplorer = { algorithm = "guess" }', "exploration.explorer.algorithm",
+     "guess"),
+    ("hold_floor = 0.1", 'hold_floor = 0.1\nexplorer = { algorithm = "squarecb", epsilon = 0.1 }',
+     "exploration.explorer", "`epsilon`"),
+    # learning and gate
+    ("[exploration]", "[learning]\nbits = 40\n[exploration]", "learning.bits", "<= 24"),
+    ("[exploration]", '[learning]\ninteractions = ["SX"]\n[exploration]', "learning.interactions[0]", "regex"),
+    ("[exploration]", '[learning]\nupdates = "never"\n[exploration]', "learning.updates", "never"),
+    ("[exploration]", "[gate]\nminimum_days = 3\n[exploration]", "gate.minimum_days", ">= 7"),
+    ("[exploration]", "[gate]\nalpha = 0.5\n[exploration]", "gate.alpha", "< 0.5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "key", "reason"), WRONG)
+def test_a_wrong_manifest_is_refused_with_file_key_and_reason(
+    text: str, old: str, new: str, key: str, reason: str
+) -> None:
+    assert text.count(old) >= 1
+    with pytest.raises(ManifestInvalid) as caught:
+        parse_manifest(text.replace(old, new, 1), "shelf.toml")
+    assert caught.value.file == "shelf.toml"
+    assert caught.value.key == key
+    assert reason in caught.value.reason
+
+
+def test_an_empty_catalogue_beside_hold_is_refused(text: str) -> None:
+    start, end = text.index('[[interventions]]\nid = "wave"'), text.index("[reward]")
+    with pytest.raises(ManifestInvalid, match="beside 'hold'"):
+        parse_manifest(text[:start] + text[end:], "shelf.toml")
+
+
+def test_a_reward_without_metrics_is_refused(text: str) -> None:
+    start, end = text.index("[reward.metrics.sale]"), text.index("[exploration]")
+    with pytest.raises(ManifestInvalid, match=r"reward\.metrics: declare at least one"):
+        parse_manifest(text[:start] + "[reward.metrics]\n" + text[end:], "shelf.toml")
+
+
+def test_defaults_are_the_documented_ones(manifest: Manifest) -> None:
+    assert manifest.exploration.explorer == SquareCB(gamma_scale=1000.0)
+    assert manifest.learning.updates == "continuous"
+    assert manifest.reward.closes_on == "horizon"
+    assert manifest.context.unknown_features == "drop"
+    assert manifest.gate.alpha == 0.05
+
+
+def test_whole_numbers_in_toml_become_floats(manifest: Manifest) -> None:
+    condition = manifest.interventions[1].when[0]
+    assert type(condition.value) is float
+    assert type(manifest.interventions[2].features["warmth"]) is float
+
+
+def test_the_catalogue_keeps_the_order_of_the_file(manifest: Manifest) -> None:
+    assert manifest.catalogue == ("hold", "wave", "smile")
+    assert manifest.hold.id == "hold"
+    with pytest.raises(KeyError):
+        manifest.intervention("frown")
+
+
+def test_a_manifest_is_known_by_its_exact_text(text: str) -> None:
+    assert manifest_sha(text) == manifest_sha(text)
+    assert manifest_sha(text) != manifest_sha(text + "\n")
+
+
+@pytest.mark.parametrize("value", [True, "3", float("nan"), float("inf"), -0.1, 3.1])
+def test_a_number_is_a_finite_number_in_range(value: object) -> None:
+    assert mismatch(NumberFeature(min=0.0, max=3.0), value)
+
+
+@pytest.mark.parametrize("path", sorted(POLICIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_shipped_manifest_is_valid_and_named_like_its_file(path: Path) -> None:
+    manifest = parse_manifest(path.read_text("utf-8"), path.name)
+    assert manifest.name == path.stem
+    assert 4 <= len(manifest.interventions) <= 8
+    assert all(defect.description for defect in manifest.defects.values())
+    assert all(entry.description for entry in manifest.interventions)
+    assert manifest.exploration.explorer == SquareCB(gamma_scale=1000.0)
+
+
+@pytest.mark.parametrize("path", sorted(POLICIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_possible_reward_of_a_shipped_manifest_lies_within_its_range(path: Path) -> None:
+    manifest = parse_manifest(path.read_text("utf-8"), path.name)
+    ends = [(metric.weight * metric.min, metric.weight * metric.max) for metric in manifest.reward.metrics.values()]
+    dearest = max(entry.cost for entry in manifest.interventions)
+    assert manifest.reward.min <= sum(min(pair) for pair in ends) - dearest
+    assert sum(max(pair) for pair in ends) <= manifest.reward.max + 1e-12

@@ -1,0 +1,163 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, RewardId, Source
+from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
+from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.policy.parsing import parse_manifest
+from cxi_bandit.policy.settlement import quarantine_reason, settle
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+WINDOW = (START, START + timedelta(seconds=60))
+HOLD, WAVE = InterventionId("hold"), InterventionId("wave")
+DECISION = DecisionId(UUID(int=1))
+MANIFEST = parse_manifest((Path(__file__).parent / "shelf.toml").read_text("utf-8"), "shelf.toml")
+
+
+def entry(
+    name: str,
+    value: float | None = 1.0,
+    *,
+    metric: str = "sale",
+    at: float = 10.0,
+    source: str = "shop",
+    corrects: str | None = None,
+    retracts: str | None = None,
+    quarantined: str | None = None,
+) -> LedgerEntry:
+    event = RewardEvent(
+        source=Source(source),
+        reward_id=RewardId(name),
+        decision_id=DECISION,
+        metric=metric,
+        value=value,
+        occurred_at=START + timedelta(seconds=at),
+        corrects=None if corrects is None else RewardId(corrects),
+        retracts=None if retracts is None else RewardId(retracts),
+    )
+    return LedgerEntry(event=event, received_at=START, quarantined=quarantined)
+
+
+def reward(*entries: LedgerEntry, intervention: InterventionId = HOLD, manifest: Manifest = MANIFEST) -> float:
+    return settle(manifest, intervention, WINDOW, entries).reward
+
+
+def test_nothing_reported_settles_at_the_default() -> None:
+    settled = settle(MANIFEST, HOLD, WINDOW, [])
+    assert (settled.reward, settled.counted, settled.completed) == (0.0, 0, False)
+
+
+def test_the_cost_is_taken_off_once() -> None:
+    assert reward(intervention=WAVE) == -0.25
+    assert reward(entry("a"), entry("b"), intervention=WAVE) == 0.75
+
+
+def test_metrics_are_aggregated_as_declared_and_weighted() -> None:
+    settled = settle(
+        MANIFEST,
+        HOLD,
+        WINDOW,
+        [
+            entry("s1"),
+            entry("s2", 0.5),
+            entry("p1", 0.5, metric="spent"),
+            entry("p2", 0.25, metric="spent"),
+            entry("m1", 1.0, metric="mood", at=5),
+            entry("m2", -0.5, metric="mood", at=6),
+        ],
+    )
+    assert settled.metrics == {"sale": 1.0, "spent": 0.75, "mood": -0.5}
+    assert settled.reward == 1.0 + 0.375 - 0.125
+    assert (settled.counted, settled.completed) == (6, True)
+
+
+def test_the_reward_is_held_within_the_declared_range() -> None:
+    assert reward(*(entry(f"p{index}", 2.0, metric="spent") for index in range(4))) == 2.0
+
+
+@pytest.mark.parametrize(("at", "counts"), [(0.0, True), (60.0, True), (-0.001, False), (60.001, False)])
+def test_only_what_occurred_within_the_window_counts_both_ends_included(at: float, counts: bool) -> None:
+    assert (reward(entry("a", at=at)) == 1.0) is counts
+
+
+def test_a_correction_replaces_and_a_retraction_removes() -> None:
+    wrong = entry("a", 1.0)
+    assert reward(wrong, entry("b", 0.25, at=20, corrects="a")) == 0.25
+    assert reward(wrong, entry("c", None, at=20, retracts="a")) == 0.0
+
+
+def test_of_several_amendments_the_latest_by_occurrence_stands() -> None:
+    wrong = entry("a", 1.0)
+    late, early = entry("b", 0.25, at=30, corrects="a"), entry("c", 0.75, at=20, corrects="a")
+    assert reward(wrong, late, early) == reward(early, late, wrong) == 0.25
+
+
+def test_a_correction_of_a_correction_reaches_the_original() -> None:
+    chain = [entry("a", 1.0), entry("b", 0.5, at=20, corrects="a"), entry("c", 0.25, at=30, corrects="b")]
+    assert reward(*chain) == 0.25
+
+
+def test_an_amendment_of_another_source_touches_nothing() -> None:
+    assert reward(entry("a", 1.0), entry("b", 0.25, at=20, corrects="a", source="till")) == 1.0
+
+
+def test_an_amendment_may_come_from_after_the_window_but_the_reward_must_not() -> None:
+    assert reward(entry("a", 1.0), entry("b", 0.25, at=600, corrects="a")) == 0.25
+
+
+def test_quarantined_events_and_undeclared_metrics_do_not_count() -> None:
+    assert reward(entry("a", quarantined="out of range"), entry("b", metric="weather")) == 0.0
+
+
+def test_a_correction_to_a_value_out_of_range_does_not_count() -> None:
+    assert reward(entry("a", 1.0), entry("b", 7.0, at=20, corrects="a")) == 0.0
+
+
+@pytest.mark.parametrize(("metric", "value"), [("weather", 1.0), ("sale", 1.5), ("sale", float("nan"))])
+def test_quarantine_says_why(metric: str, value: float) -> None:
+    reason = quarantine_reason(MANIFEST, metric, value)
+    assert reason is not None
+    assert metric in reason
+
+
+def test_what_is_declared_and_in_range_is_not_quarantined() -> None:
+    assert quarantine_reason(MANIFEST, "sale", 1.0) is None
+    assert quarantine_reason(MANIFEST, "sale", None) is None
+
+
+@st.composite
+def ledgers(draw: st.DrawFn) -> list[LedgerEntry]:
+    """Originals and amendments of all kinds: chains, rings, strays, two sources, any times."""
+    names = [f"r{index}" for index in range(draw(st.integers(1, 9)))]
+    found = []
+    for name in names:
+        target = draw(st.none() | st.sampled_from([*names, "nobody"]).filter(lambda other, name=name: other != name))
+        retracts = target is not None and draw(st.booleans())
+        found.append(
+            entry(
+                name,
+                None if retracts else draw(st.floats(-1, 2)),
+                metric=draw(st.sampled_from(["sale", "spent", "mood"])),
+                at=draw(st.sampled_from([-1.0, 0.0, 1.0, 30.0, 60.0, 61.0])),
+                source=draw(st.sampled_from(["shop", "till"])),
+                corrects=None if retracts else target,
+                retracts=target if retracts else None,
+            )
+        )
+    return found
+
+
+@given(ledgers(), st.data())
+def test_every_order_of_arrival_settles_equal_to_the_bit(entries: list[LedgerEntry], data: st.DataObject) -> None:
+    arrived = data.draw(st.permutations(entries))
+    assert settle(MANIFEST, WAVE, WINDOW, arrived) == settle(MANIFEST, WAVE, WINDOW, entries)
+
+
+@given(ledgers())
+def test_a_settled_reward_always_lies_within_the_range(entries: list[LedgerEntry]) -> None:
+    assert MANIFEST.reward.min <= settle(MANIFEST, WAVE, WINDOW, entries).reward <= MANIFEST.reward.max
