@@ -56,7 +56,7 @@ def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnost
     second_moment, unsupported = _logged_overlap(batch)
     ess, reward_ess = effective_size(weight), effective_size(weight * batch.reward)
     predicted = None if second_moment is None else n / second_moment if second_moment > 0 else 0.0
-    mean, z = _mean_weight(weight, second_moment)
+    mean, z = _mean_weight(weight, second_moment, unsupported)
     shares = _shares(correction, batch.subject)
     calibration, tail = calibration_p(rounds), pareto_k(weight)
     gap = None if quality.rescored is None else _largest_gap(rounds, quality.rescored)
@@ -124,11 +124,14 @@ def _logged_overlap(batch: ScoredRounds) -> tuple[float | None, float | None]:
     return second / n, outside / n
 
 
-def _mean_weight(weight: Float64s, second_moment: float | None) -> tuple[float, float | None]:
+def _mean_weight(
+    weight: Float64s, second_moment: float | None, unsupported: float | None
+) -> tuple[float, float | None]:
     """w̄ and (w̄ - 1) in standard errors, predicted from the logged vectors where there are any."""
     n, mean = len(weight), float(weight.mean())
     if second_moment is not None:
-        variance = max(second_moment - 1.0, 0.0)
+        # Mass the log could not reach is missing from the mean of w as well.
+        variance = max(second_moment - (1.0 - (unsupported or 0.0)) ** 2, 0.0)
     elif n > 1:
         variance = float(weight.var(ddof=1))
     else:

@@ -102,12 +102,12 @@ def evaluate(
     settings = settings or EvaluationSettings()
     model = reward_model or SmoothedMean()
     plain = ScoredRounds(rounds, candidate, None, mixture_propensity)
-    batch = plain.with_predictions(_predictions(rounds, model, settings, None))
+    batch = plain.with_predictions(_predictions(plain, model, settings, None))
     estimates = {name: _estimate(kind, batch, settings) for name, kind in ESTIMATORS.items() if name != "mrdr"}
     diagnostics = diagnose(batch, quality)
     # The second set of predictions comes last and alone: it is as large as the log's own arrays.
     del batch
-    robust = plain.with_predictions(_predictions(rounds, model, settings, mrdr_weight(plain)))
+    robust = plain.with_predictions(_predictions(plain, model, settings, mrdr_weight(plain)))
     estimates["mrdr"] = _estimate(ESTIMATORS["mrdr"], robust, settings)
     refusals = diagnostics.reasons(Level.REFUSE)
     verdict = gate(refusals) if gate else _without_gate(refusals, diagnostics.reasons(Level.AMBER))
@@ -130,11 +130,12 @@ def evaluate(
 
 
 def _predictions(
-    rounds: LoggedRounds, model: RewardModel, settings: EvaluationSettings, weight: Float64s | None
+    batch: ScoredRounds, model: RewardModel, settings: EvaluationSettings, weight: Float64s | None
 ) -> Floats:
-    if settings.cross_fit:
-        return cross_fit(rounds, model, folds=settings.folds, seed=settings.seed, weight=weight)
-    return fit_on_same_rows(rounds, model, weight=weight)
+    if not settings.cross_fit:
+        return fit_on_same_rows(batch.rounds, model, weight=weight)
+    precision = batch.candidate.dtype
+    return cross_fit(batch.rounds, model, folds=settings.folds, seed=settings.seed, weight=weight, precision=precision)
 
 
 def _estimate(kind: type[Estimator], batch: ScoredRounds, settings: EvaluationSettings) -> Estimate:

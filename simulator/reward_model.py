@@ -87,7 +87,13 @@ def fold_of_rows(rounds: LoggedRounds, folds: int, seed: int) -> Ints:
 
 
 def cross_fit(
-    rounds: LoggedRounds, model: RewardModel, *, folds: int = 5, seed: int = 0, weight: Float64s | None = None
+    rounds: LoggedRounds,
+    model: RewardModel,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    weight: Float64s | None = None,
+    precision: np.dtype[np.floating] | None = None,
 ) -> Floats:
     """q̂ for every row from a model that never saw the row's fold, shape (n, K).
 
@@ -97,6 +103,7 @@ def cross_fit(
         folds: How many models are fitted.
         seed: Of the assignment to folds.
         weight: Fitting weight of each row, shape (n,).
+        precision: Type of the result; None takes the model's. Single precision halves the largest array of all.
 
     Chernozhukov et al. (2018), doi:10.1111/ectj.12097.
     """
@@ -108,7 +115,7 @@ def cross_fit(
             continue
         predicted = model.fit(rounds, others, None if weight is None else weight[others]).predict(rounds, held_out)
         if q_hat is None:
-            q_hat = np.empty((len(rounds), rounds.n_actions), dtype=predicted.dtype)
+            q_hat = np.empty((len(rounds), rounds.n_actions), dtype=precision or predicted.dtype)
         q_hat[held_out] = predicted
     return np.empty((0, rounds.n_actions)) if q_hat is None else q_hat
 
