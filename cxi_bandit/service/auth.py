@@ -1,4 +1,4 @@
-"""Who may call a route: Bearer keys with scopes. A route that names no scope and is not said to be open cannot exist."""
+"""Who may call a route: Bearer keys with scopes. A route that declares no access cannot exist."""
 
 import hmac
 import secrets

@@ -82,3 +82,8 @@ def _signed_by(webhook: Webhook, body: bytes, headers: dict[str, str]) -> bool:
         # Its own error; bad base64, a signature without a comma, a body that is not UTF-8 (ValueErrors all).
         return False
     return True
+
+
+def valid_source(name: str) -> bool:
+    """Whether a source's name can stand in a webhook's address."""
+    return _SOURCE.fullmatch(name) is not None

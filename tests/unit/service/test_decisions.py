@@ -56,29 +56,36 @@ def test_the_same_key_and_body_give_the_same_answer(client: Client) -> None:
     assert other.json()["type"] == "urn:cxi-bandit:problem:idempotency-conflict"
 
 
+def raw(severity: str = "1", context: str = "{}", kind: str = "price_jump", surface: str = "detail_page") -> bytes:
+    defect = f'{{"type":"{kind}","severity":{severity},"confidence":1}}'
+    return f'{{"surface":"{surface}","defect":{defect},"context":{context}}}'.encode()
+
+
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [
         (b"", 400, None),
         (b"{", 400, None),
         (b"\xff", 400, None),
-        (b'{"surface":"x","context":' + b"[" * 100_000, 422, "/context"),
-        (b'{"surface":"x","context":{"a":' + b"[" * 100_000, 400, None),
+        (raw(context='{"a":' + "[" * 100_000), 400, None),
         (b"[]", 422, None),
         (b'{"surface":"detail_page"}', 422, "/defect"),
         (b'{"surface":"detail_page","nope":1}', 422, "/nope"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":NaN,"confidence":1}}', 422, "/defect/severity"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1e39,"confidence":1}}', 422, "/defect/severity"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":1e400}}', 422, "/context/price"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":Infinity}}', 422, "/context/price"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":1e39}}', 422, "/context/price"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"price":true}}', 422, "/context/price"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"context":{"device":"\\u0000"}}', 422, "/context/device"),
-        (b'{"surface":"detail_page","defect":{"type":"nope","severity":1,"confidence":1}}', 422, "/defect/type"),
-        (b'{"surface":"moon","defect":{"type":"price_jump","severity":1,"confidence":1}}', 422, "/surface"),
-        (b'{"surface":"detail_page","defect":{"type":"price_jump","severity":1,"confidence":1},"interventions":[{"id":"x"}]}', 422, "/interventions/0/id"),
+        (raw(severity="NaN"), 422, "/defect/severity"),
+        (raw(severity="1e39"), 422, "/defect/severity"),
+        (raw(severity='"1"'), 422, "/defect/severity"),
+        (raw(context="[]"), 422, "/context"),
+        (raw(context='{"price":1e400}'), 422, "/context/price"),
+        (raw(context='{"price":-Infinity}'), 422, "/context/price"),
+        (raw(context='{"price":1e39}'), 422, "/context/price"),
+        (raw(context='{"price":true}'), 422, "/context/price"),
+        (raw(context='{"a/b":{"c~d":[1,NaN]}}'), 422, "/context/a~1b/c~0d/1"),
+        (raw(context='{"device":"\\u0000"}'), 422, "/context/device"),
+        (raw(kind="nope"), 422, "/defect/type"),
+        (raw(surface="moon"), 422, "/surface"),
+        (raw()[:-1] + b',"interventions":[{"id":"x"}]}', 422, "/interventions/0/id"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_answered_with_its_place(
     client: Client, body: bytes, status: int, pointer: str | None
 ) -> None:
@@ -108,9 +115,13 @@ def test_each_of_a_batch_has_its_own_answer_or_problem(client: Client) -> None:
     assert second["pointer"] == "/surface"
     assert third["status"] == 422
     assert fourth["probabilities"] == {"hold": 1.0}
-    again = [client.post("/v1/decisions/batch", json={"decisions": [ask(), ask()]}, headers={"Idempotency-Key": "b"}) for _ in range(2)]  # fmt: skip
-    assert again[0].json() == again[1].json()
-    assert len({decision["decision_id"] for decision in again[0].json()["decisions"]}) == 2
+
+
+def test_a_batch_sent_again_under_its_key_gives_the_same_decisions(client: Client) -> None:
+    body, headers = {"decisions": [ask(), ask()]}, {"Idempotency-Key": "b"}
+    first = client.post("/v1/decisions/batch", json=body, headers=headers).json()
+    assert client.post("/v1/decisions/batch", json=body, headers=headers).json() == first
+    assert len({decision["decision_id"] for decision in first["decisions"]}) == 2
 
 
 def test_a_batch_has_a_limit(client: Client) -> None:
@@ -136,7 +147,7 @@ def test_a_receipt_tells_all(client: Client) -> None:
     reward = {
         "decision_id": decision["decision_id"],
         "reward_id": "r1",
-        "metric": "order",
+        "metric": "purchase",
         "value": 1.0,
         "occurred_at": "2026-11-20T11:30:00Z",
     }

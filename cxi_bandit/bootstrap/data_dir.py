@@ -1,0 +1,39 @@
+"""The data directory: one service at a time owns it, and tells the others how to reach its database."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cxi_bandit.domain.errors import CxiBanditError
+from cxi_bandit.settings import Settings
+
+
+class DataDirectoryTaken(CxiBanditError):
+    """Another service runs on this data directory."""
+
+
+@contextmanager
+def owned(settings: Settings) -> Iterator[None]:
+    """Holds the lock on the data directory. The kernel lets go of it when the process dies, however it dies.
+
+    Raises:
+        DataDirectoryTaken: Another process holds it.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    # Not inherited by children: a child that outlives the owner must not keep the lock.
+    descriptor = os.open(settings.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            raise DataDirectoryTaken(
+                f"another service (process {holder or 'unknown'}) runs on {settings.data_dir}; "
+                "stop it, or give this one a --data-dir of its own"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,104 @@
+"""Where the database is: the one that is named, or the embedded one, running already or started for the occasion."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from cxi_bandit.bootstrap.data_dir import DataDirectoryTaken, owned
+from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.settings import Settings
+from cxi_bandit.store.embedded import EmbeddedPostgres
+from cxi_bandit.store.migrate import upgrade
+from cxi_bandit.store.postgres import PostgresStore
+
+_IDEMPOTENCY: Final = timedelta(hours=24)
+
+
+class RunningDatabase:
+    """A database that runs for as long as its owner does. Made by `running_database` only."""
+
+    def __init__(self, dsn: str, server: EmbeddedPostgres | None) -> None:
+        self.dsn = dsn
+        self._server = server
+
+    def keep_running(self) -> bool:
+        """Starts the embedded server again should it have died; whether it had.
+
+        Raises:
+            Unavailable: It does not come up.
+        """
+        if self._server is None or self._server.pid is not None:
+            return False
+        self._server.start()
+        return True
+
+
+@contextmanager
+def running_database(settings: Settings) -> Iterator[RunningDatabase]:
+    """The named database, or the embedded one, started and in the end stopped by the data directory's owner.
+
+    Raises:
+        Unavailable: The embedded server does not start.
+    """
+    if settings.database_url is not None:
+        yield RunningDatabase(settings.database_url, None)
+        return
+    server = EmbeddedPostgres(settings.database_dir)
+    try:
+        dsn = server.start()
+        _note(settings, dsn)
+        yield RunningDatabase(dsn, server)
+    finally:
+        settings.dsn_file.unlink(missing_ok=True)
+        server.stop()
+
+
+def _note(settings: Settings, dsn: str) -> None:
+    """For other commands of the same user: whoever reads it may do anything with the database."""
+    settings.dsn_file.touch(0o600)
+    settings.dsn_file.write_text(dsn, "utf-8")
+
+
+def keep_up(store: PostgresStore, now: datetime) -> None:
+    """The database's regular upkeep: partitions ahead of time, idempotency keys no longer than they are promised.
+
+    Raises:
+        Unavailable: Writers were too busy; call again later.
+    """
+    store.partitions.ensure(now.date())
+    store.partitions.prune_idempotency_keys(now - _IDEMPOTENCY)
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[PostgresStore]:
+    """The store for a command: beside a running service, or alone, with the embedded database started for it.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+    if settings.database_url is not None:
+        with _opened(settings.database_url, migrated=False) as store:
+            yield store
+        return
+    try:
+        with owned(settings), running_database(settings) as database, _opened(database.dsn, migrated=False) as store:
+            yield store
+    except DataDirectoryTaken as error:
+        try:
+            dsn = settings.dsn_file.read_text("utf-8").strip()
+        except FileNotFoundError:
+            raise Unavailable(f"the database of {settings.data_dir} (a service is starting on it)") from error
+        with _opened(dsn, migrated=True) as store:
+            yield store
+
+
+@contextmanager
+def _opened(dsn: str, *, migrated: bool) -> Iterator[PostgresStore]:
+    if not migrated:
+        upgrade(dsn)
+    store = PostgresStore.open(dsn)
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,117 @@
+"""`cxi-bandit keys`: who may call the service, and which senders' webhooks are believed."""
+
+import base64
+import secrets
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import rich_click as click
+
+from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.domain.access import ApiKey, Scope
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.identifiers import Source
+from cxi_bandit.service.auth import digest, new_secret
+from cxi_bandit.service.webhooks import valid_source
+from cxi_bandit.settings import read_settings
+
+_SECRET_BYTES = 32
+
+
+@click.group()
+def keys() -> None:
+    """API keys and webhook secrets. A secret is shown once, when it is made; only its digest is kept."""
+
+
+@keys.command()
+@click.option("--name", required=True, help="Unique; the actor of audit lines.")
+@click.option("--scope", "scopes", required=True, multiple=True, type=click.Choice([scope.value for scope in Scope]))
+@click.option("--source", help="Reward source of what is sent with it; keep it when you rotate. [default: the name]")
+@AS_JSON
+@database_options
+def create(name: str, scopes: tuple[str, ...], source: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Make a key and show its secret, once."""
+    key = ApiKey(
+        name=_printable(name, "--name"),
+        scopes=frozenset(Scope(scope) for scope in scopes),
+        source=_source(source or name),
+        created_at=datetime.now(UTC),
+    )
+    secret = new_secret()
+    with open_store(read_settings(**options)) as store:
+        store.access.add_key(key, digest(secret))
+    if as_json:
+        show_json({"name": key.name, "scopes": sorted(key.scopes), "source": key.source, "secret": secret})
+    else:
+        sys.stdout.write(f"{secret}\n")
+        sys.stderr.write("This is the only time the key is shown; only its digest is kept.\n")
+
+
+@keys.command("list")
+@AS_JSON
+@database_options
+def list_(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Show all keys, revoked ones too."""
+    with open_store(read_settings(**options)) as store:
+        found = store.access.keys()
+    if as_json:
+        show_json({"keys": found})
+    else:
+        rows = [
+            (key.name, " ".join(sorted(key.scopes)), key.source, key.created_at.date(), key.revoked_at) for key in found
+        ]
+        show_table("API keys", ("name", "scopes", "source", "created", "revoked"), rows)
+
+
+@keys.command()
+@click.argument("name")
+@database_options
+def revoke(name: str, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Refuse a key from now on; running workers follow within seconds."""
+    with open_store(read_settings(**options)) as store:
+        store.access.revoke_key(name, datetime.now(UTC))
+
+
+@keys.group("webhook-secret")
+def webhook_secret() -> None:
+    """The secrets with which a source signs its webhooks; several may be active, so that rotating drops nothing."""
+
+
+@webhook_secret.command("add")
+@click.argument("source")
+@AS_JSON
+@database_options
+def add_secret(source: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Make another active secret for SOURCE and show it, once."""
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+    with open_store(read_settings(**options)) as store:
+        store.access.add_webhook_secret(_source(source), secret, datetime.now(UTC))
+    if as_json:
+        show_json({"source": source, "secret": secret})
+    else:
+        sys.stdout.write(f"{secret}\n")
+
+
+@webhook_secret.command("revoke")
+@click.argument("source")
+@click.option("--all", "every", is_flag=True, help="The newest too: webhooks of this source are refused.")
+@database_options
+def revoke_secrets(source: str, every: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Revoke SOURCE's older secrets, once its sender signs with the newest."""
+    with open_store(read_settings(**options)) as store:
+        number = store.access.revoke_webhook_secrets(_source(source), datetime.now(UTC), but_newest=not every)
+    sys.stdout.write(f"{number} revoked\n")
+
+
+def _source(name: str) -> Source:
+    if not valid_source(name):
+        raise InvalidInput("--source", f"{name!r} must be letters, digits, '.', '_' and '-', 128 at most")
+    return Source(name)
+
+
+def _printable(text: str, option: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise InvalidInput(option, "must be printable text")
+    return text

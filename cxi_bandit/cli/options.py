@@ -1,0 +1,39 @@
+"""Options that several commands take, each also an environment variable, and how answers are shown."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+DATA_DIR: Final = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Holds the embedded database. [env: CXI_BANDIT_DATA_DIR; default: .cxi-bandit]",
+)
+DATABASE_URL: Final = click.option(
+    "--database-url", help="A PostgreSQL to use instead of the embedded one. [env: DATABASE_URL]"
+)
+AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
+
+
+def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--data-dir` and `--database-url`."""
+    return DATA_DIR(DATABASE_URL(command))
+
+
+def show_json(document: object) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for people; a missing value is a dash."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row))
+    Console().print(table)

@@ -1,0 +1,52 @@
+"""The API's process: granian with its workers. Started by the supervisor, which prepared the environment."""
+
+import os
+import signal
+import sys
+from typing import Any, Final
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.log import LogLevels
+from granian.server import Server
+
+from cxi_bandit.bootstrap.process import end_with_parent
+from cxi_bandit.settings import read_settings, variable
+
+_LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+    "loggers": {"_granian": {"level": "WARNING", "propagate": True}, "granian": {"level": "WARNING"}},
+}
+_DRAIN_SECONDS: Final = 20
+
+
+def main() -> int:
+    """Serves until SIGTERM or the parent's end; what was accepted is answered first."""
+    settings = read_settings()
+    end_with_parent(settings.parent_pid, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    os.environ[variable("parent_pid")] = str(os.getpid())
+    Server(
+        "cxi_bandit.service.process:open_app",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=settings.workers,
+        loop=Loops.uvloop,
+        backlog=2048,
+        respawn_failed_workers=True,
+        respawn_interval=0.1,
+        workers_kill_timeout=_DRAIN_SECONDS,
+        log_level=LogLevels.warning,
+        log_dictconfig=_LOGGING,
+    ).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

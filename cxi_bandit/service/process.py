@@ -1,0 +1,56 @@
+"""One API worker: what granian loads in each of them."""
+
+import os
+import signal
+import threading
+import time
+from typing import Final
+
+from litestar import Litestar
+from structlog.typing import FilteringBoundLogger
+
+from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.process import end_with_parent
+from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.service.app import create_app
+from cxi_bandit.settings import Settings, read_settings
+from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.telemetry.log import open_log
+from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes
+
+_PATIENCE_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.1
+_DRAIN_SECONDS: Final = 20.0
+
+
+def open_app() -> Litestar:
+    """The application over PostgreSQL, from the environment."""
+    settings = read_settings()
+    log = open_log("worker", settings.log_level)
+    end_with_parent(settings.parent_pid, _end)
+    forget_dead_processes()
+    engine = _patient_engine(settings, log)
+    app = create_app(engine, settings, log, Metrics())
+    app.on_shutdown.append(engine.store.close)
+    return app
+
+
+def _patient_engine(settings: Settings, log: FilteringBoundLogger) -> Engine:
+    """A worker that starts while the database is recovering waits for it: dying would only make it start again."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return build_engine(PostgresStore.open(settings.database_url or ""))
+        except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting_for_database", reason=str(error))
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _end() -> None:
+    """Asks this worker to drain and end, and ends it when it does not."""
+    timer = threading.Timer(_DRAIN_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    os.kill(os.getpid(), signal.SIGTERM)

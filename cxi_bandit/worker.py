@@ -1,0 +1,159 @@
+"""The learner's process: join then learn, for ever."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.database import keep_up
+from cxi_bandit.bootstrap.process import end_with_parent
+from cxi_bandit.domain.decision import Stage
+from cxi_bandit.domain.errors import CxiBanditError, LearningConflict
+from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.engine.join import JoinReport, join
+from cxi_bandit.engine.learn import Learner
+from cxi_bandit.settings import Settings, read_settings
+from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.telemetry.log import open_log
+from cxi_bandit.telemetry.metrics import Metrics
+
+_BUSY_SECONDS: Final = 0.05
+_IDLE_SECONDS: Final = 0.25
+_MOST_PATIENT_SECONDS: Final = 5.0
+_UPKEEP_SECONDS: Final = 3600.0
+
+
+class Workbench:
+    """One pass after the other; what it did decides how long to wait for the next."""
+
+    def __init__(self, engine: Engine, settings: Settings, log: FilteringBoundLogger, metrics: Metrics) -> None:
+        self._engine = engine
+        self._log = log
+        self._metrics = metrics
+        self._lateness = timedelta(seconds=settings.lateness_seconds)
+        store = engine.store
+        self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room)
+        self._learned: dict[tuple[PolicyName, int], int] = {}
+        self._published: dict[PolicyName, float] = {}
+
+    def turn(self) -> bool:
+        """Joins once and lets every live policy learn at most one segment; whether anything was done.
+
+        Raises:
+            Unavailable: The database is away; nothing is lost, turn again.
+        """
+        report = self._join()
+        learned = [self._learn(version) for version in self._engine.store.registry.versions()]
+        return not report.idle or any(learned)
+
+    def _join(self) -> JoinReport:
+        engine = self._engine
+        report = join(engine.store.outcomes, engine.manifests, engine.clock(), self._lateness)
+        for kind, number in (("rewards", report.sequenced), ("closed", report.closed), ("revised", report.revised)):
+            if number:
+                self._metrics.joined.labels(kind).inc(number)
+        return report
+
+    def _learn(self, version: PolicyVersion) -> bool:
+        if version.stage is not Stage.LIVE:
+            return False
+        engine, policy = self._engine, version.policy
+        head = engine.store.outcomes.head(policy)
+        self._metrics.outcome_position.labels(policy).set(head)
+        learned = self._learned.get((policy, version.version), -1)
+        patience = engine.manifests.by_sha(version.manifest_sha).learning.publish_seconds
+        if head <= learned or time.monotonic() - self._published.get(policy, 0.0) < patience:
+            return False
+        with engine.store.registry.writer(policy) as mine:
+            if not mine:
+                return False
+            try:
+                model = self._learner.step(version, engine.clock())
+            except LearningConflict as error:
+                self._metrics.learner_errors.labels(type(error).__name__).inc()
+                self._log.info("rival_published", policy=policy, reason=str(error))
+                return True
+        if model is None:
+            # Nothing beyond the head, which may have been learned by an earlier life of this process.
+            self._learned[policy, version.version] = head
+            return False
+        lineage = model.lineage
+        self._learned[policy, version.version] = lineage.up_to
+        self._published[policy] = time.monotonic()
+        self._metrics.learned_position.labels(policy).set(lineage.up_to)
+        self._metrics.published.labels(policy).inc()
+        self._log.info(
+            "model_published",
+            policy=policy,
+            model_version=lineage.version,
+            learned=lineage.learned,
+            learned_total=lineage.learned_total,
+            up_to=lineage.up_to,
+        )
+        return True
+
+
+def work(
+    bench: Workbench,
+    stopping: threading.Event,
+    wait: Callable[[float], object],
+    upkeep: Callable[[], object],
+    log: FilteringBoundLogger,
+    metrics: Metrics,
+) -> None:
+    """Turns until told to stop. A failing turn is tried again, ever more patiently; it never ends the process.
+
+    Args:
+        wait: Returns early when there are new outcomes.
+        upkeep: Called now and then; creates partitions ahead.
+    """
+    backoff_seconds = _BUSY_SECONDS
+    kept_up = 0.0
+    while not stopping.is_set():
+        try:
+            if time.monotonic() - kept_up > _UPKEEP_SECONDS or not kept_up:
+                upkeep()
+                kept_up = time.monotonic()
+            busy = bench.turn()
+        except CxiBanditError as error:
+            metrics.learner_errors.labels(type(error).__name__).inc()
+            log.warning("turn_failed", reason=str(error), again_in_seconds=backoff_seconds)
+            stopping.wait(backoff_seconds)
+            backoff_seconds = min(2 * backoff_seconds, _MOST_PATIENT_SECONDS)
+            continue
+        backoff_seconds = _BUSY_SECONDS
+        if busy:
+            stopping.wait(_BUSY_SECONDS)
+        else:
+            wait(_IDLE_SECONDS)
+
+
+def main() -> int:
+    """Runs from the environment that the supervisor prepared, until SIGTERM or the parent's end."""
+    settings = read_settings()
+    log = open_log("learner", settings.log_level)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    end_with_parent(settings.parent_pid, stopping.set)
+    dsn = settings.database_url or ""
+    store = PostgresStore.open(dsn)
+    try:
+        metrics = Metrics()
+        engine = build_engine(store)
+        bench = Workbench(engine, settings, log, metrics)
+        work(bench, stopping, stopping.wait, lambda: keep_up(store, engine.clock()), log, metrics)
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

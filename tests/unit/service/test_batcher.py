@@ -1,0 +1,148 @@
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+
+import pytest
+
+from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.service.batcher import Batcher
+from cxi_bandit.telemetry.metrics import Metrics
+
+
+class Port:
+    """Doubles numbers; can be held up, and made to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.open = threading.Event()
+        self.open.set()
+        self.fail: Callable[[Sequence[int]], None] = lambda _: None
+
+    def run(self, items: Sequence[int]) -> list[int]:
+        self.open.wait(10)
+        self.fail(items)
+        self.batches.append(list(items))
+        return [2 * item for item in items]
+
+
+def batcher(port: Port, queue: int = 100, batch: int = 8) -> Batcher[int, int]:
+    return Batcher("test", port.run, Metrics(), queue_entries=queue, batch_entries=batch)
+
+
+def run(main: Coroutine[None, None, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 20))
+
+
+def test_everyone_gets_their_own_results() -> None:
+    port = Port()
+
+    async def main() -> None:
+        tested = batcher(port)
+        answers = await asyncio.gather(*(tested.submit([n, n + 1000], 5) for n in range(50)))
+        assert answers == [[2 * n, 2 * n + 2000] for n in range(50)]
+        await tested.drain()
+
+    run(main())
+    assert max(len(batch) for batch in port.batches) <= 8
+    assert sum(len(batch) for batch in port.batches) == 100
+
+
+def test_what_waits_for_a_commit_shares_the_next_one() -> None:
+    port = Port()
+    port.open.clear()
+
+    async def main() -> None:
+        tested = batcher(port)
+        first = asyncio.create_task(tested.submit([0], 5))
+        await asyncio.sleep(0.05)
+        rest = [asyncio.create_task(tested.submit([n], 5)) for n in range(1, 6)]
+        await asyncio.sleep(0.05)
+        port.open.set()
+        await asyncio.gather(first, *rest)
+        await tested.drain()
+
+    run(main())
+    assert port.batches == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_a_full_queue_refuses_at_once_and_a_late_entry_is_never_written() -> None:
+    port = Port()
+    port.open.clear()
+
+    async def main() -> None:
+        tested = batcher(port, queue=2)
+        flying = asyncio.create_task(tested.submit([0], 5))
+        await asyncio.sleep(0.05)
+        late = asyncio.create_task(tested.submit([1], 0.05))
+        kept = asyncio.create_task(tested.submit([2], 5))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="queue"):
+            await tested.submit([3], 5)
+        with pytest.raises(Unavailable, match="deadline"):
+            await late
+        port.open.set()
+        assert await flying == [0]
+        assert await kept == [4]
+        await tested.drain()
+
+    run(main())
+    assert port.batches == [[0], [2]]
+
+
+def test_one_bad_entry_fails_alone() -> None:
+    port = Port()
+
+    def fail(items: Sequence[int]) -> None:
+        if 13 in items:
+            raise ValueError
+
+    port.fail = fail
+
+    async def main() -> None:
+        tested = batcher(port)
+        tasks = [asyncio.create_task(tested.submit([n], 5)) for n in (1, 13, 3)]
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert answers[0] == [2]
+        assert isinstance(answers[1], ValueError)
+        assert answers[2] == [6]
+        await tested.drain()
+
+    run(main())
+
+
+def test_a_port_that_was_away_for_a_moment_is_asked_again() -> None:
+    port = Port()
+    failures = [Unavailable("x"), Unavailable("x")]
+
+    def fail(_: Sequence[int]) -> None:
+        if failures:
+            raise failures.pop()
+
+    port.fail = fail
+
+    async def main() -> None:
+        tested = batcher(port)
+        assert await tested.submit([1], 5) == [2]
+        failures.extend(Unavailable("x") for _ in range(3))
+        with pytest.raises(Unavailable):
+            await tested.submit([2], 5)
+        await tested.drain()
+
+    run(main())
+
+
+def test_draining_waits_for_what_was_accepted() -> None:
+    port = Port()
+    port.open.clear()
+
+    async def main() -> None:
+        tested = batcher(port)
+        waiting = asyncio.create_task(tested.submit([1], 5))
+        await asyncio.sleep(0.01)
+        draining = asyncio.create_task(tested.drain())
+        await asyncio.sleep(0.01)
+        port.open.set()
+        assert await waiting == [2]
+        await draining
+
+    run(main())
