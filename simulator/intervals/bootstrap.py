@@ -19,8 +19,8 @@ class Bootstrap:
 
     Resampling n rows with replacement is one multinomial draw over the distinct rows, with their multiplicities as
     probabilities: no approximation, and with rare rewards few cells (all rows with r = 0 are one cell of w·r). Where
-    the log names subjects, subjects are resampled, each with all its rows.
-    A replicate costs as much as there are cells. Efron and Tibshirani (1993), chapter 13.
+    the log names subjects, subjects are resampled, each with all its rows. A replicate costs as much as there are
+    cells. Efron and Tibshirani (1993), chapter 13.
 
     Args:
         estimator: Gives columns and readout; it is not updated.

@@ -6,30 +6,27 @@ from simulator.estimators.ips import Ips
 from simulator.intervals.interval import Interval, check_confidence
 
 
-def clopper_pearson(
-    estimator: Ips, w_max: float, reward_range: tuple[float, float] = (0.0, 1.0), confidence: float = 0.95
-) -> Interval:
-    """Clopper-Pearson with Σ w·r̃ / w_max successes in n / w_max trials, r̃ the reward scaled to [0, 1].
+def clopper_pearson(estimator: Ips, w_max: float, confidence: float = 0.95) -> Interval:
+    """Clopper-Pearson with Σ w·r / w_max successes in n / w_max trials, for rewards in [0, 1].
 
     Exact only when every weight is 0 or w_max and every reward 0 or 1; otherwise a rule of thumb that pretends all
     rows weigh as much as the heaviest. Clopper and Pearson (1934), doi:10.1093/biomet/26.4.404.
 
     Args:
-        estimator: IPS over rewards already in [0, 1] (other ranges need w̄ too: scale first).
+        estimator: IPS over rewards in [0, 1].
         w_max: Largest weight; here, unlike elsewhere, the log's own maximum is customary.
-        reward_range: Only (0, 1) keeps IPS itself inside the interval; other ranges rescale the ends.
         confidence: Both sides together.
     """
     alpha = check_confidence(confidence)
-    r_lo, r_hi = reward_range
     assumptions = (
-        "every row weighs as much as the heaviest (conservative but not exact); rows are independent; one look"
+        "rewards lie in [0, 1]; every row weighs as much as the heaviest (a rule of thumb); rows are independent; one "
+        "look at a fixed n"
     )
     moments = estimator.moments
     if moments is None or not w_max > 0:
-        return Interval("clopper_pearson", r_lo, r_hi, confidence, assumptions)
+        return Interval("clopper_pearson", 0.0, 1.0, confidence, assumptions)
     trials = moments.n / w_max
-    successes = min((float(moments.mean[0]) - r_lo) / (r_hi - r_lo), 1.0) * trials
+    successes = min(float(moments.mean[0]), 1.0) * trials
     lo = float(beta.ppf(alpha / 2, successes, trials - successes + 1)) if successes > 0 else 0.0
     hi = float(beta.ppf(1 - alpha / 2, successes + 1, trials - successes)) if successes < trials else 1.0
-    return Interval("clopper_pearson", r_lo + lo * (r_hi - r_lo), r_lo + hi * (r_hi - r_lo), confidence, assumptions)
+    return Interval("clopper_pearson", lo, hi, confidence, assumptions)
