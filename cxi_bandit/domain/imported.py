@@ -1,0 +1,59 @@
+"""Imported logs: rounds somebody else logged, brought in once to be replayed, never learned from."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from cxi_bandit.domain.decision import Features
+from cxi_bandit.domain.errors import InvalidInput
+
+
+class ImportedLog(msgspec.Struct, frozen=True, kw_only=True):
+    """An offline data set under the name it is replayed by.
+
+    Attributes:
+        name: Unique; never reused for other content.
+        kind: What it was read from, `obd` or `vw-cb`; says how its context is to be understood.
+        source_sha256: Hex digest of the file as it was read.
+        rows: How many rounds it has; whatever is given when writing, the store records what it wrote.
+        actions: Names of the actions; a round refers to one by its index.
+        action_features: Features of each action in the order of `actions`; empty when there are none.
+    """
+
+    name: str
+    kind: str
+    source_sha256: str
+    created_at: datetime
+    actions: tuple[str, ...]
+    action_features: tuple[Features, ...] = ()
+    rows: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidInput("/name", "an imported log needs a name")
+        if not self.actions:
+            raise InvalidInput("/actions", "an imported log needs its actions")
+        if self.action_features and len(self.action_features) != len(self.actions):
+            raise InvalidInput(
+                "/action_features",
+                f"one entry per action: {len(self.actions)} actions, {len(self.action_features)} entries",
+            )
+
+
+class ImportedRound(NamedTuple):
+    """One logged round. A plain tuple, because a log has millions.
+
+    Attributes:
+        logged_at: None where the log has no clock; its order is then the order of its rows.
+        position: Slot on the page where the action was shown; None where the log has none.
+        action: Index into the log's `actions`.
+        propensity: The logging policy's probability of `action`, in (0, 1].
+    """
+
+    logged_at: datetime | None
+    position: int | None
+    action: int
+    propensity: float
+    reward: float
+    context: Features

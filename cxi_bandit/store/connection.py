@@ -1,0 +1,131 @@
+"""Connections: one pool per process, short timeouts, and driver errors turned into the domain's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
+
+Connection = psycopg.Connection[TupleRow]
+
+SHORT: Final = timedelta(seconds=5)
+LONG: Final = timedelta(minutes=5)
+
+# A half-open connection must fail within seconds, not after the kernel's two hours.
+_LIVENESS: Final = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+
+def conninfo(dsn: str, application: str, statement_timeout: timedelta | None) -> str:
+    """`dsn` with our liveness and session settings; what the DSN says itself about liveness stands.
+
+    Args:
+        application: Shown in `pg_stat_activity`.
+        statement_timeout: None for connections that wait on purpose (listeners, writer locks).
+    """
+    given = psycopg.conninfo.conninfo_to_dict(dsn)
+    milliseconds = 0 if statement_timeout is None else int(statement_timeout.total_seconds() * 1000)
+    settings = {
+        "statement_timeout": str(milliseconds),
+        # A process that hangs between statements must not hold back the sequencer, or vacuum, for ever.
+        "idle_in_transaction_session_timeout": "60000",
+        "timezone": "UTC",
+    }
+    options = " ".join([str(given.get("options") or ""), *(f"-c {name}={value}" for name, value in settings.items())])
+    absent = {name: value for name, value in _LIVENESS.items() if name not in given}
+    return make_conninfo(dsn, **absent, options=options.strip(), application_name=application)
+
+
+@contextmanager
+def translated(part: str = "the database") -> Iterator[None]:
+    """Turns the driver's errors into the domain's.
+
+    Raises:
+        Unavailable: The database is away, full, too slow, or broke a deadlock: the call may be repeated.
+        InvalidInput: A value cannot be stored at all, such as text with a NUL character.
+    """
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable(part) from error
+    except psycopg.DataError as error:
+        raise InvalidInput("", f"holds a value the database cannot keep: {error}".rstrip()) from error
+
+
+class Database:
+    """A pool of connections in autocommit mode: one statement is one transaction unless a block asks for more.
+
+    Args:
+        wait: How long a caller waits for a free connection before it gets `Unavailable`.
+    """
+
+    def __init__(
+        self, dsn: str, *, min_size: int = 1, max_size: int = 8, wait: timedelta = timedelta(seconds=2)
+    ) -> None:
+        self.dsn = dsn
+        self._pool = ConnectionPool(
+            conninfo(dsn, "cxi-bandit", SHORT),
+            min_size=min_size,
+            max_size=max_size,
+            timeout=wait.total_seconds(),
+            kwargs={"autocommit": True},
+            open=False,
+            name="cxi-bandit",
+        )
+
+    def open(self) -> None:
+        """Connects. Raises Unavailable when the database does not answer."""
+        with translated():
+            self._pool.open(wait=False)
+            try:
+                self._pool.wait(timeout=10)
+            except BaseException:
+                self._pool.close()
+                raise
+
+    def close(self) -> None:
+        """Closes every connection; calls under way end first."""
+        self._pool.close()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection whose every statement commits by itself, within the short timeout."""
+        with translated(), self._pool.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, timeout: timedelta = SHORT) -> Iterator[Connection]:
+        """A connection in a transaction: committed when the block ends well, undone otherwise."""
+        with translated(), self._pool.connection() as connection, connection.transaction():
+            if timeout != SHORT:
+                connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(timeout)])
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A reading transaction whose statements all see the same moment, within the long timeout."""
+        with translated(), self._pool.connection() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(LONG)])
+            yield connection
+
+    def dedicated(self, application: str) -> Connection:
+        """A connection outside the pool, without a statement timeout. The caller closes it."""
+        with translated():
+            return psycopg.connect(conninfo(self.dsn, application, None), autocommit=True)
+
+
+def _milliseconds(timeout: timedelta) -> str:
+    return str(int(timeout.total_seconds() * 1000))

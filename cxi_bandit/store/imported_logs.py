@@ -1,0 +1,144 @@
+"""Imported logs: whole data sets in by COPY in one transaction, out as one polars frame."""
+
+import io
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from cxi_bandit.domain.decision import Features
+from cxi_bandit.domain.errors import InvalidInput, NotFound
+from cxi_bandit.domain.imported import ImportedLog, ImportedRound
+from cxi_bandit.store.connection import LONG, Connection, Database
+
+# The name is taken first: a second importer of the same name waits for this one, then finds it taken.
+_CLAIM: Final = """
+INSERT INTO imported_logs (name, kind, source_sha256, rows, created_at, actions, action_features)
+VALUES (%s, %s, %s, 0, %s, %s, %s::json)
+ON CONFLICT (name) DO NOTHING
+"""
+
+_COPY_IN: Final = """
+COPY imported_rounds (log, row_number, logged_at, position, action, propensity, reward, context) FROM STDIN
+"""
+
+_COUNTED: Final = "UPDATE imported_logs SET rows = %s WHERE name = %s"
+
+# Microseconds as a number: a timestamp's text form would have to be parsed again for every row.
+_COPY_OUT: Final = """
+COPY (
+  SELECT row_number, (extract(epoch FROM logged_at) * 1000000)::bigint, position, action, propensity, reward, context
+  FROM imported_rounds WHERE log = %s ORDER BY row_number
+) TO STDOUT (FORMAT csv)
+"""
+
+_LOGS: Final = """
+SELECT name, kind, source_sha256, rows, created_at, actions, action_features::text
+FROM imported_logs ORDER BY created_at, name
+"""
+
+_SCHEMA: Final = pl.Schema(
+    {
+        "row_number": pl.Int64,
+        "logged_at": pl.Int64,
+        "position": pl.Int16,
+        "action": pl.Int16,
+        "propensity": pl.Float64,
+        "reward": pl.Float64,
+        "context": pl.String,
+    }
+)
+
+
+class ImportedLogs:
+    """The shelf of offline data sets."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def write(self, log: ImportedLog, rounds: Iterable[ImportedRound]) -> int:
+        """Imports a whole log, or nothing of it; rows are numbered from 0 in the order given. Durable on return.
+
+        Returns:
+            How many rounds were written.
+
+        Raises:
+            InvalidInput: The name is taken, or a round is wrong; its pointer names the row.
+        """
+        with self._database.transaction(LONG) as connection:
+            features = msgspec.json.encode(log.action_features).decode()
+            values = [log.name, log.kind, log.source_sha256, log.created_at, list(log.actions), features]
+            if connection.execute(_CLAIM, values).rowcount == 0:
+                raise InvalidInput("/name", f"a log named {log.name!r} is imported already; choose another name")
+            count = _copy(connection, log, rounds)
+            connection.execute(_COUNTED, [count, log.name])
+            return count
+
+    def read(self, name: str) -> pl.DataFrame:
+        """All rounds in order: row_number, logged_at (UTC, null without a clock), position, action, propensity, reward,
+        and context as JSON text (see `contexts`).
+
+        Raises:
+            NotFound: No such log.
+        """  # noqa: D205 - the columns are the summary
+        self.find(name)
+        buffer = io.BytesIO()
+        with (
+            self._database.transaction(LONG) as connection,
+            connection.cursor() as cursor,
+            cursor.copy(_COPY_OUT, [name]) as copy,
+        ):
+            for block in copy:
+                buffer.write(block)
+        if buffer.tell() == 0:
+            frame = pl.DataFrame(schema=_SCHEMA)
+        else:
+            buffer.seek(0)
+            frame = pl.read_csv(buffer, has_header=False, schema=_SCHEMA, null_values=[""])
+        return frame.with_columns(pl.col("logged_at").cast(pl.Datetime("us", "UTC")))
+
+    def find(self, name: str) -> ImportedLog:
+        """Raises NotFound when there is no such log."""
+        for log in self.list():
+            if log.name == name:
+                return log
+        raise NotFound("imported log", name)
+
+    def list(self) -> list[ImportedLog]:
+        """All imported logs, oldest first."""
+        with self._database.connection() as connection:
+            rows = connection.execute(_LOGS).fetchall()
+        return [
+            ImportedLog(
+                name=name,
+                kind=kind,
+                source_sha256=source_sha256,
+                rows=count,
+                created_at=created_at,
+                actions=tuple(actions),
+                action_features=msgspec.json.decode(features, type=tuple[Features, ...]),
+            )
+            for name, kind, source_sha256, count, created_at, actions, features in rows
+        ]
+
+
+def contexts(frame: pl.DataFrame) -> list[Features]:
+    """The context of every round of a frame that `ImportedLogs.read` returned, features in the order imported."""
+    decode = msgspec.json.Decoder(Features).decode
+    return [decode(text) for text in frame["context"]]
+
+
+def _copy(connection: Connection, log: ImportedLog, rounds: Iterable[ImportedRound]) -> int:
+    encode = msgspec.json.Encoder().encode
+    count = 0
+    with connection.cursor() as cursor, cursor.copy(_COPY_IN) as copy:
+        for count, row in enumerate(rounds, start=1):
+            logged_at, position, action, propensity, reward, context = row
+            if not 0 <= action < len(log.actions):
+                raise InvalidInput(f"/{count - 1}/action", f"{action} is no index into {len(log.actions)} actions")
+            if not 0.0 < propensity <= 1.0:
+                raise InvalidInput(f"/{count - 1}/propensity", f"must lie within (0, 1], got {propensity!r}")
+            text = encode(context).decode()
+            copy.write_row((log.name, count - 1, logged_at, position, action, propensity, reward, text))
+    return count

@@ -1,0 +1,177 @@
+"""The outcome log in PostgreSQL, as its readers see it, and erasure. The sequencer's pass is in `sequencing`."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.outcome import OutcomeRevision, TrainingRow
+from cxi_bandit.engine.ports import Segment
+from cxi_bandit.store import decision_rows
+from cxi_bandit.store.connection import LONG, Connection, Database
+from cxi_bandit.store.sequencing import (
+    LEDGER,
+    SEQUENCER_LOCK,
+    PostgresSequencing,
+    outcome_revision,
+    outcomes_of,
+)
+
+_TRY: Final = "SELECT pg_try_advisory_xact_lock(%s)"
+_WAIT: Final = "SELECT pg_advisory_xact_lock(%s)"
+_LAST: Final = "SELECT coalesce(max(last_position), 0) FROM sequences WHERE name = %s"
+_LAST_ERASURE: Final = "SELECT coalesce(max(number), 0) FROM erasures WHERE policy = %s"
+
+# What may be learned in a range, with the reward known at the cut: that of the latest late revision, if there is one.
+# Erased positions come along; their decisions are read apart, by id, so that no plan ever scans the whole log.
+_RANGE: Final = """
+SELECT first.position, first.erased, first.decision_id, coalesce(late.reward, first.reward)
+FROM outcomes first
+LEFT JOIN LATERAL (
+  SELECT reward FROM outcomes
+  WHERE decision_id = first.decision_id AND revision > 0 AND ledger_cut <= %b::bigint
+  ORDER BY revision DESC LIMIT 1
+) late ON true
+WHERE first.policy = %b::text AND first.position > %b::bigint AND first.position <= %b::bigint
+  AND (first.erased IS NOT NULL OR (first.revision = 0 AND first.standing = 'learnable'))
+ORDER BY first.position
+"""
+
+# Where a scan of a given length ends: the replayed range itself is then read as above.
+_REACH: Final = """
+SELECT max(position) FROM (
+  SELECT position FROM outcomes
+  WHERE policy = %b::text AND position > %b::bigint AND revision = 0 AND standing = 'learnable'
+  ORDER BY position LIMIT %b::bigint
+) reached
+"""
+
+_REVISIONS: Final = """
+SELECT policy, position, decision_id, revision, reward, metrics::text, counted, completed, standing, ledger_cut,
+  closed_at
+FROM outcomes WHERE decision_id = %b ORDER BY revision
+"""
+
+_NUMBER: Final = """
+INSERT INTO erasures (policy, number, erased_at)
+SELECT %(policy)s, coalesce(max(number), 0) + 1, %(at)s FROM erasures WHERE policy = %(policy)s
+RETURNING number
+"""
+
+# The outcome's place and cut stay: they are facts about the log, not about the shopper.
+_EMPTY: Final = """
+UPDATE outcomes SET erased = %s, decision_id = NULL, revision = NULL, reward = NULL, metrics = NULL, counted = NULL,
+  completed = NULL, standing = NULL
+WHERE policy = %s AND decision_id = ANY(%s)
+"""
+
+# `reward_keys` stay: a webhook delivered once more must not bring an erased reward back.
+_REMOVE: Final = (
+    "DELETE FROM ledger_inbox i USING reward_ledger l WHERE i.entry_id = l.entry_id AND l.decision_id = ANY(%s)",
+    "DELETE FROM reward_ledger WHERE decision_id = ANY(%s)",
+    "DELETE FROM idempotency_keys WHERE decision_id = ANY(%s)",
+    "DELETE FROM open_windows WHERE decision_id = ANY(%s)",
+    "DELETE FROM decisions WHERE decision_id = ANY(%s)",
+    "DELETE FROM activations WHERE decision_id = ANY(%s)",
+)
+
+_CHUNK: Final = 5000
+
+
+class PostgresOutcomeLog:
+    """OutcomeLog in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def sequencing(self) -> Iterator[PostgresSequencing | None]:
+        """See the port. The lock ends with the transaction, whatever becomes of this process."""
+        with self._database.transaction(LONG) as connection:
+            row = connection.execute(_TRY, [SEQUENCER_LOCK]).fetchone()
+            if row is None or not row[0]:
+                yield None
+                return
+            sequencing = PostgresSequencing(connection)
+            yield sequencing
+            sequencing.settle()
+
+    def head(self, policy: PolicyName) -> int:
+        """See the port."""
+        return self._number(_LAST, outcomes_of(policy))
+
+    def ledger_cut(self) -> int:
+        """See the port."""
+        return self._number(_LAST, LEDGER)
+
+    def erasure_cut(self, policy: PolicyName) -> int:
+        """See the port."""
+        return self._number(_LAST_ERASURE, policy)
+
+    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int) -> Segment:
+        """See the port."""
+        with self._database.snapshot() as connection:
+            return _segment(connection, policy, (after, up_to), ledger_cut)
+
+    def revisions(self, decision: DecisionId) -> list[OutcomeRevision]:
+        """See the port."""
+        with self._database.connection() as connection, connection.cursor(binary=True) as cursor:
+            cursor.execute(_REVISIONS, [decision])
+            return [outcome_revision(row) for row in cursor]
+
+    def scan(self, policy: PolicyName, after: int, limit: int) -> list[TrainingRow]:
+        """See the port."""
+        with self._database.snapshot() as connection:
+            cut = _one(connection, _LAST, LEDGER)
+            rows: list[TrainingRow] = []
+            # Retention may have dropped what the reach counted, so go on until there are enough, or no more.
+            while len(rows) < limit:
+                row = connection.execute(_REACH, [policy, after, limit - len(rows)]).fetchone()
+                reach = None if row is None else row[0]
+                if reach is None:
+                    break
+                rows.extend(_segment(connection, policy, (after, reach), cut).rows)
+                after = reach
+            return rows
+
+    def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
+        """See the port. Waits for the sequencer's pass to end, so that none is closing a decision that goes."""
+        names = sorted(decisions)
+        with self._database.transaction(LONG) as connection:
+            connection.execute(_WAIT, [SEQUENCER_LOCK])
+            row = connection.execute(_NUMBER, {"policy": policy, "at": at}).fetchone()
+            number = 0 if row is None else int(row[0])
+            connection.execute(_EMPTY, [number, policy, names])
+            for statement in _REMOVE:
+                connection.execute(statement, [names])
+            return number
+
+    def _number(self, query: str, name: str) -> int:
+        with self._database.connection() as connection:
+            return _one(connection, query, name)
+
+
+def _one(connection: Connection, query: str, name: str) -> int:
+    row = connection.execute(query, [name]).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _segment(connection: Connection, policy: PolicyName, span: tuple[int, int], ledger_cut: int) -> Segment:
+    with connection.cursor(binary=True) as cursor:
+        found: list[tuple[Any, ...]] = cursor.execute(_RANGE, [ledger_cut, policy, *span]).fetchall()
+    erased = {position: number for position, number, _, _ in found if number is not None}
+    learnable = [(position, name, reward) for position, number, name, reward in found if number is None]
+    rows: list[TrainingRow] = []
+    expired: list[int] = []
+    for start in range(0, len(learnable), _CHUNK):
+        chunk = learnable[start : start + _CHUNK]
+        decisions: dict[DecisionId, Decision] = decision_rows.by_id(connection, [name for _, name, _ in chunk])
+        for position, name, reward in chunk:
+            decision = decisions.get(name)
+            if decision is None:
+                expired.append(position)
+            else:
+                rows.append(TrainingRow(position=position, decision=decision, reward=reward))
+    return Segment(rows, erased, expired)

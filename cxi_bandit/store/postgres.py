@@ -1,0 +1,54 @@
+"""All ports over one PostgreSQL database and one pool of connections."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from cxi_bandit.store.access import PostgresAccess
+from cxi_bandit.store.connection import Database
+from cxi_bandit.store.decision_log import PostgresDecisionLog
+from cxi_bandit.store.imported_logs import ImportedLogs
+from cxi_bandit.store.keyring import PostgresKeyring
+from cxi_bandit.store.outcome_log import PostgresOutcomeLog
+from cxi_bandit.store.partitions import Partitions
+from cxi_bandit.store.registry import PostgresRegistry
+from cxi_bandit.store.reward_ledger import PostgresRewardLedger
+
+
+@dataclass(frozen=True)
+class PostgresStore:
+    """The engine's ports, with the store's own upkeep and the shelf of imported logs beside them."""
+
+    database: Database
+    decisions: PostgresDecisionLog
+    ledger: PostgresRewardLedger
+    outcomes: PostgresOutcomeLog
+    registry: PostgresRegistry
+    keyring: PostgresKeyring
+    access: PostgresAccess
+    imported: ImportedLogs
+    partitions: Partitions
+
+    @classmethod
+    def open(cls, dsn: str, *, max_connections: int = 8) -> Self:
+        """Connects to a database that has been migrated. Open it after forking: connections are not shared.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        database = Database(dsn, max_size=max_connections)
+        database.open()
+        return cls(
+            database=database,
+            decisions=PostgresDecisionLog(database),
+            ledger=PostgresRewardLedger(database),
+            outcomes=PostgresOutcomeLog(database),
+            registry=PostgresRegistry(database),
+            keyring=PostgresKeyring(database),
+            access=PostgresAccess(database),
+            imported=ImportedLogs(database),
+            partitions=Partitions(database),
+        )
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.database.close()

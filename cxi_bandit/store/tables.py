@@ -1,0 +1,190 @@
+"""The logs' schema as SQLAlchemy tables. Why each is there, and who writes it, stands in docs/reference/schema.md.
+
+The migrations write the DDL; these definitions are what the tests hold the migrated database against. The registry's
+half of the schema is in `registry_tables`.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+
+metadata = MetaData()
+
+# Partitions of the decision log are called by this and their day.
+PARTITION_PREFIX: Final = "decisions_"
+
+_MOMENT = DateTime(timezone=True)
+# Queues: rows come and go, so vacuum follows their number, not a share of the table.
+_QUEUE: Final = {"autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_threshold": 5000}
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", Uuid, nullable=False),  # UUIDv7: time-ordered, also the partition key
+    Column("decided_at", _MOMENT, nullable=False),  # what the id carries, to the millisecond
+    Column("closes_at", _MOMENT, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("policy_version", Integer, nullable=False),
+    Column("manifest_sha", Text, nullable=False),
+    Column("model_version", BigInteger),  # null: no model was consulted
+    Column("stage", Text, nullable=False),
+    Column("surface", Text, nullable=False),
+    Column("subject", LargeBinary),  # keyed HMAC of the shopper
+    Column("defect_type", Text, nullable=False),
+    Column("defect_severity", Double, nullable=False),
+    Column("defect_confidence", Double, nullable=False),
+    # json, not jsonb: the features' order and the numbers' digits must come back as they were.
+    Column("context", JSON, nullable=False),
+    Column("eligible", ARRAY(Text), nullable=False),  # canonical order
+    Column("offered", JSON, nullable=False),
+    Column("excluded", JSON, nullable=False),
+    Column("probabilities", ARRAY(Double), nullable=False),  # in the order of `eligible`
+    Column("intervention", Text, nullable=False),
+    Column("propensity", Double, nullable=False),
+    Column("draw_key_id", Text, nullable=False),
+    Column("u", Double, nullable=False),
+    Column("fallback", Text),
+    PrimaryKeyConstraint("decision_id", name="decisions_pkey"),
+    Index("decisions_subject", "subject", postgresql_where=text("subject IS NOT NULL")),
+    postgresql_partition_by="RANGE (decision_id)",
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("decision_id", Uuid, nullable=False),
+    Column("created_at", _MOMENT, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("caller", "key", name="idempotency_keys_pkey"),
+    Index("idempotency_keys_decision", "decision_id"),
+    Index("idempotency_keys_age", "created_at"),
+)
+
+activations = Table(
+    "activations",
+    metadata,
+    Column("decision_id", Uuid, nullable=False),
+    Column("activated_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("decision_id", name="activations_pkey"),
+)
+
+open_windows = Table(
+    "open_windows",
+    metadata,
+    Column("decision_id", Uuid, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("closes_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("decision_id", name="open_windows_pkey"),
+    Index("open_windows_due", "closes_at", "decision_id"),
+    postgresql_with=_QUEUE,
+)
+
+reward_keys = Table(
+    "reward_keys",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("reward_id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # of the event's content; outlives an erasure
+    PrimaryKeyConstraint("source", "reward_id", name="reward_keys_pkey"),
+)
+
+reward_ledger = Table(
+    "reward_ledger",
+    metadata,
+    Column("entry_id", BigInteger, Identity(always=True), nullable=False),  # order of arrival; may have gaps
+    Column("source", Text, nullable=False),
+    Column("reward_id", Text, nullable=False),
+    Column("decision_id", Uuid, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("value", Double),
+    Column("occurred_at", _MOMENT, nullable=False),
+    Column("corrects", Text),
+    Column("retracts", Text),
+    Column("received_at", _MOMENT, nullable=False),
+    Column("quarantined", Text),
+    PrimaryKeyConstraint("entry_id", name="reward_ledger_pkey"),
+    Index("reward_ledger_decision", "decision_id"),
+)
+
+ledger_inbox = Table(
+    "ledger_inbox",
+    metadata,
+    Column("received_at", _MOMENT, nullable=False),
+    Column("entry_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("received_at", "entry_id", name="ledger_inbox_pkey"),
+    postgresql_with=_QUEUE,
+)
+
+ledger_positions = Table(
+    "ledger_positions",
+    metadata,
+    Column("position", BigInteger, nullable=False, autoincrement=False),  # dense
+    Column("entry_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("position", name="ledger_positions_pkey"),
+    UniqueConstraint("entry_id", name="ledger_positions_entry"),
+)
+
+_ERASABLE: Final = ("decision_id", "revision", "reward", "metrics", "counted", "completed", "standing")
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("policy", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),  # dense within the policy
+    Column("decision_id", Uuid),
+    Column("revision", Integer),
+    Column("reward", Double),
+    Column("metrics", JSON),
+    Column("counted", Integer),
+    Column("completed", Boolean),
+    Column("standing", Text),
+    Column("ledger_cut", BigInteger, nullable=False),
+    Column("closed_at", _MOMENT, nullable=False),
+    Column("erased", BigInteger),  # number of the erasure; everything about the decision is null then
+    PrimaryKeyConstraint("policy", "position", name="outcomes_pkey"),
+    CheckConstraint(
+        " AND ".join(f"(erased IS NULL) = ({column} IS NOT NULL)" for column in _ERASABLE),
+        name="outcomes_whole_or_erased",
+    ),
+    Index("outcomes_decision", "decision_id", "revision", unique=True),
+    # What a segment asks of every row, answered from a tiny index: late revisions are rare.
+    Index("outcomes_late", "decision_id", "ledger_cut", "reward", postgresql_where=text("revision > 0")),
+)
+
+sequences = Table(
+    "sequences",
+    metadata,
+    Column("name", Text, nullable=False),  # `ledger`, or `outcomes/<policy>`
+    Column("last_position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", name="sequences_pkey"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("policy", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("erased_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("policy", "number", name="erasures_pkey"),
+)

@@ -1,0 +1,76 @@
+"""One PostgreSQL for the whole run, migrated once; each test that asks gets a database of its own."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from cxi_bandit.store.embedded import EmbeddedPostgres
+from cxi_bandit.store.migrate import upgrade
+from cxi_bandit.store.postgres import PostgresStore
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps pytest-alembic from collecting tests of its own here: tests/migration names those it wants."""
+    config.option.pytest_alembic_tests_path = "tests/migration/none"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server's DSN: `DATABASE_URL` where set, else an embedded one. It need not outlive a crash, so no fsync."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+        return
+    server = EmbeddedPostgres(
+        Path(tmp_path_factory.mktemp("postgres")) / "data",
+        {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
+    )
+    yield server.start()
+    server.stop(immediate=True)
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_server: str) -> Iterator[str]:
+    name = f"template_{os.getpid()}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        upgrade(make_conninfo(postgres_server, dbname=name))
+        yield name
+        connection.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: str, _template: str) -> Iterator[str]:
+    """A fresh, migrated database."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        # FILE_COPY is the faster strategy without fsync: no WAL is written for the copy.
+        copy = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        connection.execute(copy.format(Identifier(name), Identifier(_template)))
+        yield make_conninfo(postgres_server, dbname=name)
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def empty_dsn(postgres_server: str) -> Iterator[str]:
+    """A fresh database without any schema."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        name = f"empty_{os.getpid()}_{next(_numbers)}"
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        yield make_conninfo(postgres_server, dbname=name)
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def postgres_store(postgres_dsn: str) -> Iterator[PostgresStore]:
+    """All ports over a fresh database."""
+    store = PostgresStore.open(postgres_dsn)
+    yield store
+    store.close()
