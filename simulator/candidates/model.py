@@ -1,6 +1,6 @@
 """A model of the registry as candidate: the bytes that were committed, served under the manifest they were made for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
@@ -44,5 +44,22 @@ class ModelCandidate:
         return cls(spec, ServedPolicy(release, manifest, model, scorer))
 
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:
-        """Scores every logged situation."""
-        return score(log, self.served, track)
+        """Scores every logged situation, and says on how many of them the model itself has learned."""
+        prepared = score(log, self.served, track)
+        learned = self._learned(log)
+        if not learned:
+            return prepared
+        note = (
+            f"the model was learned from {learned} of these {len(log)} rows, which flatters it; for an honest number "
+            "replay its manifest"
+        )
+        return replace(prepared, notes=(*prepared.notes, note))
+
+    def _learned(self, log: ReplayLog) -> int:
+        """How many rows are decisions of the model's own policy at or before the end of its last segment."""
+        model = self.served.model
+        if model is None or log.policy != model.lineage.policy:
+            return 0
+        manifest = log.manifest
+        positions = (log.contexts.training_row(row, manifest).position for row in range(len(log)))
+        return sum(position <= model.lineage.up_to for position in positions)

@@ -112,6 +112,7 @@ def read_live_log(
         manifest=newest,
         rescored=rescored,
         smallest_propensity=min(_floor(manifest) for manifest in by_sha.values()),
+        policy=policy,
         notes=_notes(rows),
     )
 

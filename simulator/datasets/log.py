@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from cxi_bandit.domain.decision import Situation
+from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.manifest import Manifest
 from simulator.rounds import Floats, Ints, LoggedRounds
@@ -43,6 +44,7 @@ class ReplayLog:
         rescored: What the logging models give when asked again, shape (n, K), nan where they cannot be; None where the
             log does not know its models.
         smallest_propensity: Declared floor of the logging policy; None where none was declared.
+        policy: Whose live log it is; None for an imported one.
         notes: What a reader of the report must know about this log, in sentences.
     """
 
@@ -53,6 +55,7 @@ class ReplayLog:
     manifest: Manifest
     rescored: Floats | None = None
     smallest_propensity: float | None = None
+    policy: PolicyName | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

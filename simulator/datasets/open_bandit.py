@@ -175,7 +175,8 @@ def _lines(raw: BufferedReader, path: Path) -> Iterator[str]:
     zipped = raw.peek(2)[:2] == _GZIP_MAGIC
     unpacked = gzip.GzipFile(fileobj=raw) if zipped else raw
     try:
-        yield from TextIOWrapper(unpacked, encoding="utf-8", newline="")
+        with TextIOWrapper(unpacked, encoding="utf-8", newline="") as text:
+            yield from text
     except (EOFError, OSError, zlib.error) as error:
         raise InvalidInput(path.name, f"is damaged, nothing was imported: {error}") from error
     except UnicodeDecodeError as error:

@@ -1,0 +1,41 @@
+"""The work of `cxi-bandit import obd`."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.options import show_json
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.settings import read_settings
+from simulator.datasets.open_bandit import OpenBanditFile
+from simulator.progress import bars
+
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+
+def run(file: Path, items: Path | None, name: str, options: Mapping[str, Any], *, as_json: bool) -> None:
+    """Imports the file in one transaction and says what was imported."""
+    if not _NAME.match(name):
+        raise InvalidInput("--log", f"{name!r} must be up to 63 of a-z, 0-9, '.', '_', '-', a letter or digit first")
+    source = OpenBanditFile(file, items)
+    log = source.describe(name, datetime.now(UTC))
+    with open_store(read_settings(**options)) as store:
+        if store.registry.versions(PolicyName(name)):
+            raise InvalidInput("--log", f"{name!r} is a policy, whose live log has that name; choose another")
+        rounds = (row.as_round() for row in source.rows(bars(Console(stderr=True))))
+        rows = store.imported.write(log, rounds)
+    summary = {"log": name, "kind": log.kind, "rows": rows, "actions": len(log.actions), "sha256": log.source_sha256}
+    if as_json:
+        show_json(summary)
+    else:
+        Console().print(
+            f"Imported {rows:,} rows with {len(log.actions)} actions as log [bold]{escape(name)}[/]. "
+            f"Next: cxi-bandit replay --log {escape(name)} --candidate uniform"
+        )

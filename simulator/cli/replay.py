@@ -1,0 +1,125 @@
+"""`cxi-bandit replay`: what would another policy have earned on a logged one's decisions?"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import rich_click as click
+
+from cxi_bandit.cli.options import AS_JSON, database_options
+
+if TYPE_CHECKING:
+    from simulator.evaluate import IntervalMethod
+
+_INTERVALS = ("cressie_read", "gaussian", "bootstrap", "empirical_bernstein", "confidence_sequence")
+
+
+@click.command()
+@click.option(
+    "--log",
+    "name",
+    required=True,
+    envvar="CXI_BANDIT_LOG",
+    show_envvar=True,
+    help="An imported log, or a policy's live log.",
+)
+@click.option(
+    "--candidate",
+    "spec",
+    required=True,
+    envvar="CXI_BANDIT_CANDIDATE",
+    show_envvar=True,
+    help="uniform, table:FILE.json, manifest:FILE.toml or model:POLICY@VERSION.",
+)
+@click.option(
+    "--reward-model",
+    type=click.Choice(["smoothed-mean", "vw"]),
+    default="smoothed-mean",
+    show_default=True,
+    envvar="CXI_BANDIT_REWARD_MODEL",
+    show_envvar=True,
+    help="Predicts rewards for dm, dr and their kin.",
+)
+@click.option(
+    "--cross-fit",
+    "folds",
+    type=click.IntRange(min=0),
+    envvar="CXI_BANDIT_CROSS_FIT",
+    show_envvar=True,
+    help="Folds for fitting the reward model; 0 fits on the same rows. [default: smoothed-mean 0, vw 5]",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    envvar="CXI_BANDIT_CONFIDENCE",
+    show_envvar=True,
+    help="Nominal coverage of the intervals.",
+)
+@click.option(
+    "--interval",
+    type=click.Choice(_INTERVALS),
+    envvar="CXI_BANDIT_INTERVAL",
+    show_envvar=True,
+    help="Method, where defined. [default: cressie_read; gaussian by shopper where shoppers return]",
+)
+@click.option(
+    "--smallest-propensity",
+    type=click.FloatRange(0, 1, min_open=True),
+    envvar="CXI_BANDIT_SMALLEST_PROPENSITY",
+    show_envvar=True,
+    help="Declared floor of the logging policy, for intervals that need one. [default: its manifest's, or unknown]",
+)
+@click.option(
+    "--train-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.5,
+    show_default=True,
+    envvar="CXI_BANDIT_TRAIN_FRACTION",
+    show_envvar=True,
+    help="First part of the log that a manifest candidate learns; it is evaluated on the rest.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    envvar="CXI_BANDIT_SEED",
+    show_envvar=True,
+    help="Of folds and resampling.",
+)
+@AS_JSON
+@database_options
+@click.pass_context
+def replay(
+    context: click.RichContext,
+    /,
+    *,
+    name: str,
+    spec: str,
+    reward_model: Literal["smoothed-mean", "vw"],
+    folds: int | None,
+    confidence: float,
+    interval: "IntervalMethod | None",
+    smallest_propensity: float | None,
+    train_fraction: float,
+    seed: int,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - settings of any type
+) -> None:
+    """Estimate what a candidate would have earned on a log, and whether the log can tell at all.
+
+    Exit codes: 0 evaluated, 1 the diagnostics refuse, 2 bad usage or input, 69 the database is unavailable.
+    """
+    # Imported late: `cxi-bandit --help` must not wait for what only this command needs.
+    from simulator.cli.run_replay import run  # noqa: PLC0415
+    from simulator.replay import ReplaySettings  # noqa: PLC0415
+
+    settings = ReplaySettings(
+        reward_model=reward_model,
+        folds=folds,
+        confidence=confidence,
+        interval=interval,
+        smallest_propensity=smallest_propensity,
+        seed=seed,
+    )
+    context.exit(run(name, spec, settings, train_fraction, options, as_json=as_json))
