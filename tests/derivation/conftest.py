@@ -120,6 +120,8 @@ class Life:
     now: datetime = BEGIN
 
     def __post_init__(self) -> None:
+        # A view of our own: a test may replace a port without touching the store.
+        self.store = Store(*(getattr(self.store, name) for name in Store.__dataclass_fields__))
         self.random = random.Random(self.seed)
         self.mint = DecisionIdMint()
         self.manifests = Manifests(self.store.registry)

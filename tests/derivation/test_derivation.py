@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from uuid import UUID
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from cxi_bandit.domain.errors import LearningConflict
 from cxi_bandit.domain.model import Branch
 from cxi_bandit.engine.audit import AuditVerdict, DecisionAudit, audit_models
+from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.rebuild import rebuild
 from cxi_bandit.store.memory import MemoryStore
 
@@ -45,29 +48,38 @@ def test_every_model_and_every_decision_is_derived_again_to_the_bit(store, explo
     assert any(decision.model_version is not None for decision in life.decided), "the model did choose"
 
 
+class Mortal:
+    """A registry whose every other publication dies before it commits."""
+
+    def __init__(self, registry):
+        self._registry = registry
+        self._calls = count()
+
+    def __getattr__(self, name):
+        return getattr(self._registry, name)
+
+    def publish(self, *args, **kwargs):
+        if next(self._calls) % 2 == 0:
+            raise LearningConflict("killed before the commit")
+        self._registry.publish(*args, **kwargs)
+
+
+def reviving(step):
+    def again(*args):
+        while True:
+            with suppress(LearningConflict):
+                return step(*args)
+
+    return again
+
+
 @pytest.mark.parametrize("explorer", EXPLORERS)
 def test_a_learner_that_dies_before_its_commit_leaves_no_trace(store, explorer, begin_life: Callable):
     calm, killed = begin_life(MemoryStore(), explorer), begin_life(store, explorer)
     killed.store.keyring = calm.store.keyring
-    publish = store.registry.publish
-    calls = iter(range(10_000))
-
-    def dying(*args, **kwargs):
-        if next(calls) % 2 == 0:
-            raise LearningConflict("killed before the commit")
-        publish(*args, **kwargs)
-
-    store.registry.publish = dying
-    step = killed.learner.step
-
-    def reviving(*args):
-        while True:
-            try:
-                return step(*args)
-            except LearningConflict:
-                continue
-
-    killed.learner.step = reviving
+    killed.store.registry = Mortal(store.registry)
+    killed.learner = Learner(killed.store.registry, store.outcomes, killed.manifests, killed.room)
+    killed.learner.step = reviving(killed.learner.step)
     for life in (calm, killed):
         # The same ids, keys and rewards on both: only the deaths differ.
         life.mint.mint = iter_ids()
