@@ -30,6 +30,7 @@ _BAD_INPUT: Final = (InvalidInput, ManifestInvalid, NotFound, IdempotencyConflic
 _UNAVAILABLE: Final = (Unavailable, DataDirectoryTaken, PortTaken)
 
 COMMANDS: Final = {
+    "audit": "cxi_bandit.cli.audit:audit",
     "serve": "cxi_bandit.cli.serve:serve",
     "keys": "cxi_bandit.cli.keys:keys",
     "policies": "cxi_bandit.cli.policies:policies",

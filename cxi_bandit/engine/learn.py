@@ -43,11 +43,10 @@ class Learner:
         if head is not None:
             return head
         manifest = self._manifests.by_sha(version.manifest_sha)
-        known = self._registry.models(version.policy)
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
-            version=ModelVersion(known[-1].lineage.version + 1 if known else 1),
+            version=ModelVersion(self._registry.last_version(version.policy) + 1),
             branch=Branch.START,
             parent=None,
             manifest_sha=version.manifest_sha,
@@ -81,7 +80,7 @@ class Learner:
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
-            version=ModelVersion(self._registry.models(version.policy)[-1].lineage.version + 1),
+            version=ModelVersion(self._registry.last_version(version.policy) + 1),
             branch=Branch.MAIN,
             parent=head.lineage.version,
             manifest_sha=version.manifest_sha,

@@ -44,7 +44,7 @@ def rebuild(
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
-            version=ModelVersion(registry.models(version.policy)[-1].lineage.version + 1),
+            version=ModelVersion(registry.last_version(version.policy) + 1),
             branch=Branch.REBUILD,
             parent=parent.lineage.version,
             manifest_sha=version.manifest_sha,

@@ -75,6 +75,11 @@ SELECT {} FROM decisions d
 WHERE d.policy = %b::text AND d.decision_id > %b ORDER BY d.decision_id LIMIT %b::bigint
 """).format(decision_rows.COLUMNS)
 
+_LATEST: Final = SQL("""
+SELECT {} FROM decisions d
+WHERE d.policy = %b::text ORDER BY d.decision_id DESC LIMIT %b::bigint
+""").format(decision_rows.COLUMNS)
+
 _BEFORE_ALL: Final = DecisionId(UUID(int=0))
 
 _Key = tuple[str, str]
@@ -113,6 +118,12 @@ class PostgresDecisionLog:
         with self._database.transaction(LONG) as connection, connection.cursor(binary=True) as cursor:
             cursor.execute(_SCAN, [policy, after or _BEFORE_ALL, limit])
             return [decision_rows.read(row) for row in cursor]
+
+    def latest(self, policy: PolicyName, limit: int) -> list[Decision]:
+        """See the port."""
+        with self._database.transaction(LONG) as connection, connection.cursor(binary=True) as cursor:
+            cursor.execute(_LATEST, [policy, limit])
+            return [decision_rows.read(row) for row in cursor][::-1]
 
 
 def _appended(connection: Connection, decisions: Sequence[Decision]) -> list[Decision]:

@@ -81,6 +81,12 @@ class MemoryDecisions:
             )
             return [self.rows[name] for name in later[:limit]]
 
+    def latest(self, policy: PolicyName, limit: int) -> list[Decision]:
+        """See the port."""
+        with self._lock:
+            known = sorted(name for name, row in self.rows.items() if row.policy == policy)
+            return [self.rows[name] for name in known[max(len(known) - limit, 0) :]]
+
 
 class MemoryLedger:
     """RewardLedger in memory."""

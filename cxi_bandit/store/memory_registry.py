@@ -69,6 +69,10 @@ class MemoryRegistry:
         with self._lock:
             return [model for (name, _), model in sorted(self._models.items()) if name == policy]
 
+    def last_version(self, policy: PolicyName) -> int:
+        """See the port."""
+        return max((version for name, version in self._models if name == policy), default=0)
+
     def model_bytes(self, policy: PolicyName, version: ModelVersion) -> bytes | None:
         """See the port."""
         self.model(policy, version)

@@ -35,6 +35,7 @@ m.erasure_cut, m.learned, m.learned_total, m.sha256, m.size_bytes, m.golden::tex
 """)
 _ONE_MODEL: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s AND m.version = %s").format(_MODEL)
 _MODELS: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s ORDER BY m.version").format(_MODEL)
+_LAST_VERSION: Final = "SELECT coalesce(max(version), 0) FROM models WHERE policy = %s"
 _HEADS: Final = SQL("""
 SELECT {} FROM heads h JOIN models m ON m.policy = h.policy AND m.version = h.model_version
 WHERE (%(policy)s::text IS NULL OR h.policy = %(policy)s)
@@ -134,6 +135,12 @@ class PostgresRegistry:
         """See the port."""
         with self._database.connection() as connection:
             return [_model(row) for row in connection.execute(_MODELS, [policy])]
+
+    def last_version(self, policy: PolicyName) -> int:
+        """See the port."""
+        with self._database.connection() as connection:
+            row = connection.execute(_LAST_VERSION, [policy]).fetchone()
+        return 0 if row is None else int(row[0])
 
     def model_bytes(self, policy: PolicyName, version: ModelVersion) -> bytes | None:
         """See the port."""

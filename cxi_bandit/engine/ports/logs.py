@@ -59,6 +59,10 @@ class DecisionLog(Protocol):
         """Up to `limit` decisions of a policy in id (time) order, those later than `after`."""
         ...
 
+    def latest(self, policy: PolicyName, limit: int) -> list[Decision]:
+        """The last `limit` decisions of a policy, in id (time) order."""
+        ...
+
 
 class RewardLedger(Protocol):
     """Append-only ledger of reward events; idempotent by (source, reward_id); durable when `append` returns."""

@@ -43,6 +43,10 @@ class Registry(Protocol):
         """All models of a policy, by version."""
         ...
 
+    def last_version(self, policy: PolicyName) -> int:
+        """The highest version among all models of a policy, 0 when it has none."""
+        ...
+
     def model_bytes(self, policy: PolicyName, version: ModelVersion) -> bytes | None:
         """The bytes as committed; None once thinned away. Raises NotFound."""
         ...

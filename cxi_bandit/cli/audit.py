@@ -1,0 +1,154 @@
+"""`cxi-bandit audit`: every model derived again, and decisions executed again, compared bit for bit with the log."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.progress import Progress
+
+from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.engine.audit import AuditVerdict, DecisionAudit, audit_models
+from cxi_bandit.settings import read_settings
+
+_CHUNK: Final = 2000
+_REFUSED: Final = 1
+
+
+class ModelAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """One model version: what its lineage says, and whether its bytes follow from it."""
+
+    policy: PolicyName
+    version: int
+    branch: str
+    segment: tuple[int, int]
+    ledger_cut: int
+    learned: int
+    sha256: str
+    verdict: AuditVerdict
+
+
+class PolicyAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit found of one policy: its models one by one, its decisions counted by verdict."""
+
+    policy: PolicyName
+    models: list[ModelAudit]
+    decisions: dict[AuditVerdict, int]
+    different_decisions: list[DecisionId]
+
+
+class AuditReport(msgspec.Struct, frozen=True):
+    """The whole audit. It passes when nothing is `different`; what is unverifiable says why."""
+
+    passed: bool
+    policies: list[PolicyAudit]
+
+
+@click.command()
+@click.argument("policy", required=False)
+@click.option(
+    "--decisions",
+    "most",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Latest decisions of each policy to execute again; 0 for none.",
+)
+@click.option("--all-decisions", is_flag=True, help="Execute every decision in the log again.")
+@AS_JSON
+@database_options
+def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - settings of any type
+    """Derive every model of POLICY (or of all) from the log and compare bytes; execute decisions again.
+
+    Exits with 1 when anything differs from what was committed.
+    """
+    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+        engine = build_engine(store)
+        names = sorted({version.policy for version in store.registry.versions()})
+        if policy is not None:
+            if policy not in names:
+                raise NotFound("policy", policy)
+            names = [PolicyName(policy)]
+        found = [_audited(engine, name, None if all_decisions else most, progress) for name in names]
+    report = AuditReport(all(_passed(entry) for entry in found), found)
+    if as_json:
+        show_json(report)
+    else:
+        _show(report)
+    return 0 if report.passed else _REFUSED
+
+
+def _audited(engine: Engine, policy: PolicyName, most: int | None, progress: Progress) -> PolicyAudit:
+    store = engine.store
+    models = store.registry.models(policy)
+    task = progress.add_task(f"{policy}: models", total=len(models))
+    audited = []
+    for finding in audit_models(models, store.registry, store.outcomes, engine.manifests, engine.room):
+        lineage = finding.model.lineage
+        audited.append(
+            ModelAudit(
+                policy=policy,
+                version=lineage.version,
+                branch=lineage.branch.value,
+                segment=(lineage.after, lineage.up_to),
+                ledger_cut=lineage.ledger_cut,
+                learned=lineage.learned,
+                sha256=finding.model.sha256,
+                verdict=finding.verdict,
+            )
+        )
+        progress.advance(task)
+    task = progress.add_task(f"{policy}: decisions", total=most)
+    judge = DecisionAudit(store.registry, engine.manifests, store.keyring, engine.room)
+    verdicts: Counter[AuditVerdict] = Counter()
+    different: list[DecisionId] = []
+    for decision in _decisions(engine, policy, most):
+        verdict = judge.audit(decision).verdict
+        verdicts[verdict] += 1
+        if verdict is AuditVerdict.DIFFERENT:
+            different.append(decision.decision_id)
+        progress.advance(task)
+    progress.update(task, total=verdicts.total(), completed=verdicts.total())
+    return PolicyAudit(policy=policy, models=audited, decisions=dict(verdicts), different_decisions=different)
+
+
+def _decisions(engine: Engine, policy: PolicyName, most: int | None) -> Iterator[Decision]:
+    """The latest `most` decisions, newest last; all of them when `most` is None."""
+    if most is not None:
+        yield from engine.store.decisions.latest(policy, most)
+        return
+    after = None
+    while chunk := engine.store.decisions.scan(policy, after, _CHUNK):
+        yield from chunk
+        after = chunk[-1].decision_id
+
+
+def _passed(entry: PolicyAudit) -> bool:
+    return not entry.different_decisions and all(model.verdict is not AuditVerdict.DIFFERENT for model in entry.models)
+
+
+def _show(report: AuditReport) -> None:
+    rows = []
+    for entry in report.policies:
+        models = Counter(model.verdict for model in entry.models)
+        learned = sum(model.learned for model in entry.models)
+        rows.append((entry.policy, len(entry.models), learned, _counted(models), _counted(Counter(entry.decisions))))
+    columns = ("policy", "models", "outcomes learned", "derived again", "decisions executed again")
+    show_table("Audit: nothing differs" if report.passed else "Audit: DIFFERENCES FOUND", columns, rows)
+    for entry in report.policies:
+        for model in entry.models:
+            if model.verdict is AuditVerdict.DIFFERENT:
+                click.echo(f"model {entry.policy}@{model.version} is not what its lineage gives", err=True)
+        for decision in entry.different_decisions:
+            click.echo(f"decision {decision} is not what its row gives", err=True)
+
+
+def _counted(verdicts: Counter[AuditVerdict]) -> str:
+    return ", ".join(f"{number} {verdict.value}" for verdict, number in sorted(verdicts.items())) or "none"
