@@ -178,7 +178,7 @@ class Loop:
                 at = decision.decided_at + timedelta(seconds=report.delivered * horizon)
                 heapq.heappush(self._mail, (at, next(self._order), event))
         self._store.decisions.append([DecisionEntry(decision)])
-        tally.add(encounter, drawn, decision, catalogue)
+        tally.add(encounter, dict(zip(decision.situation.eligible, decision.probabilities, strict=True)), catalogue)
         return decision
 
     def _deliver(self, until: datetime) -> None:

@@ -3,12 +3,13 @@
 Every number is an exact expectation on the very contexts met, so a comparison carries the noise of learning only.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 
-from cxi_bandit.domain.decision import HOLD, Decision
+from cxi_bandit.domain.decision import HOLD
 from cxi_bandit.domain.identifiers import InterventionId
 from simulator.world.shoppers import Float64s
 from simulator.world.shopping import Encounter
@@ -33,22 +34,19 @@ class Tally:
         self.surfaces: list[str] = []
 
     def add(
-        self, encounter: Encounter, drawn: int, decision: Decision | None, catalogue: Sequence[InterventionId]
+        self, encounter: Encounter, probabilities: Mapping[str, float], catalogue: Sequence[InterventionId]
     ) -> None:
         """Counts a decision.
 
         Args:
-            drawn: Place of the drawn intervention in the catalogue.
-            decision: With its vector, whose expectation is taken; without it the drawn intervention counts.
+            probabilities: The vector it was drawn from, by intervention; its expectation is what counts.
+            catalogue: The order of `encounter.expected`.
         """
-        expected = encounter.expected
-        if decision is None:
-            engine = float(expected[drawn])
-        else:
-            places = [catalogue.index(name) for name in decision.situation.eligible]
-            engine = float(np.dot(expected[places], decision.probabilities))
-        hold = float(expected[catalogue.index(HOLD)])
-        self._rows.append((hold, encounter.uniform, engine, encounter.oracle))
+        expected = encounter.expected.tolist()
+        engine = math.fsum(
+            probabilities.get(name, 0.0) * value for name, value in zip(catalogue, expected, strict=True)
+        )
+        self._rows.append((expected[catalogue.index(HOLD)], encounter.uniform, engine, encounter.oracle))
         self.surfaces.append(encounter.request.surface)
 
     def __len__(self) -> int:
