@@ -14,7 +14,7 @@ from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import keep_up
 from cxi_bandit.bootstrap.process import end_with_parent
 from cxi_bandit.domain.decision import Stage
-from cxi_bandit.domain.errors import CxiBanditError, LearningConflict
+from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.join import JoinReport, join
@@ -25,9 +25,10 @@ from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics
 
 _BUSY_SECONDS: Final = 0.05
-_IDLE_SECONDS: Final = 0.25
+_IDLE_SECONDS: Final = 0.15
 _MOST_PATIENT_SECONDS: Final = 5.0
 _UPKEEP_SECONDS: Final = 3600.0
+_UNAVAILABLE: Final = 69
 
 
 class Workbench:
@@ -103,7 +104,6 @@ class Workbench:
 def work(
     bench: Workbench,
     stopping: threading.Event,
-    wait: Callable[[float], object],
     upkeep: Callable[[], object],
     log: FilteringBoundLogger,
     metrics: Metrics,
@@ -111,16 +111,15 @@ def work(
     """Turns until told to stop. A failing turn is tried again, ever more patiently; it never ends the process.
 
     Args:
-        wait: Returns early when there are new outcomes.
-        upkeep: Called now and then; creates partitions ahead.
+        upkeep: Called at the start and every hour.
     """
     backoff_seconds = _BUSY_SECONDS
-    kept_up = 0.0
+    due = 0.0
     while not stopping.is_set():
         try:
-            if time.monotonic() - kept_up > _UPKEEP_SECONDS or not kept_up:
+            if time.monotonic() >= due:
                 upkeep()
-                kept_up = time.monotonic()
+                due = time.monotonic() + _UPKEEP_SECONDS
             busy = bench.turn()
         except CxiBanditError as error:
             metrics.learner_errors.labels(type(error).__name__).inc()
@@ -129,10 +128,7 @@ def work(
             backoff_seconds = min(2 * backoff_seconds, _MOST_PATIENT_SECONDS)
             continue
         backoff_seconds = _BUSY_SECONDS
-        if busy:
-            stopping.wait(_BUSY_SECONDS)
-        else:
-            wait(_IDLE_SECONDS)
+        stopping.wait(_BUSY_SECONDS if busy else _IDLE_SECONDS)
 
 
 def main() -> int:
@@ -143,13 +139,16 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     end_with_parent(settings.parent_pid, stopping.set)
-    dsn = settings.database_url or ""
-    store = PostgresStore.open(dsn)
+    try:
+        store = PostgresStore.open(settings.database_url or "")
+    except Unavailable as error:
+        log.warning("database_away", reason=str(error))
+        return _UNAVAILABLE
     try:
         metrics = Metrics()
         engine = build_engine(store)
         bench = Workbench(engine, settings, log, metrics)
-        work(bench, stopping, stopping.wait, lambda: keep_up(store, engine.clock()), log, metrics)
+        work(bench, stopping, lambda: keep_up(store, engine.clock()), log, metrics)
     finally:
         store.close()
     return 0

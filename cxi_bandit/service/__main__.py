@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any, Final
 
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -21,6 +22,7 @@ _LOGGING: Final[dict[str, Any]] = {
     "loggers": {"_granian": {"level": "WARNING", "propagate": True}, "granian": {"level": "WARNING"}},
 }
 _DRAIN_SECONDS: Final = 20
+_TARGET: Final = "cxi_bandit.service.process:open_app"
 
 
 def main() -> int:
@@ -28,8 +30,10 @@ def main() -> int:
     settings = read_settings()
     end_with_parent(settings.parent_pid, lambda: os.kill(os.getpid(), signal.SIGTERM))
     os.environ[variable("parent_pid")] = str(os.getpid())
+    # Workers are forked: what is imported here need not be imported again by one that replaces a killed one.
+    import_module(_TARGET.partition(":")[0])
     Server(
-        "cxi_bandit.service.process:open_app",
+        _TARGET,
         factory=True,
         address=settings.host,
         port=settings.port,

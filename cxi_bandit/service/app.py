@@ -18,7 +18,7 @@ from cxi_bandit.service.desk import DecisionBatcher, Desk
 from cxi_bandit.service.health import health_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
-from cxi_bandit.service.reload import Reloader, Wait
+from cxi_bandit.service.reload import Hints, Reloader
 from cxi_bandit.service.requests import RequestLog
 from cxi_bandit.service.rewards import RewardBatcher, RewardDesk, reward_routes
 from cxi_bandit.service.routing import in_thread
@@ -35,12 +35,12 @@ def create_app(
     log: FilteringBoundLogger,
     metrics: Metrics,
     *,
-    wait_for_models: Wait | None = None,
+    model_hints: Hints | None = None,
 ) -> Litestar:
     """The application over an engine. It starts its threads when the server starts it and ends them with it.
 
     Args:
-        wait_for_models: Returns when models were published; None means to look every `reload_seconds`.
+        model_hints: Tells when models were published; None means to look every `reload_seconds`.
 
     Raises:
         UndeclaredRoute: A route does not say who may call it.
@@ -61,7 +61,7 @@ def create_app(
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
     )
-    reloader = Reloader(engine.serving, log, metrics, seconds=settings.reload_seconds, wait=wait_for_models)
+    reloader = Reloader(engine.serving, log, metrics, seconds=settings.reload_seconds, hints=model_hints)
 
     async def find_key(wanted: bytes) -> ApiKey | None:
         return await in_thread(threads, lambda: store.access.key(wanted))

@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from litestar import Litestar
@@ -14,7 +16,9 @@ from cxi_bandit.bootstrap.process import end_with_parent
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings, read_settings
+from cxi_bandit.store.listen import listen
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.registry import MODELS_CHANNEL
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes
 
@@ -30,7 +34,9 @@ def open_app() -> Litestar:
     end_with_parent(settings.parent_pid, _end)
     forget_dead_processes()
     engine = _patient_engine(settings, log)
-    app = create_app(engine, settings, log, Metrics())
+    every = timedelta(seconds=settings.reload_seconds)
+    hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, every)
+    app = create_app(engine, settings, log, Metrics(), model_hints=hints)
     app.on_shutdown.append(engine.store.close)
     return app
 

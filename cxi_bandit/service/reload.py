@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -13,8 +13,8 @@ from cxi_bandit.telemetry.metrics import Metrics
 
 _STAGGER_SECONDS: Final = 0.03
 
-Wait = Callable[[float], object]
-"""Returns early when models were published; waits so many seconds at most."""
+Hints = Callable[[Callable[[], bool]], Iterator[object]]
+"""Yields whenever models may have been published, and every so often anyway, until the function given says stop."""
 
 
 class Reloader:
@@ -27,14 +27,14 @@ class Reloader:
         metrics: Metrics,
         *,
         seconds: float,
-        wait: Wait | None = None,
+        hints: Hints | None = None,
     ) -> None:
         self._serving = serving
         self._log = log
         self._metrics = metrics
         self._seconds = seconds
         self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
+        self._hints = hints or self._regularly
         self._away = False
         self._thread = threading.Thread(target=self._run, name="reload", daemon=True)
 
@@ -49,12 +49,16 @@ class Reloader:
         self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._wait(self._seconds)
+        for _ in self._hints(self._stopping.is_set):
             # Loading holds the GIL: workers told at the same moment had better not all stop at the same moment.
             if self._stopping.wait(random.random() * _STAGGER_SECONDS):  # noqa: S311 - spreads load, keeps no secret
                 return
             self._look()
+
+    def _regularly(self, stopped: Callable[[], bool]) -> Iterator[None]:
+        while not stopped():
+            self._stopping.wait(self._seconds)
+            yield
 
     def _look(self) -> None:
         try:
