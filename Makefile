@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo serve test check format bench docs clean
+.PHONY: setup demo serve test bench study check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -26,6 +26,14 @@ serve: $(STAMP)  ## the service on 127.0.0.1:8000, development mode (no keys)
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## the service beside a bare handler, as ratios taken in one run
+	$(BIN)/python -m simulator.bench
+
+study: $(STAMP)  ## the statistics behind the claims: coverage of intervals, false go-lives, learning (tens of minutes)
+	$(BIN)/python -m simulator.studies.coverage_study
+	$(BIN)/python -m simulator.studies.gate_study
+	$(BIN)/python -m simulator.studies.demo_study
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
