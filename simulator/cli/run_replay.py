@@ -45,7 +45,9 @@ def run(
         parts = Parts(registry=store.registry, room=room, train_fraction=train_fraction)
         # The candidate first: a mistyped SPEC is found before a long log is read.
         contender = parse_candidate(candidate, parts)
-        outcome = evaluated(_log(store, room, log, track), contender, settings, track)
+        rounds = _log(store, room, log, track)
+    # Outside: a long evaluation must not keep a service from starting on this data directory.
+    outcome = evaluated(rounds, contender, settings, track)
     if as_json:
         click.echo(json_of(outcome))
     else:

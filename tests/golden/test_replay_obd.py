@@ -1,0 +1,62 @@
+"""The whole way, file to store to report, against estimates of the Open Bandit sample that nobody here computed."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.vowpal import VowpalRoom
+from simulator.candidates import Parts, parse_candidate
+from simulator.datasets.imported import read_imported
+from simulator.datasets.open_bandit import OpenBanditFile
+from simulator.replay import Replay, replay
+from simulator.report import as_json
+
+pytestmark = pytest.mark.golden
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "tests" / "data" / "obd"
+LARGE = ROOT.parent / "shared" / "data" / "obd"
+ORACLE: dict[str, Any] = json.loads((SHIPPED / "obd.json").read_text())
+OBP = {"ips": "ipw", "snips": "snipw", "dm": "dm", "dr": "dr", "sndr": "sndr"}
+
+
+@pytest.fixture(params=ORACLE["rows"], ids=lambda row: f"{row['behavior']}-{row['evaluation']}-{row['campaign']}")
+def row(request: pytest.FixtureRequest) -> dict[str, Any]:
+    found: dict[str, Any] = request.param
+    return found
+
+
+@pytest.fixture
+def replayed(row: dict[str, Any], postgres_store: PostgresStore) -> Replay:
+    folder = SHIPPED if row["campaign"] == "men" else LARGE
+    path = folder / f"{row['behavior']}-{row['campaign']}.csv.gz"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not shipped with the project; put the Open Bandit sample into {LARGE}")
+    source = OpenBanditFile(path, folder / f"items-{row['campaign']}.csv.gz")
+    written = postgres_store.imported.write(
+        source.describe("obd", datetime.now(UTC)), (impression.as_round() for impression in source.rows())
+    )
+    assert written == row["n"]
+    spec = f"table:{SHIPPED / 'obd.json'}#{row['evaluation']}-{row['campaign']}"
+    candidate = parse_candidate(spec, Parts(registry=postgres_store.registry, room=VowpalRoom()))
+    return replay(read_imported(postgres_store.imported, "obd"), candidate)
+
+
+def test_replay_equals_the_oracle(row: dict[str, Any], replayed: Replay) -> None:
+    document = json.loads(as_json(replayed))
+    for name, theirs in OBP.items():
+        expected = row["estimates_obp_0.5.7"][theirs]
+        assert document["estimates"][name]["value"] == pytest.approx(expected, abs=1e-9), name
+        assert document["estimates"][name]["value"] == pytest.approx(expected, rel=1e-9), name
+    diagnostics = document["diagnostics"]
+    assert diagnostics["n"] == row["n"]
+    assert diagnostics["ess"] == pytest.approx(row["ess"], rel=1e-9)
+    assert diagnostics["mean_weight"] == pytest.approx(row["w_mean"], rel=1e-9)
+    assert diagnostics["max_weight"] == pytest.approx(row["w_max"], rel=1e-9)
+    assert document["estimates"]["ips"]["interval_method"] == "cressie_read"
+    interval = row["intervals95_vw_estimators_0.2.2"]["cressieread"]
+    assert document["estimates"]["ips"]["interval"] == pytest.approx(interval, rel=1e-9, abs=1e-12)
