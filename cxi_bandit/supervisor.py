@@ -17,9 +17,9 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from cxi_bandit.bootstrap.data_dir import owned
+from cxi_bandit.bootstrap.data_dir import Taken, owned
 from cxi_bandit.bootstrap.database import RunningDatabase, keep_up, running_database
-from cxi_bandit.domain.errors import CxiBanditError, Unavailable
+from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.install import install
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.migrate import upgrade
@@ -31,10 +31,6 @@ _DRAIN_SECONDS: Final = 30.0
 _STABLE_SECONDS: Final = 30.0
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
-
-
-class PortTaken(CxiBanditError):
-    """Something else listens on our address."""
 
 
 class Child:
@@ -90,8 +86,7 @@ def supervise(settings: Settings, log: FilteringBoundLogger, ready: Callable[[],
         ready: Called once, when the first request would be answered.
 
     Raises:
-        DataDirectoryTaken: Another service runs on the data directory.
-        PortTaken: Something else listens on the address.
+        Taken: Another service runs on the data directory, or something else listens on the address.
         Unavailable: The database does not answer.
     """
     stopping = threading.Event()
@@ -168,8 +163,8 @@ def _check_address(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise PortTaken(f"something else listens on {host}:{port}; choose another --port") from error
-            raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}") from error
+                raise Taken(f"something else listens on {host}:{port}; choose another --port") from error
+            raise Taken(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _ready(settings: Settings) -> bool:

@@ -5,12 +5,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cxi_bandit.domain.errors import CxiBanditError
+from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.settings import Settings
 
 
-class DataDirectoryTaken(CxiBanditError):
-    """Another service runs on this data directory."""
+class Taken(Unavailable):
+    """What this service needs for itself is in another's hands: a data directory, an address."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.args = (message,)
 
 
 @contextmanager
@@ -18,7 +22,7 @@ def owned(settings: Settings) -> Iterator[None]:
     """Holds the lock on the data directory. The kernel lets go of it when the process dies, however it dies.
 
     Raises:
-        DataDirectoryTaken: Another process holds it.
+        Taken: Another process holds it.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     # Not inherited by children: a child that outlives the owner must not keep the lock.
@@ -28,7 +32,7 @@ def owned(settings: Settings) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-            raise DataDirectoryTaken(
+            raise Taken(
                 f"another service (process {holder or 'unknown'}) runs on {settings.data_dir}; "
                 "stop it, or give this one a --data-dir of its own"
             ) from error

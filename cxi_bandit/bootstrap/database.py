@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from cxi_bandit.bootstrap.data_dir import DataDirectoryTaken, owned
+from cxi_bandit.bootstrap.data_dir import Taken, owned
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.embedded import EmbeddedPostgres
@@ -84,7 +84,7 @@ def open_store(settings: Settings) -> Iterator[PostgresStore]:
     try:
         with owned(settings), running_database(settings) as database, _opened(database.dsn, migrated=False) as store:
             yield store
-    except DataDirectoryTaken as error:
+    except Taken as error:
         try:
             dsn = settings.dsn_file.read_text("utf-8").strip()
         except FileNotFoundError:

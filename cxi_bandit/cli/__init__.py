@@ -7,7 +7,6 @@ from typing import Final
 
 import rich_click as click
 
-from cxi_bandit.bootstrap.data_dir import DataDirectoryTaken
 from cxi_bandit.domain.errors import (
     CxiBanditError,
     IdempotencyConflict,
@@ -16,7 +15,6 @@ from cxi_bandit.domain.errors import (
     NotFound,
     Unavailable,
 )
-from cxi_bandit.supervisor import PortTaken
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -27,7 +25,6 @@ INTERNAL: Final = 70
 _INTERRUPTED: Final = 130
 
 _BAD_INPUT: Final = (InvalidInput, ManifestInvalid, NotFound, IdempotencyConflict)
-_UNAVAILABLE: Final = (Unavailable, DataDirectoryTaken, PortTaken)
 
 COMMANDS: Final = {
     "audit": "cxi_bandit.cli.audit:audit",
@@ -83,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _explain(error: Exception) -> int:
     if isinstance(error, _BAD_INPUT):
         return _complain(str(error), BAD_INPUT)
-    if isinstance(error, _UNAVAILABLE):
+    if isinstance(error, Unavailable):
         return _complain(str(error), UNAVAILABLE)
     kind = "" if isinstance(error, CxiBanditError) else f"{type(error).__name__}: "
     return _complain(f"internal error: {kind}{error}", INTERNAL)

@@ -99,7 +99,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
 
         answers = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))
         facts(request.scope)["decisions"] = len(answers)
-        return json_answer(DecisionBatchAnswer(list(answers)), 200)
+        return json_answer(DecisionBatchAnswer(answers), 200)
 
     @get(
         "/v1/decisions/{decision_id:str}",

@@ -10,7 +10,7 @@ from litestar.routes import HTTPRoute
 
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.service.auth import SIGNED
-from cxi_bandit.service.wire import DecisionBatchBody, DecisionBody, Problem
+from cxi_bandit.service.wire import DecisionAnswer, DecisionBatchAnswer, DecisionBatchBody, DecisionBody, Problem
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(?P<name>\w+)(?::\w+)?\}")
@@ -23,6 +23,7 @@ _PROBLEMS: Final = {
     "422": "A field cannot be accepted",
     "503": "Full or away; see Retry-After",
 }
+_ITEMS: Final = (Problem, DecisionBody, DecisionAnswer)
 _QUERY: Final = {"dry_run": {"type": "string", "enum": ["true", "false"]}}
 
 
@@ -36,13 +37,11 @@ def openapi(app: Litestar) -> dict[str, Any]:
         for method in sorted(handler.http_methods)
         if "summary" in handler.opt
     ]
-    types: list[Any] = [Problem, DecisionBody]
+    types: list[Any] = list(_ITEMS)
     types += [opt[part] for _, _, opt in handlers for part in ("body", "answer") if opt[part] is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
-    # Items of a batch are decoded one by one, so their type is not in the batch's own.
-    batch = components[DecisionBatchBody.__name__]["properties"]["decisions"]
-    batch["items"] = {"$ref": _REFERENCE.format(name=DecisionBody.__name__)}
-    following = iter(schemas[2:])
+    _name_batch_items(components)
+    following = iter(schemas[len(_ITEMS) :])
     paths: dict[str, dict[str, Any]] = {}
     for path, method, opt in handlers:
         body = next(following) if opt["body"] is not None else None
@@ -59,12 +58,27 @@ def openapi(app: Litestar) -> dict[str, Any]:
     }
 
 
+def _name_batch_items(components: dict[str, Any]) -> None:
+    """A batch's items are decoded one by one and answered one by one, so its own types do not name theirs."""
+
+    def items_of(batch: type) -> dict[str, Any]:
+        found: dict[str, Any] = components[batch.__name__]["properties"]["decisions"]
+        return found
+
+    items_of(DecisionBatchBody)["items"] = _reference(DecisionBody)
+    items_of(DecisionBatchAnswer)["items"] = {"anyOf": [_reference(DecisionAnswer), _reference(Problem)]}
+
+
+def _reference(message: type) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(name=message.__name__)}
+
+
 def _operation(path: str, opt: dict[str, Any], body: Any, answer: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON schemas
     success: dict[str, Any] = {"description": "Done"}
     if answer is not None:
         media = "text/plain" if opt["answer"] is str else "application/json"
         success["content"] = {media: {"schema": answer}}
-    problem = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(name=Problem.__name__)}}}
+    problem = {"application/problem+json": {"schema": _reference(Problem)}}
     responses = {
         str(opt["status"]): success,
         **{status: {"description": words, "content": problem} for status, words in _PROBLEMS.items()},

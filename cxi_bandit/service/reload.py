@@ -36,6 +36,7 @@ class Reloader:
         self._stopping = threading.Event()
         self._hints = hints or self._regularly
         self._away = False
+        self._stagger = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._thread = threading.Thread(target=self._run, name="reload", daemon=True)
 
     def start(self) -> None:
@@ -51,7 +52,7 @@ class Reloader:
     def _run(self) -> None:
         for _ in self._hints(self._stopping.is_set):
             # Loading holds the GIL: workers told at the same moment had better not all stop at the same moment.
-            if self._stopping.wait(random.random() * _STAGGER_SECONDS):  # noqa: S311 - spreads load, keeps no secret
+            if self._stopping.wait(self._stagger.random() * _STAGGER_SECONDS):
                 return
             self._look()
 

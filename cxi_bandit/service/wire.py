@@ -1,5 +1,6 @@
 """The contract's messages as they travel: typed, closed, and each error naming its field by JSON pointer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -80,9 +81,12 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
 
 
 class DecisionBatchAnswer(msgspec.Struct, frozen=True):
-    """One answer or problem for each decision asked for, in order."""
+    """One answer or problem for each decision asked for, in order.
 
-    decisions: list[DecisionAnswer | Problem]
+    The items' type is said in `openapi` only: msgspec has no words for a union of untagged messages.
+    """
+
+    decisions: Sequence[Any]
 
 
 class RewardBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

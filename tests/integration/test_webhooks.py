@@ -1,0 +1,164 @@
+import base64
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from litestar import Litestar
+from litestar.testing import TestClient
+from standardwebhooks.webhooks import Webhook
+
+from cxi_bandit.bootstrap import Engine, in_memory_engine
+from cxi_bandit.domain.identifiers import DecisionId, Source
+from cxi_bandit.service.app import create_app
+from cxi_bandit.settings import Settings
+from cxi_bandit.telemetry.metrics import Metrics
+
+Client = TestClient[Litestar]
+
+SECRETS = [f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in range(3)]
+PATH = "/v1/webhooks/rewards/mailer"
+MANIFEST = """
+format = 1
+name = "quick"
+surface = "cart"
+[defects.slow_delivery]
+[context]
+[[interventions]]
+id = "hold"
+[[interventions]]
+id = "free_shipping"
+[reward]
+horizon_seconds = 3600
+min = 0
+max = 1
+[reward.metrics.order]
+weight = 1
+min = 0
+max = 1
+"""
+
+
+def body(reward_id: str = "r1") -> str:
+    event = {
+        "decision_id": "00000000-0000-7000-8000-000000000000",
+        "reward_id": reward_id,
+        "metric": "order",
+        "value": 1.0,
+        "occurred_at": "2026-11-20T11:30:00Z",
+    }
+    return json.dumps(event)
+
+
+def signed(secret: str, content: str, at: float | None = None, message: str = "msg_1") -> dict[str, str]:
+    seconds = int(time.time() if at is None else at)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return {
+        "webhook-id": message,
+        "webhook-timestamp": str(seconds),
+        "webhook-signature": Webhook(secret).sign(message, moment, content),
+    }
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    engine = in_memory_engine([("quick.toml", MANIFEST)])
+    for secret in SECRETS[:2]:
+        engine.store.access.add_webhook_secret(Source("mailer"), secret, engine.clock())
+    return engine
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> Iterator[Client]:
+    silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
+    app = create_app(engine, Settings(key_cache_seconds=0.0), silent, Metrics())
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_any_active_secret_signs_and_a_redelivery_counts_once(client: Client, engine: Engine) -> None:
+    content = body("redelivered")
+    first = client.post(PATH, content=content, headers=signed(SECRETS[0], content))
+    assert (first.status_code, first.json()["results"][0]["status"]) == (202, "parked")
+    again = client.post(PATH, content=content, headers=signed(SECRETS[1], content, message="msg_2"))
+    assert (again.status_code, again.json()["results"][0]["status"]) == (202, "duplicate")
+    stored = engine.store.ledger.history(DecisionId(UUID(json.loads(content)["decision_id"])))
+    assert {entry.event.source for entry in stored} == {"mailer"}
+
+
+def test_several_signatures_in_one_header_are_tried(client: Client) -> None:
+    content = body("several")
+    headers = signed(SECRETS[0], content)
+    other = signed(SECRETS[2], content)["webhook-signature"]
+    headers["webhook-signature"] = f"v2,abc {other} {headers['webhook-signature']}"
+    assert client.post(PATH, content=content, headers=headers).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("path", "secret", "shift", "change"),
+    [
+        (PATH, SECRETS[2], 0, {}),
+        (PATH, SECRETS[0], -301, {}),
+        (PATH, SECRETS[0], 301, {}),
+        ("/v1/webhooks/rewards/unknown", SECRETS[0], 0, {}),
+        ("/v1/webhooks/rewards/%00", SECRETS[0], 0, {}),
+        (PATH, SECRETS[0], 0, {"webhook-id": "msg_2"}),
+        (PATH, SECRETS[0], 0, {"webhook-timestamp": f"{time.time()}"}),
+        (PATH, SECRETS[0], 0, {"webhook-timestamp": f"{int(time.time())}e0"}),
+        (PATH, SECRETS[0], 0, {"webhook-timestamp": "99999999999"}),
+        (PATH, SECRETS[0], 0, {"webhook-signature": "v1"}),
+        (PATH, SECRETS[0], 0, {"webhook-signature": "v1,a,b"}),
+        (PATH, SECRETS[0], 0, {"webhook-signature": "v1,é".encode()}),
+        (PATH, SECRETS[0], 0, {"webhook-signature": ""}),
+    ],
+)
+def test_everything_wrong_is_the_same_401(
+    client: Client, path: str, secret: str, shift: int, change: dict[str, Any]
+) -> None:
+    headers = {**signed(secret, body(), time.time() + shift), **change}
+    raw = {name.encode(): value if isinstance(value, bytes) else value.encode() for name, value in headers.items()}
+    answer = client.post(path, content=body(), headers=raw)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "urn:cxi-bandit:problem:unauthenticated"
+
+
+def test_missing_headers_and_a_changed_body_are_refused(client: Client) -> None:
+    headers = signed(SECRETS[0], body())
+    for name in headers:
+        rest = {other: value for other, value in headers.items() if other != name}
+        assert client.post(PATH, content=body(), headers=rest).status_code == 401
+    assert client.post(PATH, content=body("other"), headers=headers).status_code == 401
+
+
+def test_a_signed_body_that_is_no_event_is_a_problem_with_the_body(client: Client) -> None:
+    for content, status in (("{", 400), ("{}", 422), ("[]", 422)):
+        assert client.post(PATH, content=content, headers=signed(SECRETS[0], content)).status_code == status
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    message=st.binary(max_size=40),
+    timestamp=st.one_of(st.just(str(int(time.time())).encode()), st.binary(max_size=20)),
+    signature=st.one_of(st.binary(max_size=60), st.from_regex(rb"v1,[A-Za-z0-9+/=]{0,60}", fullmatch=True)),
+    content=st.binary(max_size=60),
+)
+def test_no_header_and_no_body_gets_past_or_breaks_the_check(
+    client: Client, message: bytes, timestamp: bytes, signature: bytes, content: bytes
+) -> None:
+    headers = {
+        b"webhook-id": _sendable(message),
+        b"webhook-timestamp": _sendable(timestamp),
+        b"webhook-signature": _sendable(signature),
+    }
+    assert client.post(PATH, content=content, headers=headers).status_code == 401
+
+
+def _sendable(value: bytes) -> bytes:
+    """What a server lets through as a header: neither line ends nor NUL."""
+    return bytes(byte for byte in value if byte not in (0, 10, 13))
