@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +24,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def servers_directory() -> Iterator[Path]:
+    """Where servers keep their data. Not pytest's own: every run closes that to the user a server is run as by root."""
+    with tempfile.TemporaryDirectory(prefix="cxi-bandit-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers_directory: Path) -> Iterator[str]:
     """A server's DSN: `DATABASE_URL` where set, else an embedded one. It need not outlive a crash, so no fsync."""
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
     server = EmbeddedPostgres(
-        Path(tmp_path_factory.mktemp("postgres")) / "data",
+        servers_directory / "shared",
         {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
     )
     yield server.start()

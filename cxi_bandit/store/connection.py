@@ -81,6 +81,8 @@ class Database:
             max_size=max_size,
             timeout=wait.total_seconds(),
             kwargs={"autocommit": True},
+            # The pool's own retries back off to minutes; given up at once, the next caller's request tries again.
+            reconnect_timeout=1.0,
             open=False,
             name="cxi-bandit",
         )

@@ -1,6 +1,7 @@
 """All ports over one PostgreSQL database and one pool of connections."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 from cxi_bandit.store.access import PostgresAccess
@@ -29,13 +30,16 @@ class PostgresStore:
     partitions: Partitions
 
     @classmethod
-    def open(cls, dsn: str, *, max_connections: int = 8) -> Self:
+    def open(cls, dsn: str, *, max_connections: int = 8, wait: timedelta = timedelta(seconds=2)) -> Self:
         """Connects to a database that has been migrated. Open it after forking: connections are not shared.
+
+        Args:
+            wait: How long a call waits for a free connection before it raises Unavailable.
 
         Raises:
             Unavailable: The database does not answer.
         """
-        database = Database(dsn, max_size=max_connections)
+        database = Database(dsn, max_size=max_connections, wait=wait)
         database.open()
         return cls(
             database=database,

@@ -138,6 +138,8 @@ class TestDecisionLog:
         log(store, *reversed(cart), make.decision(policy="search"))
         assert store.decisions.scan(CART, None, 3) == cart[:3]
         assert store.decisions.scan(CART, cart[2].decision_id, 3) == cart[3:]
+        assert store.decisions.latest(CART, 2) == cart[3:]
+        assert store.decisions.latest(PolicyName("none"), 2) == []
 
 
 class TestRewardLedger:
@@ -325,12 +327,14 @@ class TestRegistry:
     def test_a_model_is_published_with_its_bytes_and_moves_the_head(self, store: Any, make: Any) -> None:
         registry = store.registry
         assert registry.head(CART, 1) is None
+        assert registry.last_version(CART) == 0
         registry.publish(make.model(1), b"one", moves_head_from=None)
         registry.publish(make.model(2, 1), b"two", moves_head_from=ModelVersion(1))
         registry.publish(make.model(3, 2), b"tri", moves_head_from=None, adopt=False)
         assert registry.head(CART, 1) == make.model(2, 1) == registry.heads()[0]
         assert registry.models(CART) == [make.model(1), make.model(2, 1), make.model(3, 2)]
         assert registry.model_bytes(CART, ModelVersion(3)) == b"tri"
+        assert registry.last_version(CART) == 3
         assert registry.model(CART, ModelVersion(1)) == make.model(1)
         for read in (registry.model, registry.model_bytes):
             with pytest.raises(NotFound):

@@ -3,12 +3,16 @@
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.store.embedded import EmbeddedPostgres
+from cxi_bandit.store.migrate import upgrade
+from cxi_bandit.store.postgres import PostgresStore
 
 _RECOVERY_SECONDS = 10.0
 
@@ -27,8 +31,8 @@ def _keep(dsn: str) -> None:
 
 
 @pytest.mark.skipif("DATABASE_URL" in os.environ, reason="another server is under test")
-def test_a_killed_server_comes_back_with_everything_committed(tmp_path: Path) -> None:
-    directory = tmp_path / "data"
+def test_a_killed_server_comes_back_with_everything_committed(servers_directory: Path) -> None:
+    directory = servers_directory / "killed"
     server = EmbeddedPostgres(directory)
     dsn = server.start()
     try:
@@ -60,11 +64,38 @@ def test_a_killed_server_comes_back_with_everything_committed(tmp_path: Path) ->
 
 
 @pytest.mark.skipif("DATABASE_URL" in os.environ, reason="another server is under test")
-def test_a_half_made_cluster_is_made_again(tmp_path: Path) -> None:
-    half = tmp_path / "data.new"
+def test_a_store_finds_its_database_again(servers_directory: Path) -> None:
+    server = EmbeddedPostgres(servers_directory / "stopped")
+    dsn = server.start()
+    upgrade(dsn)
+    store = PostgresStore.open(dsn, wait=timedelta(seconds=0.2))
+    try:
+        key = store.keyring.draw_key()
+        server.stop(immediate=True)
+        away_until = time.monotonic() + 5.0
+        while time.monotonic() < away_until:
+            with pytest.raises(Unavailable):
+                store.keyring.draw_key()
+            time.sleep(0.1)
+        server.start()
+        back = time.monotonic()
+        while True:
+            try:
+                assert store.keyring.draw_key() == key
+                break
+            except Unavailable:
+                assert time.monotonic() - back < _RECOVERY_SECONDS
+    finally:
+        store.close()
+        server.stop()
+
+
+@pytest.mark.skipif("DATABASE_URL" in os.environ, reason="another server is under test")
+def test_a_half_made_cluster_is_made_again(servers_directory: Path) -> None:
+    half = servers_directory / "half.new"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
-    server = EmbeddedPostgres(tmp_path / "data")
+    server = EmbeddedPostgres(servers_directory / "half")
     try:
         with psycopg.connect(server.start()) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -1,6 +1,7 @@
 """Migrations go up and down, have one head, and make what the table definitions say."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -48,3 +49,10 @@ def test_upgrading_twice_changes_nothing_and_the_way_down_leaves_nothing(empty_d
     assert _tables(empty_dsn) == first >= {"decisions", "decisions_default", "outcomes", "models"}
     downgrade(empty_dsn, "base")
     assert _tables(empty_dsn) == {"alembic_version"}
+
+
+def test_processes_that_start_together_migrate_once(empty_dsn: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(upgrade, [empty_dsn] * 4))
+    with psycopg.connect(empty_dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
