@@ -55,10 +55,10 @@ class MemoryDecisions:
                 return IdempotencyConflict(token.key)
             if first != decision.decision_id:
                 return self.rows[first]
-        standing = self.rows.setdefault(decision.decision_id, decision)
-        if standing is decision:
+        if decision.decision_id not in self.rows:
+            self.rows[decision.decision_id] = decision
             self._windows.opened(decision)
-        return standing
+        return self.rows[decision.decision_id]
 
     def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
         """See the port."""
@@ -103,8 +103,9 @@ class MemoryLedger:
         with self._lock:
             for entry in entries:
                 key = (entry.event.source, entry.event.reward_id)
-                standing = self._known.setdefault(key, entry)
-                if standing is entry:
+                standing = self._known.get(key)
+                if standing is None:
+                    self._known[key] = entry
                     self.entries.setdefault(entry.event.decision_id, []).append(entry)
                     self.inbox.append(entry)
                     statuses.append(RewardStatus.ACCEPTED)

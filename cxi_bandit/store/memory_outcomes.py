@@ -76,6 +76,7 @@ class MemoryOutcomes:
         self.log: dict[PolicyName, list[OutcomeRevision]] = {}
         self.by_decision: dict[DecisionId, list[OutcomeRevision]] = {}
         self._erased: dict[PolicyName, dict[int, int]] = {}
+        self._erasures: dict[PolicyName, int] = {}
 
     @contextmanager
     def sequencing(self) -> Iterator["MemorySequencing | None"]:
@@ -100,7 +101,7 @@ class MemoryOutcomes:
 
     def erasure_cut(self, policy: PolicyName) -> int:
         """See the port."""
-        return max(self._erased.get(policy, {}).values(), default=0)
+        return self._erasures.get(policy, 0)
 
     def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int) -> Segment:
         """See the port."""
@@ -136,7 +137,7 @@ class MemoryOutcomes:
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:  # noqa: ARG002 - the port's signature
         """See the port. Waits for a pass under way, so that a pass never meets a decision that is half gone."""
         with self._turn, self._lock:
-            number = self.erasure_cut(policy) + 1
+            number = self._erasures[policy] = self.erasure_cut(policy) + 1
             emptied = self._erased.setdefault(policy, {})
             for decision in decisions:
                 for revision in self.by_decision.pop(decision, ()):

@@ -39,10 +39,11 @@ class MemoryRegistry:
     def install(self, version: PolicyVersion, entry: AuditEntry) -> PolicyVersion:
         """See the port."""
         with self._lock:
-            standing = self._versions.setdefault((version.policy, version.version), version)
-            if standing is version:
+            key = (version.policy, version.version)
+            if key not in self._versions:
+                self._versions[key] = version
                 self._trail.append(entry)
-            return standing
+            return self._versions[key]
 
     def versions(self, policy: PolicyName | None = None) -> list[PolicyVersion]:
         """See the port."""
