@@ -92,7 +92,7 @@ def create_app(
             *policy_routes(engine, threads),
             *health_routes(engine, threads, metrics),
         ],
-        guards=[gatekeeper.guard],
+        middleware=[gatekeeper.guarding],
         exception_handlers={Exception: answer_problem},
         on_startup=[start],
         on_shutdown=[stop],

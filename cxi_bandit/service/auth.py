@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPMethod
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from litestar import Litestar
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from cxi_bandit.domain.access import ApiKey, Scope
+from cxi_bandit.domain.access import ApiKey
+from cxi_bandit.domain.access import Scope as KeyScope
 from cxi_bandit.domain.errors import CxiBanditError, Unavailable
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.problems import Forbidden, Unauthenticated
@@ -27,7 +27,7 @@ OPEN: Final = "open"
 SIGNED: Final = "signed"
 """Said by a route that checks a signature over the body itself."""
 
-Access = Scope | Literal["open", "signed"]
+Access = KeyScope | Literal["open", "signed"]
 Lookup = Callable[[bytes], Awaitable[ApiKey | None]]
 
 _PREFIX: Final = "cxi_"
@@ -36,7 +36,7 @@ _SECRET_CHARACTERS: Final = 43  # 62^43 > 2^256
 _CHECK_CHARACTERS: Final = 6
 _KEPT: Final = 10_000
 _TRUSTED_WHILE_AWAY_SECONDS: Final = 600.0
-_OPENNESS: Final = "access"
+_DECLARED: Final = "access"
 
 
 def new_secret() -> str:
@@ -71,7 +71,7 @@ def _characters(number: int, length: int) -> str:
 
 
 DEVELOPER: Final = ApiKey(
-    name="dev", scopes=frozenset(Scope), source=Source("dev"), created_at=datetime(1970, 1, 1, tzinfo=UTC)
+    name="dev", scopes=frozenset(KeyScope), source=Source("dev"), created_at=datetime(1970, 1, 1, tzinfo=UTC)
 )
 """Who everyone is in development mode."""
 
@@ -89,19 +89,28 @@ class Gatekeeper:
         self._dev = dev
         self._known: dict[bytes, tuple[float, ApiKey | None]] = {}
 
-    async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Runs before every handler.
+    def guarding(self, app: ASGIApp) -> ASGIApp:
+        """Stands before every route; the framework's own guards would copy the route handler for each request."""
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.admit(scope)
+            await app(scope, receive, send)
+
+        return guarded
+
+    async def admit(self, scope: Scope) -> None:
+        """Lets a request pass, and notes whose it is.
 
         Raises:
             Unauthenticated: No key, or an unknown or revoked one.
             Forbidden: The key lacks the route's scope, or the route declares no access at all.
         """
-        access: Access | None = handler.opt.get(_OPENNESS)
+        access: Access | None = scope["route_handler"].opt.get(_DECLARED)
         if access in (OPEN, SIGNED):
             return
-        key = DEVELOPER if self._dev else await self._identify(connection.headers.get("authorization", ""))
-        connection.scope["user"] = key
-        facts(connection.scope)["key"] = key.name
+        key = DEVELOPER if self._dev else await self._identify(_authorization(scope))
+        scope["user"] = key
+        facts(scope)["key"] = key.name
         if access not in key.scopes:
             needed = "no scope opens this route" if access is None else f"it needs the scope {access}"
             raise Forbidden(f"key {key.name!r} does not allow this: {needed}")
@@ -135,6 +144,13 @@ class Gatekeeper:
         return key
 
 
+def _authorization(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return value.decode("latin-1")
+    return ""
+
+
 class UndeclaredRoute(CxiBanditError):
     """A route says neither which scope opens it nor that it is open: the service must not start."""
 
@@ -153,8 +169,8 @@ def declared_access(app: Litestar) -> list[tuple[str, str, Access]]:
             methods = sorted(str(method) for method in handler.http_methods)
             if methods == [HTTPMethod.OPTIONS]:
                 continue  # made by the framework; the guard refuses it, since it declares nothing
-            access = handler.opt.get(_OPENNESS)
-            if not (isinstance(access, Scope) or access in (OPEN, SIGNED)):
+            access = handler.opt.get(_DECLARED)
+            if not (isinstance(access, KeyScope) or access in (OPEN, SIGNED)):
                 raise UndeclaredRoute(f"{'/'.join(methods)} {route.path} declares no access")
             found.extend((method, route.path_format, access) for method in methods)
     return found

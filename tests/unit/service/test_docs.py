@@ -1,0 +1,62 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+from structlog.typing import FilteringBoundLogger
+
+from cxi_bandit.bootstrap import in_memory_engine
+from cxi_bandit.service.app import create_app
+from cxi_bandit.settings import Settings, variable
+from cxi_bandit.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = re.compile(r"```http\n(?P<request>.*?)```(?:\n+```json\n(?P<answer>.*?)```)?", re.DOTALL)
+OPTIONAL = {"fallback"}
+
+
+def shape(value: Any) -> Any:
+    """The keys a documented answer must have, wherever it goes into detail."""
+    return {key: None for key in value if key not in OPTIONAL} if isinstance(value, dict) else None
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_example_of_the_reference_is_answered_as_it_says(quiet: FilteringBoundLogger) -> None:
+    manifests = [(path.name, path.read_text()) for path in sorted((ROOT / "policies").glob("*.toml"))]
+    app = create_app(in_memory_engine(manifests), Settings(dev=True), quiet, Metrics())
+    text = (ROOT / "docs" / "reference" / "http.md").read_text()
+    examples = list(EXAMPLE.finditer(text))
+    assert len(examples) == text.count("```http")
+    decision_id = ""
+    with TestClient(app) as client:
+        for example in examples:
+            head, _, body = example["request"].replace("{id}", decision_id).partition("\n\n")
+            request, *headers = head.strip().splitlines()
+            method, path = request.split(" ")
+            fields = dict(line.split(": ", 1) for line in headers)
+            answer = client.request(method, path, content=body.strip() or None, headers=fields)
+            if example["answer"] is None:
+                assert answer.status_code == 204, request
+                continue
+            documented, given = json.loads(example["answer"]), answer.json()
+            assert shape(documented) == shape(given), request
+            assert documented.get("status", 0) in (0, "ok", answer.status_code), request
+            assert answer.status_code < 300 or documented.get("pointer") == given["pointer"], given
+            for wanted, got in zip(documented.get("results", []), given.get("results", []), strict=True):
+                assert wanted == got
+            decision_id = decision_id or given.get("decision_id", "")
+
+
+def test_every_setting_that_the_howto_names_exists() -> None:
+    text = (ROOT / "docs" / "howto" / "run-the-service.md").read_text()
+    known = {variable(name) for name in Settings.__struct_fields__}
+    assert set(re.findall(r"CXI_BANDIT_[A-Z_]+|DATABASE_URL", text)) <= known
+
+
+def test_every_metric_that_the_howto_names_exists() -> None:
+    text = (ROOT / "docs" / "howto" / "run-the-service.md").read_text()
+    exposed = Metrics().exposition().decode()
+    for name in re.findall(r"cxi_bandit_\w+", text):
+        assert name.removesuffix("_total") in exposed, name
