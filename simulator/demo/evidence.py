@@ -83,7 +83,7 @@ class Evidence:
             time.sleep(_LOOK_SECONDS)
 
     def challenge(self, surface: str, encounters: Mapping[UUID, Encounter], track: Track = silent) -> list[Challenge]:
-        """Uniform, and a learner that starts again on the first half of the log, on a surface's decisions."""
+        """Uniform, and the manifest learned anew on the log's first half and judged on the second."""
         manifest = self.manifests[surface]
         shelf, room = Manifests(self.store.registry), VowpalRoom()
         audit = DecisionAudit(self.store.registry, shelf, self.store.keyring, room)
@@ -93,7 +93,7 @@ class Evidence:
         file = self.directory / "policies" / f"{manifest.name}.toml"
         candidates: list[Candidate] = [
             Uniform(),
-            ManifestCandidate.read("relearned on the first half", file, room, 0.5),
+            ManifestCandidate.read("relearned", file, room, 0.5),
         ]
         found = []
         for candidate in candidates:

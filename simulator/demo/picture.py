@@ -34,7 +34,7 @@ def save_learning_curve(tally: Tally, directory: Path, title: str) -> list[Path]
         rewards.plot(middle, values, style, color=colour, linewidth=width, label=name)
     rewards.set_ylabel("expected reward per decision")
     rewards.set_title(title)
-    rewards.legend(loc="center right", frameon=False)
+    rewards.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), frameon=False, ncols=len(_LINES))
     regret.plot(np.arange(1, len(tally) + 1), tally.regret(), color="#1f6fb2")
     hold = np.cumsum(tally.values[:, 3] - tally.values[:, 0])
     regret.plot(np.arange(1, len(tally) + 1), hold, "--", color="#8c8c8c")

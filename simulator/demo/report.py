@@ -80,14 +80,19 @@ def _standing(report: DemoReport, console: Console) -> None:
 
 
 def _challenges(report: DemoReport, console: Console) -> None:
-    table = Table(title="Challengers, estimated from the log alone, beside the truth", title_justify="left")
-    for heading in ("policy", "challenger", "rows", "logged reward", "estimate (dr)", "interval", "truth", "verdict"):
+    policies = ", ".join(sorted({found.policy for found in report.challenges}))
+    table = Table(
+        title=f"Challengers of {policies}, estimated from its log alone, beside the truth",
+        title_justify="left",
+        caption="Logged: mean reward of the same rows. A verdict of refuse means: do not believe this estimate.",
+        caption_justify="left",
+    )
+    for heading in ("challenger", "rows", "logged", "estimate (dr)", "interval", "truth", "verdict"):
         table.add_column(heading, overflow="fold")
     for found in report.challenges:
         estimate = "none" if found.estimate is None else f"{found.estimate:.4f}"
         interval = "none" if found.interval is None else f"{found.interval[0]:.4f} to {found.interval[1]:.4f}"
         table.add_row(
-            found.policy,
             found.candidate,
             str(found.rows),
             f"{found.incumbent:.4f}",

@@ -62,12 +62,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
     for scenario in (
         SHOPPING,
-        Scenario(name="rare_rewards", description="Orders are rare, about one in forty.", order_shift=-3.0),
+        Scenario(name="rare_rewards", description="Orders are rare, about one in fifty.", order_shift=-3.0),
         Scenario(name="heavy_tail", description="A few orders earn most of the margin.", heavy_tail=True),
         Scenario(name="drift", description="What helps today annoys tomorrow.", drift=1.0),
         Scenario(
             name="delay",
-            description="Half of all rewards come late, some after the window has closed.",
+            description="Two in five rewards come after the window has closed.",
             feedback=Feedback(delay=0.4, late=0.25),
         ),
         Scenario(
