@@ -1,6 +1,6 @@
 """An interval for IPS that holds at every sample size at once, however often it is looked at."""
 
-from math import log
+from math import log, nan
 
 import numpy as np
 from scipy.optimize import brentq
@@ -54,7 +54,11 @@ class ConfidenceSequence:
         self.n += len(batch)
 
     def result(self, confidence: float = 0.95) -> Interval:
-        """The interval now; all the intervals it ever gave hold together with probability `confidence`."""
+        """The interval now; all the intervals it ever gave hold together with probability `confidence`.
+
+        The ends are computed apart, from w·r and from w·(1 - r), whose means sum to 1 only if the propensities are
+        true. Where the lower end comes out above the upper one no value is left, and both are nan.
+        """
         alpha = check_confidence(confidence)
         r_lo, r_hi = self.bound.reward_range
         assumptions = (
@@ -65,6 +69,9 @@ class ConfidenceSequence:
             return Interval("confidence_sequence", r_lo, r_hi, confidence, assumptions)
         lo = self._below.lower_bound(self.n, alpha / 2)
         hi = 1.0 - self._above.lower_bound(self.n, alpha / 2)
+        if lo > hi:
+            refuted = f"{assumptions}; these data contradict that: no value is compatible with them"
+            return Interval("confidence_sequence", nan, nan, confidence, refuted)
         width = r_hi - r_lo
         return Interval("confidence_sequence", r_lo + lo * width, r_lo + hi * width, confidence, assumptions)
 
