@@ -22,7 +22,6 @@ from simulator.world.shopping import ShoppingWorld
 
 HORIZON_SECONDS: Final = 1.5
 PER_SECOND: Final = 320.0
-DECISIONS: Final = 12_000
 CHALLENGED: Final = "search"
 _SOURCE: Final = "shop-till"
 
