@@ -15,7 +15,7 @@ from rich.table import Table
 
 from simulator.progress import bars
 from simulator.studies.coverage_cases import synthetic_cases
-from simulator.studies.coverage_measure import NOMINAL, Case, Finding, measured
+from simulator.studies.coverage_measure import Case, Finding, measured
 from simulator.studies.coverage_pages import markdown
 from simulator.studies.coverage_shop import shopping_cases
 
@@ -35,20 +35,25 @@ def cases(only: str = "", rows: int | None = None) -> Iterator[Case]:
 
 
 def _shown(findings: Sequence[Finding]) -> Table:
-    table = Table(title=f"nominal {NOMINAL:.0%}; width in shares of the reward range")
-    for heading in ("scenario", "rows", "around", "interval", "covered", "±", "width", "", "does not hold here"):
-        table.add_column(heading, overflow="fold")
+    """One case's findings."""
+    first = findings[0]
+    broken = dict.fromkeys(why for finding in findings for why in finding.broken)
+    table = Table(
+        title=f"{first.scenario}, {first.rows:,} rows",
+        caption="; ".join(broken) or "every premise holds",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for heading in ("around", "interval", "covered", "±", "width", ""):
+        table.add_column(heading)
     for finding in findings:
         table.add_row(
-            finding.scenario,
-            f"{finding.rows:,}",
             finding.estimator,
             finding.interval,
             f"{finding.coverage:.1%}",
             f"{finding.error:.1%}",
             f"{finding.width:.4f}",
             finding.mark,
-            "; ".join(finding.broken),
         )
     return table
 
@@ -60,18 +65,23 @@ def _shown(findings: Sequence[Finding]) -> Table:
 @click.option("--json", "form", flag_value="json", help="One JSON document on stdout.")
 @click.option("--markdown", "form", flag_value="markdown", help="The tables of docs/explanation/coverage.md on stdout.")
 def main(replications: int, rows: int | None, only: str, form: str | None) -> None:
-    """Measure coverage and width of every interval."""
+    """Measure coverage and width of every interval.
+
+    The nominal coverage is 95 %, widths are shares of the declared reward range, and "-" marks an interval that does
+    not claim its coverage, since a premise of its own is broken.
+    """
     findings: list[Finding] = []
-    errors = Console(stderr=True)
+    output, errors = Console(), Console(stderr=True)
     for case in cases(only, rows):
         with bars(errors)(f"{case.name}, {case.rows:,} rows", replications) as heard:
-            findings += measured(case, replications, heard)
+            found = measured(case, replications, heard)
+        findings += found
+        if form is None:
+            output.print(_shown(found))
     if form == "json":
         sys.stdout.write(msgspec.json.encode({"findings": findings}).decode() + "\n")
     elif form == "markdown":
         sys.stdout.write(markdown(findings))
-    else:
-        Console().print(_shown(findings))
 
 
 if __name__ == "__main__":
