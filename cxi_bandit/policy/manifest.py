@@ -207,13 +207,38 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     publish_seconds: Annotated[float, Meta(ge=0.0, le=3600.0)] = 0.25
 
 
+class Guardrail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A metric of which more is worse, and by how much it may grow.
+
+    Attributes:
+        margin: On the metric scaled to [0, 1] by its range; there is no default, as zero growth can never be shown.
+        min: Least value; None takes the metric's own.
+        max: Greatest value; None takes the metric's own. A sum over events needs one.
+    """
+
+    metric: Name
+    margin: Annotated[float, Meta(gt=0.0, lt=1.0)]
+    min: float | None = None
+    max: float | None = None
+
+
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What evidence a promotion needs."""
+    """What evidence a promotion needs.
+
+    Attributes:
+        unit: What one bet is placed on: a shopper's first decision, or the first ones within `window_days`.
+        window_days: Days from a shopper's first decision; 0 for `first_decision`.
+        decisions_per_unit: How many decisions of a shopper count; 1 for `first_decision`.
+    """
 
     alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
-    minimum_improvement: Annotated[float, Meta(ge=0.0)] = 0.0
+    minimum_improvement: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
     weight_cap: Annotated[float, Meta(gt=1.0)] = 20.0
     minimum_days: Annotated[int, Meta(ge=7)] = 7
+    unit: Literal["first_decision", "shopper_window"] = "first_decision"
+    window_days: Annotated[float, Meta(ge=0.0, le=90.0)] = 0.0
+    decisions_per_unit: Annotated[int, Meta(ge=1)] = 1
+    guardrails: tuple[Guardrail, ...] = ()
     approvals: Annotated[int, Meta(ge=1, le=2)] = 1
 
 

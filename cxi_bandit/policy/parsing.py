@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from cxi_bandit.domain.decision import HOLD, FeatureValue
-from cxi_bandit.domain.errors import ManifestInvalid
+from cxi_bandit.domain.errors import InvalidInput, ManifestInvalid
+from cxi_bandit.policy.gate import gate_rule
 from cxi_bandit.policy.manifest import (
     CategoryFeature,
     Comparison,
@@ -82,6 +83,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield from _catalogue(manifest)
     yield from _reward(manifest)
     yield from _exploration(manifest)
+    yield from _gate(manifest)
 
 
 def _catalogue(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -180,6 +182,27 @@ def _exploration(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "exploration.cold_start.hold", "must be at least hold_floor"
     if others and (1 - exploration.cold_start.hold) / others < exploration.floor:
         yield "exploration.cold_start.hold", "leaves the other interventions less than their floor"
+
+
+def _gate(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    guarded: set[str] = set()
+    for index, guardrail in enumerate(manifest.gate.guardrails):
+        key = f"gate.guardrails[{index}]"
+        metric = manifest.reward.metrics.get(guardrail.metric)
+        if metric is None:
+            yield f"{key}.metric", f"{guardrail.metric!r} is not among [reward.metrics]; nobody could report it"
+            continue
+        if guardrail.metric in guarded:
+            yield f"{key}.metric", f"{guardrail.metric!r} is guarded twice"
+        guarded.add(guardrail.metric)
+        low = metric.min if guardrail.min is None else guardrail.min
+        high = metric.max if guardrail.max is None else guardrail.max
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            yield f"{key}.min", f"min and max must be finite, min below max; got {low:g} and {high:g}"
+    try:
+        gate_rule(manifest)
+    except InvalidInput as error:
+        yield f"gate{error.pointer.replace('/', '.')}", error.detail
 
 
 def mismatch(kind: FeatureType, value: FeatureValue) -> str | None:

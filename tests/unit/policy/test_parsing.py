@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cxi_bandit.domain.errors import ManifestInvalid
+from cxi_bandit.domain.gate import GateRule
+from cxi_bandit.policy.gate import gate_rule
 from cxi_bandit.policy.manifest import Manifest, NumberFeature, SquareCB, manifest_sha
 from cxi_bandit.policy.parsing import mismatch, parse_manifest
 
@@ -85,6 +88,21 @@ WRONG = [
     ("[exploration]", '[learning]\nupdates = "never"\n[exploration]', "learning.updates", "never"),
     ("[exploration]", "[gate]\nminimum_days = 3\n[exploration]", "gate.minimum_days", ">= 7"),
     ("[exploration]", "[gate]\nalpha = 0.5\n[exploration]", "gate.alpha", "< 0.5"),
+    ("[exploration]", "[gate]\nwindow_days = 3\n[exploration]", "gate.window_days", "must be 0 for first_decision"),
+    ("[exploration]", '[gate]\nunit = "shopper_window"\n[exploration]', "gate.window_days", "above 0"),
+    ("[exploration]", "[gate]\ndecisions_per_unit = 2\n[exploration]", "gate.decisions_per_unit", "must be 1"),
+    ("[exploration]", '[gate]\nunit = "row"\n[exploration]', "gate.unit", "row"),
+    ("[exploration]", "[gate]\nweight_cap = inf\n[exploration]", "gate.weight_cap", "finite"),
+    ("[exploration]", "[gate]\nminimum_improvement = 1.0\n[exploration]", "gate.minimum_improvement", "< 1.0"),
+    ("[exploration]", '[[gate.guardrails]]\nmetric = "sale"\n[exploration]', "gate.guardrails[0]", "`margin`"),
+    ("[exploration]", '[[gate.guardrails]]\nmetric = "sale"\nmargin = 0\n[exploration]',
+     "gate.guardrails[0].margin", "> 0"),
+    ("[exploration]", '[[gate.guardrails]]\nmetric = "rage"\nmargin = 0.1\n[exploration]',
+     "gate.guardrails[0].metric", "'rage' is not among [reward.metrics]"),
+    ("[exploration]", '[[gate.guardrails]]\nmetric = "sale"\nmargin = 0.1\n' * 2 + "[exploration]",
+     "gate.guardrails[1].metric", "twice"),
+    ("[exploration]", '[[gate.guardrails]]\nmetric = "sale"\nmargin = 0.1\nmin = 5\n[exploration]',
+     "gate.guardrails[0].min", "min below max"),
 ]  # fmt: skip
 
 
@@ -118,6 +136,24 @@ def test_defaults_are_the_documented_ones(manifest: Manifest) -> None:
     assert manifest.reward.closes_on == "horizon"
     assert manifest.context.unknown_features == "drop"
     assert manifest.gate.alpha == 0.05
+
+
+def test_the_gates_rule_takes_a_guardrails_range_from_its_metric(text: str) -> None:
+    guarded = '[[gate.guardrails]]\nmetric = "spent"\nmargin = 0.1\n[exploration]'
+    manifest = parse_manifest(text.replace("[exploration]", guarded, 1), "shelf.toml")
+    spent = manifest.reward.metrics["spent"]
+    (bound,) = gate_rule(manifest).guardrails
+    assert (bound.metric, bound.margin, bound.low, bound.high) == ("spent", 0.1, spent.min, spent.max)
+    widened = guarded.replace("margin = 0.1", "margin = 0.1\nmax = 900")
+    (bound,) = gate_rule(parse_manifest(text.replace("[exploration]", widened, 1), "shelf.toml")).guardrails
+    assert (bound.low, bound.high) == (spent.min, 900.0)
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in POLICIES.glob("*.toml")))
+def test_every_shipped_policy_guards_a_harm(file: str) -> None:
+    rule = gate_rule(parse_manifest((POLICIES / file).read_text("utf-8"), file))
+    assert [(guardrail.margin, guardrail.low, guardrail.high) for guardrail in rule.guardrails] == [(0.02, 0.0, 1.0)]
+    assert rule == msgspec.convert(msgspec.to_builtins(rule), GateRule)
 
 
 def test_whole_numbers_in_toml_become_floats(manifest: Manifest) -> None:

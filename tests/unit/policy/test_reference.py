@@ -27,6 +27,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[exploration.cold_start]`": rooms.ColdStart,
     "`[learning]`": rooms.Learning,
     "`[gate]`": rooms.Gate,
+    "`[[gate.guardrails]]`": rooms.Guardrail,
 }
 EXPLORERS = (rooms.SquareCB, rooms.EpsilonGreedy, rooms.Softmax, rooms.Cover, rooms.Bag, rooms.RegCB, rooms.RND)
 
