@@ -1,1 +1,1 @@
-"""The offline simulator: worlds with a known truth, replay of logged decisions, off-policy estimators and their intervals."""
+"""The offline simulator: worlds with known truth, replay of logged decisions, off-policy estimators and intervals."""
