@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy.engine import Connection, Engine
 
-from cxi_bandit.store.registry_tables import metadata
+from cxi_bandit.store.evaluation_tables import metadata
 from cxi_bandit.store.tables import PARTITION_PREFIX
 
 

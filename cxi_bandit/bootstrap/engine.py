@@ -8,7 +8,17 @@ from typing import Protocol
 from cxi_bandit.domain.identifiers import DecisionIdMint
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import Access, Clock, DecisionLog, Keyring, ModelRoom, OutcomeLog, Registry, RewardLedger
+from cxi_bandit.engine.ports import (
+    Access,
+    Clock,
+    DecisionLog,
+    Evaluations,
+    Keyring,
+    ModelRoom,
+    OutcomeLog,
+    Registry,
+    RewardLedger,
+)
 from cxi_bandit.engine.serve import Serving
 from cxi_bandit.policy.draw import DrawKey
 from cxi_bandit.store.memory import MemoryStore
@@ -46,6 +56,11 @@ class Store(Protocol):
     @property
     def access(self) -> Access:
         """API keys and webhook secrets."""
+        ...
+
+    @property
+    def evaluations(self) -> Evaluations:
+        """Reports, the alpha ledger, trials between sittings."""
         ...
 
     def close(self) -> None:

@@ -61,6 +61,10 @@ class LearningConflict(CxiBanditError):
     """Another writer moved this policy's model on: this derivation is dropped, nothing was written."""
 
 
+class EvidenceConflict(CxiBanditError):
+    """Another sitting of this trial was recorded meanwhile: nothing was written; hear it again."""
+
+
 class Unavailable(CxiBanditError):
     """A part this call needs is away or full; try again after `retry_after_seconds`."""
 

@@ -132,6 +132,67 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     code_version: str
 
 
+class EvidencePoint(msgspec.Struct, frozen=True):
+    """Where a trial's evidence stood at one moment of log time; only whole weeks count towards a go.
+
+    Attributes:
+        until: Units first exposed before this moment were bet on, aware.
+        units: How many those were.
+        log_e: ln E.
+    """
+
+    until: datetime
+    units: int
+    log_e: float
+
+
+class GuardrailStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence that a harm grows by less than `margin`, a share of its range; `log_e` is ln E."""
+
+    metric: str
+    margin: float
+    log_e: float
+    passed: bool
+
+
+class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The gate's trial behind a verdict: what was declared, what was heard, and how the evidence grew.
+
+    Attributes:
+        proposal: Its line on the policy's alpha ledger.
+        ordinal: j, the proposal's number.
+        candidates: k, tried on the same rows.
+        alpha: alpha_j.
+        log_threshold: ln(k/alpha_j), which ln E must reach.
+        incumbent: The version it was tried against.
+        opened_at: Start of the window; nothing that either policy has learned lies in it.
+        heard_until: End of the last whole week that was bet on; None while there is none.
+        days: Days of log time bet on.
+        units: Bets placed, one a shopper.
+        anonymous: How many of them were rows without a shopper.
+        latecomers: Units that turned up after their week was bet on, and were left out.
+        clipped: Values outside their declared range that entered clipped, in the last sitting.
+        path: ln E day by day.
+    """
+
+    proposal: str
+    ordinal: int
+    candidates: int
+    alpha: float
+    log_threshold: float
+    incumbent: str
+    opened_at: datetime
+    heard_until: datetime | None
+    days: int
+    units: int
+    anonymous: int
+    latecomers: int
+    clipped: int
+    log_e: float
+    guardrails: tuple[GuardrailStanding, ...]
+    path: tuple[EvidencePoint, ...]
+
+
 class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     """The typed result of a replay: evidence for exactly one candidate on one log.
 
@@ -140,6 +201,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
         candidate: What was evaluated.
         headline: The estimate to read first; the others stand beside it.
         estimates: By name.
+        trial: The gate's trial, where one was asked for.
     """
 
     log: str
@@ -149,6 +211,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     diagnostics: Diagnostics
     verdict: Verdict
     provenance: Provenance
+    trial: TrialRecord | None = None
 
     def __post_init__(self) -> None:
         if self.headline not in self.estimates:

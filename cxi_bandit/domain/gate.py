@@ -125,3 +125,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     decision: Ruling
     reasons: tuple[Reason, ...]
     incumbent: str = ""
+
+    def against(self, incumbent: str) -> "Verdict":
+        """This verdict while `incumbent` is live: itself, or a refusal because it was reached against another one."""
+        if incumbent == self.incumbent:
+            return self
+        return Verdict(
+            decision=Ruling.REFUSE, reasons=(incumbent_changed(self.incumbent, incumbent),), incumbent=self.incumbent
+        )
+
+
+def incumbent_changed(tried: str, live: str) -> Reason:
+    """Why a verdict reached against `tried` is void while `live` is live."""
+    return Reason("incumbent_changed", f"tried against {tried}, but {live} is live: propose again against that one")

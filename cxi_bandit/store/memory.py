@@ -12,6 +12,7 @@ from cxi_bandit.domain.identifiers import DecisionId, PolicyName, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.policy.draw import DrawKey
+from cxi_bandit.store.memory_evaluations import MemoryEvaluations
 from cxi_bandit.store.memory_outcomes import MemoryOutcomes, OpenWindows
 from cxi_bandit.store.memory_registry import MemoryRegistry
 
@@ -28,6 +29,7 @@ class MemoryStore:
         self.registry = MemoryRegistry(lock)
         self.keyring = MemoryKeyring()
         self.access = MemoryAccess(lock)
+        self.evaluations = MemoryEvaluations(lock)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -118,6 +120,17 @@ class MemoryLedger:
         """See the port."""
         with self._lock:
             return list(self.entries.get(decision, ()))
+
+    def known_at(self, decisions: Collection[DecisionId], ledger_cut: int) -> dict[DecisionId, list[LedgerEntry]]:
+        """See the port."""
+        found: dict[DecisionId, list[LedgerEntry]] = {}
+        with self._lock:
+            for name in decisions:
+                placed = [(entry.position, entry) for entry in self.entries.get(name, ()) if entry.position is not None]
+                known = sorted((pair for pair in placed if pair[0] <= ledger_cut), key=lambda pair: pair[0])
+                if known:
+                    found[name] = [entry for _, entry in known]
+        return found
 
 
 class MemoryKeyring:

@@ -7,6 +7,7 @@ from typing import Self
 from cxi_bandit.store.access import PostgresAccess
 from cxi_bandit.store.connection import Database
 from cxi_bandit.store.decision_log import PostgresDecisionLog
+from cxi_bandit.store.evaluations import PostgresEvaluations
 from cxi_bandit.store.imported_logs import ImportedLogs
 from cxi_bandit.store.keyring import PostgresKeyring
 from cxi_bandit.store.outcome_log import PostgresOutcomeLog
@@ -26,6 +27,7 @@ class PostgresStore:
     registry: PostgresRegistry
     keyring: PostgresKeyring
     access: PostgresAccess
+    evaluations: PostgresEvaluations
     imported: ImportedLogs
     partitions: Partitions
 
@@ -49,6 +51,7 @@ class PostgresStore:
             registry=PostgresRegistry(database),
             keyring=PostgresKeyring(database),
             access=PostgresAccess(database),
+            evaluations=PostgresEvaluations(database),
             imported=ImportedLogs(database),
             partitions=Partitions(database),
         )

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from cxi_bandit.domain.gate import GateRule, Reason, Ruling, Verdict
+from cxi_bandit.domain.alpha_ledger import Spending
+from cxi_bandit.domain.gate import GateRule, Reason, Ruling, Verdict, incumbent_changed
 from simulator.gate.bets import Evidence
 from simulator.gate.contrast import BoundExceeded, IncumbentUnsupported
 from simulator.gate.guardrails import Standing
-from simulator.gate.ledger import Spending
 
 _LARGEST_SHOWN = 700.0  # exp() of more overflows a float64
 
@@ -37,12 +37,7 @@ def verdict(
     """
     against = list(refusals)
     if spending.expired(incumbent):
-        against.append(
-            Reason(
-                "incumbent_changed",
-                f"tried against {spending.incumbent}, but {incumbent} is live: propose again against that one",
-            )
-        )
+        against.append(incumbent_changed(spending.incumbent, incumbent))
     if against:
         return Verdict(decision=Ruling.REFUSE, reasons=tuple(against), incumbent=spending.incumbent)
     lacking = [*_too_early(rule, days), *_unproved(spending, primary), *_unguarded(rule, guardrails)]

@@ -7,6 +7,7 @@ contract suite runs on every implementation.
 from collections.abc import Callable
 from datetime import datetime
 
+from cxi_bandit.engine.ports.evaluations import Evaluations, FiledReport
 from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, RewardLedger
 from cxi_bandit.engine.ports.models import ModelRoom, Scorer
 from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, Segment, Sequencing
@@ -21,6 +22,8 @@ __all__ = [
     "Closure",
     "DecisionEntry",
     "DecisionLog",
+    "Evaluations",
+    "FiledReport",
     "IdempotencyToken",
     "Keyring",
     "ModelRoom",

@@ -5,8 +5,8 @@ import math
 import msgspec
 import pytest
 
+from cxi_bandit.domain.alpha_ledger import AlphaLedger, share_of_alpha
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.ledger import AlphaLedger, share_of_alpha
 
 
 def test_the_shares_sum_to_alpha() -> None:
