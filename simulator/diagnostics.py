@@ -1,6 +1,7 @@
 """What must be read before any estimate: overlap, support, honest propensities, complete outcomes; when to refuse."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from scipy.stats import norm
@@ -44,59 +45,134 @@ class LogQuality:
     minimum_activation: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The numbers behind a log's diagnostics, however they were computed. None where the log cannot tell.
+
+    Args:
+        n: Rows, at least 1.
+        subjects: Distinct shoppers.
+        ess: Effective sample size of the weights.
+        reward_ess: Of the weighted rewards.
+        second_moment: Mean of Σ_{a: p>0} π_e²/p over the logged vectors.
+        unsupported: Mean mass of π_e where the log could not go.
+        mean_weight: w̄.
+        weight_variance: Of the weights, with n - 1 degrees of freedom; None below 2 rows.
+        max_weight: The largest.
+        row_share: Largest row's share of the correction.
+        subject_share: Largest shopper's share of the correction.
+        calibration: p-value of drawn against logged frequencies.
+        rescoring_gap: Largest difference between logged vectors and those computed again.
+        tail: Shape of the weights' tail.
+    """
+
+    n: int
+    subjects: int | None
+    ess: float
+    reward_ess: float
+    second_moment: float | None
+    unsupported: float | None
+    mean_weight: float
+    weight_variance: float | None
+    max_weight: float
+    row_share: float | None
+    subject_share: float | None
+    calibration: float | None
+    rescoring_gap: float | None
+    tail: float | None
+
+
 def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnostics:
     """Every diagnostic of `batch`, with its level. Uses q̂ where the batch has predictions, else q̂ = 0."""
     quality = quality or LogQuality()
     n, rounds = len(batch), batch.rounds
     if n == 0:
-        return Diagnostics(n=0, checks=(THRESHOLDS["rows"].check(0.0),))
+        return no_rows()
     weight = batch.weight
     residual = batch.reward if batch.q_hat is None else batch.residual
-    correction = np.abs(weight * residual)
-    second_moment, unsupported = _logged_overlap(batch)
-    ess, reward_ess = effective_size(weight), effective_size(weight * batch.reward)
-    predicted = None if second_moment is None else n / second_moment if second_moment > 0 else 0.0
-    mean, z = _mean_weight(weight, second_moment, unsupported)
-    shares = _shares(correction, batch.subject)
-    calibration, tail = calibration_p(rounds), pareto_k(weight)
-    gap = None if quality.rescored is None else _largest_gap(rounds, quality.rescored)
-    completeness = _rate_gap(rounds, quality.completed)
-    activation = _rate_gap(rounds, quality.activated)
-    checks = [
-        THRESHOLDS["rows"].check(float(n)),
-        THRESHOLDS["ess"].check(ess),
-        THRESHOLDS["ess_share"].check(ess / n),
-        THRESHOLDS["predicted_ess"].check(predicted),
-        THRESHOLDS["predicted_ess_share"].check(None if predicted is None else predicted / n),
-        THRESHOLDS["reward_ess"].check(reward_ess),
-        THRESHOLDS["max_row_share"].check(shares[0]),
-        THRESHOLDS["max_subject_share"].check(shares[1]),
-        THRESHOLDS["mean_weight"].check(mean, _mean_weight_level(mean, z)),
-        THRESHOLDS["support"].check(unsupported),
-        THRESHOLDS["calibration"].check(calibration),
-        THRESHOLDS["rescoring"].check(gap),
-        _rate_check("completeness", completeness, quality.completed, quality.minimum_completeness),
-        _rate_check("activation", activation, quality.activated, quality.minimum_activation),
-        THRESHOLDS["pareto_k"].check(tail),
-    ]
-    return Diagnostics(
+    second_moment, unsupported = logged_overlap(batch)
+    row_share, subject_share = _shares(np.abs(weight * residual), batch.subject)
+    findings = Findings(
         n=n,
         subjects=None if batch.subject is None else len(np.unique(batch.subject)),
-        ess=ess,
-        predicted_ess=predicted,
-        reward_ess=reward_ess,
-        mean_weight=mean,
-        mean_weight_z=z,
+        ess=effective_size(weight),
+        reward_ess=effective_size(weight * batch.reward),
+        second_moment=second_moment,
+        unsupported=unsupported,
+        mean_weight=float(weight.mean()),
+        weight_variance=float(weight.var(ddof=1)) if n > 1 else None,
         max_weight=float(weight.max()),
-        max_row_share=shares[0],
-        max_subject_share=shares[1],
-        unsupported_mass=unsupported,
-        calibration_p=calibration,
-        rescoring_gap=gap,
+        row_share=row_share,
+        subject_share=subject_share,
+        calibration=calibration_p(rounds),
+        rescoring_gap=None if quality.rescored is None else largest_gap(rounds, quality.rescored),
+        tail=pareto_k(weight),
+    )
+    completeness = _rate_gap(rounds, quality.completed)
+    activation = _rate_gap(rounds, quality.activated)
+    return held_against_limits(
+        findings,
+        completeness=_rate_check("completeness", completeness, quality.completed, quality.minimum_completeness),
         completeness_gap=None if completeness is None else completeness[0],
+        activation=_rate_check("activation", activation, quality.activated, quality.minimum_activation),
         activation_gap=None if activation is None else activation[0],
-        pareto_k=tail,
-        checks=tuple(checks),
+    )
+
+
+def no_rows() -> Diagnostics:
+    """Of an empty log: there is nothing to evaluate."""
+    return Diagnostics(n=0, checks=(THRESHOLDS["rows"].check(0.0),))
+
+
+def held_against_limits(
+    found: Findings,
+    *,
+    completeness: Check | None = None,
+    completeness_gap: float | None = None,
+    activation: Check | None = None,
+    activation_gap: float | None = None,
+) -> Diagnostics:
+    """The diagnostics of `found`, each check with its level; rates that were not measured say so."""
+    n = found.n
+    predicted = None
+    if found.second_moment is not None:
+        predicted = n / found.second_moment if found.second_moment > 0 else 0.0
+    z = _mean_weight_z(found)
+    checks = (
+        THRESHOLDS["rows"].check(float(n)),
+        THRESHOLDS["ess"].check(found.ess),
+        THRESHOLDS["ess_share"].check(found.ess / n),
+        THRESHOLDS["predicted_ess"].check(predicted),
+        THRESHOLDS["predicted_ess_share"].check(None if predicted is None else predicted / n),
+        THRESHOLDS["reward_ess"].check(found.reward_ess),
+        THRESHOLDS["max_row_share"].check(found.row_share),
+        THRESHOLDS["max_subject_share"].check(found.subject_share),
+        THRESHOLDS["mean_weight"].check(found.mean_weight, _mean_weight_level(found.mean_weight, z)),
+        THRESHOLDS["support"].check(found.unsupported),
+        THRESHOLDS["calibration"].check(found.calibration),
+        THRESHOLDS["rescoring"].check(found.rescoring_gap),
+        completeness or THRESHOLDS["completeness"].check(None),
+        activation or THRESHOLDS["activation"].check(None),
+        THRESHOLDS["pareto_k"].check(found.tail),
+    )
+    return Diagnostics(
+        n=n,
+        subjects=found.subjects,
+        ess=found.ess,
+        predicted_ess=predicted,
+        reward_ess=found.reward_ess,
+        mean_weight=found.mean_weight,
+        mean_weight_z=z,
+        max_weight=found.max_weight,
+        max_row_share=found.row_share,
+        max_subject_share=found.subject_share,
+        unsupported_mass=found.unsupported,
+        calibration_p=found.calibration,
+        rescoring_gap=found.rescoring_gap,
+        completeness_gap=completeness_gap,
+        activation_gap=activation_gap,
+        pareto_k=found.tail,
+        checks=checks,
     )
 
 
@@ -106,7 +182,7 @@ def effective_size(values: Float64s) -> float:
     return float(values.sum()) ** 2 / square if square > 0 else 0.0
 
 
-def _logged_overlap(batch: ScoredRounds) -> tuple[float | None, float | None]:
+def logged_overlap(batch: ScoredRounds) -> tuple[float | None, float | None]:
     """The mean of Σ_{a: p>0} π_e²/p, the predicted second moment of w, and the mean mass of π_e where p = 0."""
     rounds, n = batch.rounds, len(batch)
     if rounds.probabilities is None:
@@ -124,21 +200,16 @@ def _logged_overlap(batch: ScoredRounds) -> tuple[float | None, float | None]:
     return second / n, outside / n
 
 
-def _mean_weight(
-    weight: Float64s, second_moment: float | None, unsupported: float | None
-) -> tuple[float, float | None]:
-    """w̄ and (w̄ - 1) in standard errors, predicted from the logged vectors where there are any."""
-    n, mean = len(weight), float(weight.mean())
-    if second_moment is not None:
+def _mean_weight_z(found: Findings) -> float | None:
+    """(w̄ - 1) in standard errors, predicted from the logged vectors where there are any."""
+    if found.second_moment is not None:
         # Mass the log could not reach is missing from the mean of w as well.
-        variance = max(second_moment - (1.0 - (unsupported or 0.0)) ** 2, 0.0)
-    elif n > 1:
-        variance = float(weight.var(ddof=1))
+        variance: float | None = max(found.second_moment - (1.0 - (found.unsupported or 0.0)) ** 2, 0.0)
     else:
-        return mean, None
-    if variance <= 0.0:
-        return mean, None
-    return mean, (mean - 1.0) / float(np.sqrt(variance / n))
+        variance = found.weight_variance
+    if variance is None or variance <= 0.0:
+        return None
+    return (found.mean_weight - 1.0) / sqrt(variance / found.n)
 
 
 def _mean_weight_level(mean: float, z: float | None) -> Level:
@@ -162,7 +233,7 @@ def _shares(correction: Float64s, subject: Ints | None) -> tuple[float | None, f
     return row, float(np.bincount(index, weights=correction).max()) / total
 
 
-def _largest_gap(rounds: LoggedRounds, rescored: Floats) -> float:
+def largest_gap(rounds: LoggedRounds, rescored: Floats) -> float:
     """Largest |logged - rescored| over whole vectors, or at the logged action where only that was logged."""
     if rounds.probabilities is None:
         again = rescored[np.arange(len(rounds)), rounds.action]

@@ -17,13 +17,27 @@ def pareto_k(weight: Float64s) -> float | None:
     misfires on discrete weights in both directions and never decides alone. Vehtari, Simpson, Gelman, Yao, Gabry
     (2024), arXiv:1507.02646.
     """
-    n = len(weight)
-    tail = ceil(min(0.2 * n, 3.0 * sqrt(n)))
-    if tail < LEAST_DISTINCT or tail >= n:
+    tail = tail_size(len(weight))
+    if tail is None:
         return None
-    ordered = np.partition(weight, n - tail - 1)
-    threshold = ordered[n - tail - 1]
-    excess = np.sort(ordered[n - tail :] - threshold)
+    return shape_of_tail(largest(weight, tail + 1))
+
+
+def tail_size(n: int) -> int | None:
+    """min(n/5, 3√n), how many of n weights are the tail; None where they are too few."""
+    tail = ceil(min(0.2 * n, 3.0 * sqrt(n)))
+    return None if tail < LEAST_DISTINCT or tail >= n else tail
+
+
+def largest(weight: Float64s, count: int) -> Float64s:
+    """The `count` largest of `weight`, or all where there are fewer, ascending."""
+    kept = weight if len(weight) <= count else np.partition(weight, len(weight) - count)[len(weight) - count :]
+    return np.sort(kept)
+
+
+def shape_of_tail(top: Float64s) -> float | None:
+    """k̂ of all but the smallest of `top`, ascending, over that smallest as threshold."""
+    excess = top[1:] - top[0]
     if len(np.unique(excess)) < LEAST_DISTINCT or excess[-1] <= 0:
         return None
     return _shape(excess[excess > 0])
