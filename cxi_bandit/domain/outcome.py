@@ -52,6 +52,42 @@ class OutcomeRevision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     closed_at: datetime
 
 
+class AsOf(msgspec.Struct, frozen=True, gc=False):
+    """How a policy's log stood once: nothing that arrives later changes what is read at it, save erasure and retention.
+
+    Attributes:
+        position: The last outcome position seen; decisions closed later are not there.
+        ledger_cut: Rewards and corrections sequenced up to this ledger position are taken into account, later ones not.
+    """
+
+    position: int
+    ledger_cut: int
+
+
+class OutcomeMark(msgspec.Struct, frozen=True, gc=False):
+    """What was known when an outcome position was written; outlives the erasure of the outcome itself."""
+
+    position: int
+    ledger_cut: int
+    closed_at: datetime
+
+
+class LoggedOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A decision's first close as a replay reads it, at a stated cut.
+
+    Attributes:
+        completed: Whether an event had arrived by the cut, or the default stands.
+        activated: Whether the decision was shown before its window closed; what is noted later does not count.
+    """
+
+    position: int
+    decision: Decision
+    reward: float
+    completed: bool
+    standing: OutcomeStanding
+    activated: bool
+
+
 class TrainingRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A decision's first close with its reward as known at a stated cut: what is learned, in position order."""
 

@@ -11,7 +11,14 @@ import msgspec
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
-from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, TrainingRow
+from cxi_bandit.domain.outcome import (
+    AsOf,
+    LoggedOutcome,
+    OutcomeMark,
+    OutcomeRevision,
+    OutcomeStanding,
+    TrainingRow,
+)
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.ports import Closure, OpenDecision, Segment
 
@@ -122,16 +129,28 @@ class MemoryOutcomes:
         """See the port."""
         return list(self.by_decision.get(decision, ()))
 
-    def scan(self, policy: PolicyName, after: int, limit: int) -> list[TrainingRow]:
+    def mark(self, policy: PolicyName, position: int) -> OutcomeMark | None:
+        """See the port."""
+        known = self.log.get(policy, [])
+        if not 0 < position <= len(known):
+            return None
+        revision = known[position - 1]
+        return OutcomeMark(position, revision.ledger_cut, revision.closed_at)
+
+    def scan(
+        self, policy: PolicyName, after: int, limit: int, as_of: AsOf | None = None, *, unlearnable: bool = False
+    ) -> list[LoggedOutcome]:
         """See the port."""
         with self._lock:
+            until = as_of or AsOf(self.head(policy), self.given)
             erased = self._erased.get(policy, {})
-            rows: list[TrainingRow] = []
-            for revision in self.log.get(policy, [])[after:]:
+            rows: list[LoggedOutcome] = []
+            for revision in self.log.get(policy, [])[after : until.position]:
                 if len(rows) == limit:
                     break
-                if _learnable(revision) and revision.position not in erased:
-                    rows.append(self._row(revision, self.given))
+                wanted = _learnable(revision) or (unlearnable and revision.revision == 0)
+                if wanted and revision.position not in erased:
+                    rows.append(self._logged(revision, until.ledger_cut))
             return rows
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:  # noqa: ARG002 - the port's signature
@@ -148,14 +167,27 @@ class MemoryOutcomes:
             self.inbox[:] = [entry for entry in self.inbox if entry.event.decision_id not in set(decisions)]
             return number
 
-    def _row(self, first: OutcomeRevision, ledger_cut: int) -> TrainingRow:
+    def _known(self, first: OutcomeRevision, ledger_cut: int) -> OutcomeRevision:
         revisions = self.by_decision[first.decision_id]
         known = bisect_right(revisions, ledger_cut, key=lambda revision: revision.ledger_cut)
-        standing = revisions[max(known - 1, 0)]
+        return revisions[max(known - 1, 0)]
+
+    def _row(self, first: OutcomeRevision, ledger_cut: int) -> TrainingRow:
+        settlement = self._known(first, ledger_cut).settlement
         return TrainingRow(
+            position=first.position, decision=self.decisions[first.decision_id], reward=settlement.reward
+        )
+
+    def _logged(self, first: OutcomeRevision, ledger_cut: int) -> LoggedOutcome:
+        settlement, decision = self._known(first, ledger_cut).settlement, self.decisions[first.decision_id]
+        shown = self.windows.activated.get(first.decision_id)
+        return LoggedOutcome(
             position=first.position,
-            decision=self.decisions[first.decision_id],
-            reward=standing.settlement.reward,
+            decision=decision,
+            reward=settlement.reward,
+            completed=settlement.completed,
+            standing=first.standing,
+            activated=shown is not None and shown <= min(decision.closes_at, first.closed_at),
         )
 
 

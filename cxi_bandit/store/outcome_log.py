@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
-from cxi_bandit.domain.outcome import OutcomeRevision, TrainingRow
+from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeRevision, TrainingRow
 from cxi_bandit.engine.ports import Segment
 from cxi_bandit.store import decision_rows
 from cxi_bandit.store.connection import LONG, Connection, Database
+from cxi_bandit.store.replayed_rows import first_closes, mark
 from cxi_bandit.store.sequencing import (
     LEDGER,
     SEQUENCER_LOCK,
@@ -37,15 +38,6 @@ LEFT JOIN LATERAL (
 WHERE first.policy = %b::text AND first.position > %b::bigint AND first.position <= %b::bigint
   AND (first.erased IS NOT NULL OR (first.revision = 0 AND first.standing = 'learnable'))
 ORDER BY first.position
-"""
-
-# Where a scan of a given length ends: the replayed range itself is then read as above.
-_REACH: Final = """
-SELECT max(position) FROM (
-  SELECT position FROM outcomes
-  WHERE policy = %b::text AND position > %b::bigint AND revision = 0 AND standing = 'learnable'
-  ORDER BY position LIMIT %b::bigint
-) reached
 """
 
 _REVISIONS: Final = """
@@ -121,20 +113,18 @@ class PostgresOutcomeLog:
             cursor.execute(_REVISIONS, [decision])
             return [outcome_revision(row) for row in cursor]
 
-    def scan(self, policy: PolicyName, after: int, limit: int) -> list[TrainingRow]:
+    def mark(self, policy: PolicyName, position: int) -> OutcomeMark | None:
+        """See the port."""
+        with self._database.connection() as connection:
+            return mark(connection, policy, position)
+
+    def scan(
+        self, policy: PolicyName, after: int, limit: int, as_of: AsOf | None = None, *, unlearnable: bool = False
+    ) -> list[LoggedOutcome]:
         """See the port."""
         with self._database.snapshot() as connection:
-            cut = _one(connection, _LAST, LEDGER)
-            rows: list[TrainingRow] = []
-            # Retention may have dropped what the reach counted, so go on until there are enough, or no more.
-            while len(rows) < limit:
-                row = connection.execute(_REACH, [policy, after, limit - len(rows)]).fetchone()
-                reach = None if row is None else row[0]
-                if reach is None:
-                    break
-                rows.extend(_segment(connection, policy, (after, reach), cut).rows)
-                after = reach
-            return rows
+            now = as_of or AsOf(_one(connection, _LAST, outcomes_of(policy)), _one(connection, _LAST, LEDGER))
+            return first_closes(connection, policy, after, limit, now, unlearnable=unlearnable)
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
         """See the port. Waits for the sequencer's pass to end, so that none is closing a decision that goes."""

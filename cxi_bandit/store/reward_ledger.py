@@ -1,7 +1,7 @@
 """The reward ledger in PostgreSQL: deduplicated, appended and queued for the sequencer in one statement."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC
 from typing import Any, Final
 
@@ -52,6 +52,13 @@ FROM reward_ledger l LEFT JOIN ledger_positions p USING (entry_id)
 WHERE l.decision_id = %b ORDER BY l.received_at, l.entry_id
 """
 
+_KNOWN: Final = """
+SELECT l.source, l.reward_id, l.decision_id, l.metric, l.value, l.occurred_at, l.corrects, l.retracts,
+  l.received_at, p.position, l.quarantined
+FROM reward_ledger l JOIN ledger_positions p USING (entry_id)
+WHERE l.decision_id = ANY(%b::uuid[]) AND p.position <= %b::bigint ORDER BY p.position
+"""
+
 _Key = tuple[Source, RewardId]
 
 
@@ -88,6 +95,16 @@ class PostgresRewardLedger:
         with self._database.connection() as connection, connection.cursor(binary=True) as cursor:
             cursor.execute(_HISTORY, [decision])
             return [ledger_entry(row) for row in cursor]
+
+    def known_at(self, decisions: Collection[DecisionId], ledger_cut: int) -> dict[DecisionId, list[LedgerEntry]]:
+        """See the port."""
+        found: dict[DecisionId, list[LedgerEntry]] = {}
+        with self._database.snapshot() as connection, connection.cursor(binary=True) as cursor:
+            cursor.execute(_KNOWN, [list(decisions), ledger_cut])
+            for row in cursor:
+                entry = ledger_entry(row)
+                found.setdefault(entry.event.decision_id, []).append(entry)
+        return found
 
 
 def ledger_entry(row: Sequence[Any]) -> LedgerEntry:

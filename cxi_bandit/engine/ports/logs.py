@@ -79,3 +79,10 @@ class RewardLedger(Protocol):
     def history(self, decision: DecisionId) -> list[LedgerEntry]:
         """Every entry of a decision in order of receipt."""
         ...
+
+    def known_at(self, decisions: Collection[DecisionId], ledger_cut: int) -> dict[DecisionId, list[LedgerEntry]]:
+        """Entries sequenced at or before a ledger position, by decision, in ledger order; absent where there are none.
+
+        The same arguments give the same entries for ever once the position has been given, save erasure and retention.
+        """
+        ...

@@ -9,7 +9,15 @@ import msgspec
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
-from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, Settlement, TrainingRow
+from cxi_bandit.domain.outcome import (
+    AsOf,
+    LoggedOutcome,
+    OutcomeMark,
+    OutcomeRevision,
+    OutcomeStanding,
+    Settlement,
+    TrainingRow,
+)
 from cxi_bandit.domain.reward import LedgerEntry
 
 
@@ -108,8 +116,20 @@ class OutcomeLog(Protocol):
         """All revisions of a decision's outcome, oldest first."""
         ...
 
-    def scan(self, policy: PolicyName, after: int, limit: int) -> list[TrainingRow]:
-        """Up to `limit` first closes after a position, rewards as known now: a log to replay."""
+    def mark(self, policy: PolicyName, position: int) -> OutcomeMark | None:
+        """When a position was written and at which ledger cut; None where the policy has no such position."""
+        ...
+
+    def scan(
+        self, policy: PolicyName, after: int, limit: int, as_of: AsOf | None = None, *, unlearnable: bool = False
+    ) -> list[LoggedOutcome]:
+        """Up to `limit` first closes after a position, in position order: a log to replay.
+
+        Args:
+            as_of: How far to look; the same value gives the same rows for ever, save erasure and retention, once both
+                of its positions have been given. None looks as far as there is, with rewards as known now.
+            unlearnable: Also those that no learner learns (not activated, overridden).
+        """
         ...
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
