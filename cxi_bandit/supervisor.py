@@ -18,7 +18,8 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap.data_dir import Taken, owned
-from cxi_bandit.bootstrap.database import RunningDatabase, keep_up, running_database
+from cxi_bandit.bootstrap.database import RunningDatabase, running_database
+from cxi_bandit.bootstrap.upkeep import keep_up
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.install import install
 from cxi_bandit.settings import Settings

@@ -11,8 +11,8 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
-from cxi_bandit.bootstrap.database import keep_up
 from cxi_bandit.bootstrap.process import end_with_parent
+from cxi_bandit.bootstrap.upkeep import keep_up
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName

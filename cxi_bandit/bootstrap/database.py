@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Final
 
 from cxi_bandit.bootstrap.data_dir import Taken, owned
 from cxi_bandit.domain.errors import Unavailable
@@ -11,8 +9,6 @@ from cxi_bandit.settings import Settings
 from cxi_bandit.store.embedded import EmbeddedPostgres
 from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
-
-_IDEMPOTENCY: Final = timedelta(hours=24)
 
 
 class RunningDatabase:
@@ -58,16 +54,6 @@ def _note(settings: Settings, dsn: str) -> None:
     """For other commands of the same user: whoever reads it may do anything with the database."""
     settings.dsn_file.touch(0o600)
     settings.dsn_file.write_text(dsn, "utf-8")
-
-
-def keep_up(store: PostgresStore, now: datetime) -> None:
-    """The database's regular upkeep: partitions ahead of time, idempotency keys no longer than they are promised.
-
-    Raises:
-        Unavailable: Writers were too busy; call again later.
-    """
-    store.partitions.ensure(now.date())
-    store.partitions.prune_idempotency_keys(now - _IDEMPOTENCY)
 
 
 @contextmanager

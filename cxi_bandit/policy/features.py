@@ -29,8 +29,11 @@ def conform(schema: Schema, given: Features, pointer: str) -> tuple[Features, in
         if reason := mismatch(kind, value):
             raise InvalidInput(f"{pointer}/{name}", reason)
         known[name] = float(value) + 0.0 if isinstance(kind, NumberFeature) else value
-    unknown = len(given) - len(known)
+    if len(given) == len(known):
+        return known, 0
+    unknown = [name for name in given if name not in schema.features]
     if unknown and schema.unknown_features == "refuse":
-        name = next(name for name in given if name not in schema.features)
-        raise InvalidInput(f"{pointer}/{name}", "is not a feature of this policy, and the policy refuses unknown ones")
-    return known, unknown
+        raise InvalidInput(
+            f"{pointer}/{unknown[0]}", "is not a feature of this policy, and the policy refuses unknown ones"
+        )
+    return known, len(unknown)

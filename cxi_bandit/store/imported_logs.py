@@ -1,16 +1,22 @@
-"""Imported logs: whole data sets in by COPY in one transaction, out as one polars frame."""
+"""Imported logs: whole data sets in by COPY in one transaction, out as one polars frame.
+
+The frame is made in a module of its own, loaded when a log is read: every worker opens a store, and importing polars
+would cost each of them a third of a second.
+"""
 
 import io
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import polars as pl
 
 from cxi_bandit.domain.decision import Features
 from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.imported import ImportedLog, ImportedRound
 from cxi_bandit.store.connection import LONG, Connection, Database
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # The name is taken first: a second importer of the same name waits for this one, then finds it taken.
 _CLAIM: Final = """
@@ -38,18 +44,6 @@ SELECT name, kind, source_sha256, rows, created_at, actions, action_features::te
 FROM imported_logs ORDER BY created_at, name
 """
 
-_SCHEMA: Final = pl.Schema(
-    {
-        "row_number": pl.Int64,
-        "logged_at": pl.Int64,
-        "position": pl.Int16,
-        "action": pl.Int16,
-        "propensity": pl.Float64,
-        "reward": pl.Float64,
-        "context": pl.String,
-    }
-)
-
 
 class ImportedLogs:
     """The shelf of offline data sets."""
@@ -75,13 +69,15 @@ class ImportedLogs:
             connection.execute(_COUNTED, [count, log.name])
             return count
 
-    def read(self, name: str) -> pl.DataFrame:
+    def read(self, name: str) -> "pl.DataFrame":
         """All rounds in order: row_number, logged_at (UTC, null without a clock), position, action, propensity, reward,
         and context as JSON text (see `contexts`).
 
         Raises:
             NotFound: No such log.
         """  # noqa: D205 - the columns are the summary
+        from cxi_bandit.store.imported_frames import frame_of  # noqa: PLC0415 - see the module's own first lines
+
         self.find(name)
         buffer = io.BytesIO()
         with (
@@ -91,12 +87,7 @@ class ImportedLogs:
         ):
             for block in copy:
                 buffer.write(block)
-        if buffer.tell() == 0:
-            frame = pl.DataFrame(schema=_SCHEMA)
-        else:
-            buffer.seek(0)
-            frame = pl.read_csv(buffer, has_header=False, schema=_SCHEMA, null_values=[""])
-        return frame.with_columns(pl.col("logged_at").cast(pl.Datetime("us", "UTC")))
+        return frame_of(buffer)
 
     def find(self, name: str) -> ImportedLog:
         """Raises NotFound when there is no such log."""
@@ -121,12 +112,6 @@ class ImportedLogs:
             )
             for name, kind, source_sha256, count, created_at, actions, features in rows
         ]
-
-
-def contexts(frame: pl.DataFrame) -> list[Features]:
-    """The context of every round of a frame that `ImportedLogs.read` returned, features in the order imported."""
-    decode = msgspec.json.Decoder(Features).decode
-    return [decode(text) for text in frame["context"]]
 
 
 def _copy(connection: Connection, log: ImportedLog, rounds: Iterable[ImportedRound]) -> int:

@@ -10,7 +10,9 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cxi_bandit.domain.identifiers import DecisionId, lowest_id_at
 from cxi_bandit.store.connection import LONG, Connection, Database
-from cxi_bandit.store.tables import PARTITION_PREFIX
+
+PARTITION_PREFIX: Final = "decisions_"
+"""Partitions of the decision log are called by this and their day."""
 
 DAYS_AHEAD: Final = 14
 

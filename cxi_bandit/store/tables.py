@@ -29,9 +29,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 metadata = MetaData()
 
-# Partitions of the decision log are called by this and their day.
-PARTITION_PREFIX: Final = "decisions_"
-
 _MOMENT = DateTime(timezone=True)
 # Queues: rows come and go, so vacuum follows their number, not a share of the table.
 _QUEUE: Final = {"autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_threshold": 5000}

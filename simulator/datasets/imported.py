@@ -16,7 +16,7 @@ from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.eligibility import Eligibility
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest
-from cxi_bandit.store.imported_logs import contexts
+from cxi_bandit.store.imported_frames import contexts
 from simulator.datasets.columns import AFFINITY, POSITION, laid_over, split_affinities
 from simulator.datasets.log import ReplayLog
 from simulator.rounds import Ints, LoggedRounds

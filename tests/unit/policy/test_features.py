@@ -82,3 +82,8 @@ def test_whatever_comes_either_conforms_or_is_refused(given_features: dict[str, 
     assert set(known) <= set(SCHEMA.features)
     assert len(known) + dropped == len(given_features)
     assert conform(SCHEMA, known, "/context") == (known, 0)
+
+
+def test_a_known_feature_without_a_value_is_no_unknown_one():
+    schema = Schema(unknown_features="refuse", features={"device": CategoryFeature()})
+    assert conform(schema, {"device": None}, "/context") == ({}, 0)
