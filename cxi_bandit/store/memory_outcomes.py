@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
@@ -152,6 +153,14 @@ class MemoryOutcomes:
                 if wanted and revision.position not in erased:
                     rows.append(self._logged(revision, until.ledger_cut))
             return rows
+
+    def closes(self, policy: PolicyName, after: int, limit: int) -> list[OutcomeRevision]:
+        """See the port."""
+        with self._lock:
+            erased = self._erased.get(policy, {})
+            later = self.log.get(policy, [])[after:]
+            kept = (row for row in later if row.revision == 0 and row.position not in erased)
+            return list(islice(kept, limit))
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:  # noqa: ARG002 - the port's signature
         """See the port. Waits for a pass under way, so that a pass never meets a decision that is half gone."""

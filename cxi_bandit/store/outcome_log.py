@@ -10,6 +10,7 @@ from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeRevision, TrainingRow
 from cxi_bandit.engine.ports import Segment
 from cxi_bandit.store import decision_rows
+from cxi_bandit.store.closes import closes
 from cxi_bandit.store.connection import LONG, Connection, Database
 from cxi_bandit.store.replayed_rows import first_closes, mark
 from cxi_bandit.store.sequencing import (
@@ -125,6 +126,11 @@ class PostgresOutcomeLog:
         with self._database.snapshot() as connection:
             now = as_of or AsOf(_one(connection, _LAST, outcomes_of(policy)), _one(connection, _LAST, LEDGER))
             return first_closes(connection, policy, after, limit, now, unlearnable=unlearnable)
+
+    def closes(self, policy: PolicyName, after: int, limit: int) -> list[OutcomeRevision]:
+        """See the port."""
+        with self._database.snapshot() as connection:
+            return closes(connection, policy, after, limit)
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
         """See the port. Waits for the sequencer's pass to end, so that none is closing a decision that goes."""

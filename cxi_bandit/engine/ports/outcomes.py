@@ -132,6 +132,13 @@ class OutcomeLog(Protocol):
         """
         ...
 
+    def closes(self, policy: PolicyName, after: int, limit: int) -> list[OutcomeRevision]:
+        """Up to `limit` revisions 0 after a position, of any standing, as known at close: no later reward edits them.
+
+        Erased ones are left out. The same arguments give the same rows for ever once the positions have been given.
+        """
+        ...
+
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
         """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number."""
         ...

@@ -1,0 +1,61 @@
+"""The incumbent: what a policy serves now, named so that evidence against it expires when it is replaced."""
+
+from dataclasses import dataclass
+
+from cxi_bandit.domain.decision import Stage
+from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.model import Model
+from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.engine.decide import ServedPolicy
+from cxi_bandit.engine.fingerprint import recognise
+from cxi_bandit.engine.learn import verified_bytes
+from cxi_bandit.engine.manifests import Manifests
+from cxi_bandit.engine.ports import ModelRoom, Registry
+from cxi_bandit.policy.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incumbent:
+    """A policy version that is live, with the model that chooses; None while the cold start draws."""
+
+    version: PolicyVersion
+    manifest: Manifest
+    model: Model | None
+
+    @property
+    def name(self) -> str:
+        """What a verdict was reached against. Learning on under a cold start changes nothing that is served."""
+        chooses = "cold start" if self.model is None else f"model {self.model.lineage.version}"
+        return f"{self.version.policy} version {self.version.version}, {chooses}"
+
+
+def incumbent_of(registry: Registry, manifests: Manifests, policy: PolicyName) -> Incumbent:
+    """Who is live now.
+
+    Raises:
+        NotFound: No version of the policy is.
+    """
+    live = [version for version in registry.versions(policy) if version.stage is Stage.LIVE]
+    if not live:
+        raise NotFound("live version of policy", policy)
+    version = live[-1]
+    manifest = manifests.by_sha(version.manifest_sha)
+    head = registry.head(policy, version.version)
+    warm = head is not None and head.lineage.learned_total >= manifest.exploration.cold_start.outcomes
+    return Incumbent(version=version, manifest=manifest, model=head if warm else None)
+
+
+def serve(incumbent: Incumbent, registry: Registry, room: ModelRoom) -> ServedPolicy:
+    """The incumbent as a worker serves it, its model's checks included.
+
+    Raises:
+        ModelInvalid: The model's bytes are gone, or not what was committed.
+    """
+    model = incumbent.model
+    if model is None:
+        return ServedPolicy(incumbent.version, incumbent.manifest, None, None)
+    data = verified_bytes(registry, model)
+    scorer = room.load(incumbent.manifest, data)
+    recognise(model, incumbent.manifest, data, scorer)
+    return ServedPolicy(incumbent.version, incumbent.manifest, model, scorer)
