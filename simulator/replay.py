@@ -60,18 +60,25 @@ def replay(
     Raises:
         InvalidInput: The log is empty, a setting makes no sense, or the candidate cannot be asked about this log.
     """
-    settings = settings or ReplaySettings()
     if not len(log):
         raise InvalidInput("log", f"{log.name} has no rows")
-    prepared = candidate.prepare(log, track)
+    return assess(candidate.prepare(log, track), candidate.spec, settings, track)
+
+
+def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None = None, track: Track = silent) -> Replay:
+    """Evaluates a candidate that has met its log already; `candidate` is what the report calls it.
+
+    Raises:
+        InvalidInput: A setting makes no sense.
+    """
+    settings = settings or ReplaySettings()
+    log = prepared.log
     folds = _folds(settings)
     rescored, unscored = _rescored(prepared.log)
     report = evaluate(
         prepared.log.rounds,
         prepared.probabilities,
-        Labels(
-            log=log.name, candidate=candidate.spec, manifest_sha=prepared.manifest_sha, model_sha=prepared.model_sha
-        ),
+        Labels(log=log.name, candidate=candidate, manifest_sha=prepared.manifest_sha, model_sha=prepared.model_sha),
         reward_model=_reward_model(prepared.log, settings, track),
         settings=EvaluationSettings(
             confidence=settings.confidence,

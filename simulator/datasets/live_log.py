@@ -73,6 +73,20 @@ class LiveContexts:
         """The contexts of those rows."""
         return LiveContexts([self._rows[row] for row in rows], self._manifests)
 
+    @property
+    def rows(self) -> Sequence[TrainingRow]:
+        """The rows as they were logged."""
+        return self._rows
+
+    def manifest_of(self, row: int) -> Manifest:
+        """The manifest that logged the row."""
+        return self._manifests[self._rows[row].decision.manifest_sha]
+
+    def with_rewards(self, rewards: Sequence[float]) -> "LiveContexts":
+        """The same rows with other rewards, one a row."""
+        rows = [msgspec.structs.replace(row, reward=reward) for row, reward in zip(self._rows, rewards, strict=True)]
+        return LiveContexts(rows, self._manifests)
+
     def _eligibility(self, manifest: Manifest) -> Eligibility:
         # One candidate is asked about at a time: the last manifest's rules are enough to keep.
         if self._rules is None or self._rules[0] is not manifest:
