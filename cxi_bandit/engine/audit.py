@@ -87,7 +87,7 @@ class DecisionAudit:
 
     def audit(self, decision: Decision) -> DecisionFinding:
         """From the row, its model, its manifest and its key alone: the same probabilities and draw, bit for bit?"""
-        served = self._serving(decision)
+        served = self.serving(decision)
         if served is None:
             return DecisionFinding(decision, AuditVerdict.EXPIRED, None, None)
         again = distribution(served, decision.situation)
@@ -102,7 +102,8 @@ class DecisionAudit:
         verdict = AuditVerdict.IDENTICAL if same else AuditVerdict.DIFFERENT
         return DecisionFinding(decision, verdict, again.probabilities, u)
 
-    def _serving(self, decision: Decision) -> ServedPolicy | None:
+    def serving(self, decision: Decision) -> ServedPolicy | None:
+        """The policy and model that made a decision, as a worker served them; None where the model was thinned away."""
         key = (decision.policy, decision.policy_version, decision.model_version)
         if key not in self._served:
             self._served[key] = self._load(decision)

@@ -1,6 +1,7 @@
 """An imported log from the store as a log to replay, and how its rows look to a policy's manifest."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -17,9 +18,10 @@ from cxi_bandit.policy.eligibility import Eligibility
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.store.imported_frames import contexts
-from simulator.datasets.columns import AFFINITY, POSITION, laid_over, split_affinities
+from simulator.datasets.columns import AFFINITY, DEFECT, POSITION, laid_over, split_affinities
+from simulator.datasets.contexts import Described
 from simulator.datasets.log import ReplayLog
-from simulator.rounds import Ints, LoggedRounds
+from simulator.rounds import Float64s, Ints, LoggedRounds
 
 REWARD_RANGE = (0.0, 1.0)
 """Of every kind of log that can be imported: a click, or a right answer."""
@@ -90,6 +92,17 @@ class ImportedContexts:
     def take(self, rows: Ints) -> "ImportedContexts":
         """See `Contexts`."""
         return ImportedContexts(self._log, self._rounds.take(rows), [self._contexts[row] for row in rows])
+
+    def described(self, row: int) -> Described:
+        """See `Contexts`. An imported log has one surface and one defect; its slot is the feature `position`."""
+        plain, _ = split_affinities(self._contexts[row])
+        if self._rounds.position is not None:
+            plain[POSITION] = str(int(self._rounds.position[row]) + 1)
+        return Described("imported", DEFECT, plain)
+
+    def rewarded(self, reward: Float64s) -> "ImportedContexts":
+        """See `Contexts`."""
+        return ImportedContexts(self._log, replace(self._rounds, reward=reward), self._contexts)
 
     def _logged(self, row: int, manifest: Manifest) -> Situation:
         actions = self._fit(manifest)[2]

@@ -1,97 +1,26 @@
 """The live decision log of a policy, joined with its outcomes, as a log to replay."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
 import numpy as np
 
-from cxi_bandit.domain.decision import Decision, Offer, Situation
-from cxi_bandit.domain.errors import InvalidInput, ModelInvalid, NotFound
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.errors import ModelInvalid, NotFound
 from cxi_bandit.domain.identifiers import ManifestSha, PolicyName
-from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeStanding, TrainingRow
 from cxi_bandit.engine.audit import DecisionAudit
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import OutcomeLog
-from cxi_bandit.policy.eligibility import Eligibility
-from cxi_bandit.policy.features import conform
+from cxi_bandit.engine.ports import OutcomeLog, RewardLedger
 from cxi_bandit.policy.manifest import Manifest
-from simulator.datasets.log import ReplayLog
+from simulator.datasets.history import evidence, read_history
+from simulator.datasets.live_contexts import LiveContexts
+from simulator.datasets.log import ReplayLog, Shown
+from simulator.datasets.snapshot import Reach, stood
+from simulator.datasets.versions import POOLING_BUDGET, logging_versions, pooled
 from simulator.progress import Track, silent
-from simulator.rounds import Floats, Ints, LoggedRounds
+from simulator.rounds import Floats, LoggedRounds
 
 BATCH = 5000
-_NOT_OFFERED = "not among the caller's candidates"
-
-
-class LiveContexts:
-    """The situations of logged decisions: as logged under the manifest that logged them, conformed under another."""
-
-    def __init__(self, rows: Sequence[TrainingRow], manifests: dict[ManifestSha, Manifest]) -> None:
-        self._rows = rows
-        self._manifests = manifests
-        self._rules: tuple[Manifest, Eligibility] | None = None
-
-    def situation(self, row: int, manifest: Manifest) -> Situation:
-        """The logged situation, or under another manifest the same context under that one's schema and rules."""
-        decision = self._rows[row].decision
-        logged = decision.situation
-        if self._manifests[decision.manifest_sha] == manifest:
-            return logged
-        if logged.defect.type not in manifest.defects:
-            raise InvalidInput(
-                "candidate", f"policy {manifest.name} knows no defect {logged.defect.type!r}; the log does"
-            )
-        context, _ = conform(manifest.context, logged.context, f"/rows/{row}/context")
-        offered = {
-            name: conform(manifest.intervention_features, features, f"/rows/{row}/interventions/{name}")[0]
-            for name, features in logged.offered.items()
-            if name in manifest.catalogue
-        }
-        eligible, _ = self._eligibility(manifest).resolve(logged.defect, context, _offers(decision, manifest))
-        return Situation(defect=logged.defect, context=context, eligible=eligible, offered=offered)
-
-    def training_row(self, row: int, manifest: Manifest) -> TrainingRow:
-        """The row itself; under another manifest with the context conformed and what was eligible left as it was."""
-        training = self._rows[row]
-        decision = training.decision
-        if self._manifests[decision.manifest_sha] == manifest:
-            return training
-        for name in decision.situation.eligible:
-            if name not in manifest.catalogue:
-                raise InvalidInput(
-                    "candidate", f"policy {manifest.name} has no intervention {name!r}; the log drew from it"
-                )
-        seen = self.situation(row, manifest)
-        situation = Situation(
-            defect=seen.defect, context=seen.context, eligible=decision.situation.eligible, offered=seen.offered
-        )
-        return TrainingRow(
-            position=training.position, decision=_with_situation(decision, situation), reward=training.reward
-        )
-
-    def take(self, rows: Ints) -> "LiveContexts":
-        """The contexts of those rows."""
-        return LiveContexts([self._rows[row] for row in rows], self._manifests)
-
-    @property
-    def rows(self) -> Sequence[TrainingRow]:
-        """The rows as they were logged."""
-        return self._rows
-
-    def manifest_of(self, row: int) -> Manifest:
-        """The manifest that logged the row."""
-        return self._manifests[self._rows[row].decision.manifest_sha]
-
-    def with_rewards(self, rewards: Sequence[float]) -> "LiveContexts":
-        """The same rows with other rewards, one a row."""
-        rows = [msgspec.structs.replace(row, reward=reward) for row, reward in zip(self._rows, rewards, strict=True)]
-        return LiveContexts(rows, self._manifests)
-
-    def _eligibility(self, manifest: Manifest) -> Eligibility:
-        # One candidate is asked about at a time: the last manifest's rules are enough to keep.
-        if self._rules is None or self._rules[0] is not manifest:
-            self._rules = (manifest, Eligibility(manifest))
-        return self._rules[1]
 
 
 def read_live_log(
@@ -100,34 +29,57 @@ def read_live_log(
     manifests: Manifests,
     audit: DecisionAudit | None,
     track: Track = silent,
+    *,
+    reach: Reach | None = None,
+    ledger: RewardLedger | None = None,
+    pooling: float = POOLING_BUDGET,
 ) -> ReplayLog:
-    """Every closed decision of a policy with its reward as known now, in decision order.
+    """Every closed decision of a policy with its reward as known at a cut, in decision order.
 
     Args:
-        audit: Executes each decision again, for the check that the log tells the truth; None leaves the check out.
+        audit: Executes each decision again, for the check that the log tells the truth, and scores every row with every
+            logging version; None leaves both out.
+        reach: How far to read; None reads as far as there is.
+        ledger: Brings the raw reward events along, for relabelling and other horizons; None leaves them out.
+        pooling: Most scorings (versions x rows) done for `balanced`.
 
     Raises:
         NotFound: The policy has no closed decision yet.
+        InvalidInput: `reach` names what there is not yet.
     """
-    rows = _rows(policy, outcomes, track)
+    snapshot = stood(policy, outcomes, reach)
+    closes = _closes(policy, outcomes, snapshot.as_of, track)
+    rows = [close for close in closes if close.standing is OutcomeStanding.LEARNABLE]
     if not rows:
         raise NotFound("log", policy)
-    by_sha = {row.decision.manifest_sha: manifests.by_sha(row.decision.manifest_sha) for row in rows}
-    newest = by_sha[rows[-1].decision.manifest_sha]
-    actions = tuple(dict.fromkeys(name for manifest in [newest, *by_sha.values()] for name in manifest.catalogue))
-    rounds = _rounds(rows, actions)
-    rescored = None if audit is None else _rescored(rows, actions, audit, track)
+    decisions = [row.decision for row in rows]
+    by_sha = {decision.manifest_sha: manifests.by_sha(decision.manifest_sha) for decision in decisions}
+    newest = by_sha[decisions[-1].manifest_sha]
+    # Closes that do not count may have been drawn under a manifest that no row that counts was.
+    every = [newest, *by_sha.values(), *(manifests.by_sha(close.decision.manifest_sha) for close in closes)]
+    actions = tuple(dict.fromkeys(name for manifest in every for name in manifest.catalogue))
+    contexts = LiveContexts([_training_row(row) for row in rows], by_sha)
+    versions = logging_versions(decisions)
+    if audit is not None:
+        versions = pooled(versions, decisions, contexts, audit, track, pooling)
     lows, highs = zip(*((manifest.reward.min, manifest.reward.max) for manifest in by_sha.values()), strict=True)
+    cut = snapshot.as_of.ledger_cut, snapshot.taken_at
     return ReplayLog(
         name=policy,
-        rounds=rounds,
+        rounds=_rounds(rows, actions),
         reward_range=(min(lows), max(highs)),
-        contexts=LiveContexts(rows, by_sha),
+        contexts=contexts,
         manifest=newest,
-        rescored=rescored,
+        rescored=None if audit is None else _rescored(decisions, actions, audit, track),
         smallest_propensity=min(_floor(manifest) for manifest in by_sha.values()),
         policy=policy,
-        notes=_notes(rows),
+        notes=_notes(closes, rows),
+        snapshot=snapshot,
+        completed=np.array([row.completed for row in rows]),
+        evidence=evidence([(row.decision, row.reward, row.completed) for row in rows], by_sha),
+        shown=_shown(closes, actions, by_sha),
+        versions=versions,
+        history=None if ledger is None else read_history(decisions, by_sha, ledger, cut, track),
     )
 
 
@@ -135,16 +87,35 @@ def _floor(manifest: Manifest) -> float:
     return min(manifest.exploration.floor, manifest.exploration.hold_floor)
 
 
-def _rows(policy: PolicyName, outcomes: OutcomeLog, track: Track) -> list[TrainingRow]:
-    rows: list[TrainingRow] = []
-    with track("Reading the decision log", outcomes.head(policy)) as advance:
-        while batch := outcomes.scan(policy, rows[-1].position if rows else 0, BATCH):
+def _closes(policy: PolicyName, outcomes: OutcomeLog, as_of: AsOf, track: Track) -> list[LoggedOutcome]:
+    rows: list[LoggedOutcome] = []
+    with track("Reading the decision log", as_of.position) as advance:
+        while batch := outcomes.scan(policy, rows[-1].position if rows else 0, BATCH, as_of, unlearnable=True):
             rows += batch
             advance(len(batch))
     return sorted(rows, key=lambda row: row.decision.decision_id)
 
 
-def _rounds(rows: Sequence[TrainingRow], actions: tuple[str, ...]) -> LoggedRounds:
+def _training_row(row: LoggedOutcome) -> TrainingRow:
+    return TrainingRow(position=row.position, decision=row.decision, reward=row.reward)
+
+
+def _shown(
+    closes: Sequence[LoggedOutcome], actions: tuple[str, ...], by_sha: Mapping[ManifestSha, Manifest]
+) -> Shown | None:
+    """Activations, unless nobody reports any and no manifest asks for them."""
+    asked = any(manifest.reward.counts_when == "activated" for manifest in by_sha.values())
+    if not asked and not any(close.activated for close in closes):
+        return None
+    index = {name: column for column, name in enumerate(actions)}
+    return Shown(
+        action=np.array([index[close.decision.intervention] for close in closes], dtype=np.intp),
+        logged_at=np.array([close.decision.decided_at.timestamp() for close in closes]),
+        activated=np.array([close.activated for close in closes]),
+    )
+
+
+def _rounds(rows: Sequence[LoggedOutcome], actions: tuple[str, ...]) -> LoggedRounds:
     index = {name: column for column, name in enumerate(actions)}
     probabilities = np.zeros((len(rows), len(actions)))
     eligible = np.zeros((len(rows), len(actions)), dtype=np.bool_)
@@ -172,37 +143,32 @@ def _code(decision: Decision) -> int:
     return int.from_bytes(source, "big", signed=True)
 
 
-def _rescored(rows: Sequence[TrainingRow], actions: tuple[str, ...], audit: DecisionAudit, track: Track) -> Floats:
+def _rescored(decisions: Sequence[Decision], actions: tuple[str, ...], audit: DecisionAudit, track: Track) -> Floats:
     index = {name: column for column, name in enumerate(actions)}
-    matrix = np.zeros((len(rows), len(actions)))
-    with track("Executing the log's decisions again", len(rows)) as advance:
-        for number, row in enumerate(rows):
+    matrix = np.zeros((len(decisions), len(actions)))
+    with track("Executing the log's decisions again", len(decisions)) as advance:
+        for number, decision in enumerate(decisions):
             try:
-                again = audit.audit(row.decision).probabilities
+                again = audit.audit(decision).probabilities
             except (ModelInvalid, NotFound):
                 again = None
             if again is None:
                 matrix[number] = np.nan
             else:
-                matrix[number, [index[name] for name in row.decision.situation.eligible]] = again
+                matrix[number, [index[name] for name in decision.situation.eligible]] = again
             advance(1)
     return matrix
 
 
-def _offers(decision: Decision, manifest: Manifest) -> tuple[Offer, ...] | None:
-    """What the caller allowed, as far as the row tells; None when it left the choice open."""
-    if _NOT_OFFERED not in decision.excluded.values():
-        return None
-    barred = {name for name, rule in decision.excluded.items() if rule == _NOT_OFFERED}
-    return tuple(Offer(id=name) for name in manifest.catalogue if name not in barred)
-
-
-def _with_situation(decision: Decision, situation: Situation) -> Decision:
-    return msgspec.structs.replace(decision, situation=situation)
-
-
-def _notes(rows: Sequence[TrainingRow]) -> tuple[str, ...]:
-    anonymous = sum(row.decision.subject is None for row in rows)
-    if not anonymous:
-        return ()
-    return (f"{anonymous} of {len(rows)} decisions name no shopper; each of them counts as a shopper of its own",)
+def _notes(closes: Sequence[LoggedOutcome], rows: Sequence[LoggedOutcome]) -> tuple[str, ...]:
+    notes = []
+    if anonymous := sum(row.decision.subject is None for row in rows):
+        notes.append(
+            f"{anonymous} of {len(rows)} decisions name no shopper; each of them counts as a shopper of its own"
+        )
+    if left_out := len(closes) - len(rows):
+        notes.append(
+            f"{left_out} of {len(closes)} closed decisions do not count under their manifest (never activated, or "
+            "overridden) and are left out; what is estimated is the reward of those that count"
+        )
+    return tuple(notes)

@@ -2,35 +2,36 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
-from cxi_bandit.domain.decision import Situation
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.manifest import Manifest
-from simulator.rounds import Floats, Ints, LoggedRounds
+from simulator.datasets.contexts import Contexts
+from simulator.datasets.history import RewardHistory
+from simulator.datasets.snapshot import Snapshot
+from simulator.datasets.versions import LoggingVersions
+from simulator.rounds import Bools, Float64s, Floats, Ints, LoggedRounds
 
 
-class Contexts(Protocol):
-    """What was known at each row, as a policy's manifest wants to see it. Rows are numbered as in the log's rounds."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shown:
+    """Which decisions were shown to their shopper, over everything that was answered, evaluated or not.
 
-    def situation(self, row: int, manifest: Manifest) -> Situation:
-        """The row as the manifest's policy would have met it: its features, its own rules on what is eligible.
+    Args:
+        action: Index of the action drawn, shape (m,).
+        logged_at: Decision time, epoch seconds, shape (m,).
+        activated: Whether it was shown within its window, shape (m,).
+    """
 
-        Raises:
-            InvalidInput: The manifest cannot be asked about this log; says what does not fit.
-        """
-        ...
+    action: Ints
+    logged_at: Float64s
+    activated: Bools
 
-    def training_row(self, row: int, manifest: Manifest) -> TrainingRow:
-        """The row as a learner of that manifest sees it: what was eligible and drawn in the log, and what it earned."""
-        ...
-
-    def take(self, rows: Ints) -> "Contexts":
-        """The contexts of those rows, numbered anew from 0."""
-        ...
+    def between(self, first: float, last: float) -> "Shown":
+        """Those decided from `first` to `last`, epoch seconds."""
+        kept = (self.logged_at >= first) & (self.logged_at <= last)
+        return Shown(action=self.action[kept], logged_at=self.logged_at[kept], activated=self.activated[kept])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,6 +47,12 @@ class ReplayLog:
         smallest_propensity: Declared floor of the logging policy; None where none was declared.
         policy: Whose live log it is; None for an imported one.
         notes: What a reader of the report must know about this log, in sentences.
+        snapshot: How far a live log was read; None for an imported one, which never changes.
+        completed: Whether an event had arrived for the row, or its reward is the default, shape (n,).
+        evidence: By how much events moved each row's reward, shape (n,); None where the log knows no events.
+        shown: Activations over all answered decisions; None where none was ever reported.
+        versions: Which version of the policy logged each row.
+        history: The raw reward events, where they were read.
     """
 
     name: str
@@ -57,6 +64,12 @@ class ReplayLog:
     smallest_propensity: float | None = None
     policy: PolicyName | None = None
     notes: tuple[str, ...] = ()
+    snapshot: Snapshot | None = None
+    completed: Bools | None = None
+    evidence: Float64s | None = None
+    shown: Shown | None = None
+    versions: LoggingVersions | None = None
+    history: RewardHistory | None = None
 
     def __len__(self) -> int:
         return len(self.rounds)
@@ -68,7 +81,15 @@ class ReplayLog:
             rounds=self.rounds.take(rows),
             contexts=self.contexts.take(rows),
             rescored=None if self.rescored is None else self.rescored[rows],
+            completed=None if self.completed is None else self.completed[rows],
+            evidence=None if self.evidence is None else self.evidence[rows],
+            versions=None if self.versions is None else self.versions.take(rows),
+            history=None if self.history is None else self.history.take(rows),
         )
+
+    def rewarded(self, reward: Float64s) -> "ReplayLog":
+        """The same rows with other rewards, shape (n,)."""
+        return replace(self, rounds=replace(self.rounds, reward=reward), contexts=self.contexts.rewarded(reward))
 
     def widened(self, actions: Sequence[str]) -> "ReplayLog":
         """The same log over a catalogue that also has `actions`, which it never logged: probability 0, not eligible."""
