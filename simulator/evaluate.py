@@ -107,10 +107,12 @@ def evaluate(
     diagnostics = diagnose(batch, quality)
     # The second set of predictions comes last and alone: it is as large as the log's own arrays.
     del batch
-    robust = plain.with_predictions(_predictions(plain, model, settings, mrdr_weight(plain)))
+    robust = plain.with_predictions(
+        _predictions(plain, model, settings, mrdr_weight(plain.weight, plain.rounds.propensity))
+    )
     estimates["mrdr"] = _estimate(ESTIMATORS["mrdr"], robust, settings)
     refusals = diagnostics.reasons(Level.REFUSE)
-    verdict = gate(refusals) if gate else _without_gate(refusals, diagnostics.reasons(Level.AMBER))
+    verdict = gate(refusals) if gate else without_gate(refusals, diagnostics.reasons(Level.AMBER))
     return EvaluationReport(
         log=labels.log,
         candidate=labels.candidate,
@@ -180,7 +182,7 @@ def interval_of(estimator: Estimator, batch: ScoredRounds, settings: EvaluationS
             return gaussian(estimator.result(), confidence)
 
 
-def _without_gate(refusals: tuple[Reason, ...], amber: tuple[Reason, ...]) -> Verdict:
+def without_gate(refusals: tuple[Reason, ...], amber: tuple[Reason, ...]) -> Verdict:
     """Refuse what the diagnostics refuse; else wait: an interval looked at once is no evidence to go live."""
     if refusals:
         return Verdict(decision=Ruling.REFUSE, reasons=refusals)

@@ -26,13 +26,20 @@ class ConfidenceSequence:
     a supermartingale at the true μ because e^{λ(x - x̂) - ψ(λ)(x - x̂)²…} is one for x ≥ 0 whatever the weights' size;
     the lower end is the μ where it reaches 2/alpha. The upper end mirrors it with w·(r_max - r). No w_max is needed.
 
-    Rows must come in decision order: X̂ depends on the past, so this accumulator cannot be merged, only continued.
+    Rows must come in decision order: X̂ depends on the past. Merging therefore joins a stretch of rows to the one right
+    after it, which must know from the start how many rows come before it; V is a quadratic in the sum of the earlier
+    X, whose coefficients are kept.
     Howard, Ramdas, McAuliffe, Sekhon (2021), doi:10.1214/20-AOS1991, proposition 9; Waudby-Smith et al. (2022),
     arXiv:2210.10768.
+
+    Args:
+        reward_range: Declared (smallest, largest) reward.
+        start: Rows of the log before the first one seen here.
     """
 
-    def __init__(self, reward_range: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(self, reward_range: tuple[float, float] = (0.0, 1.0), start: int = 0) -> None:
         self.bound = ScoreBound(reward_range)
+        self.start = start
         self.n = 0
         self._below = _OneSide()
         self._above = _OneSide()
@@ -49,9 +56,26 @@ class ConfidenceSequence:
         reward = (batch.reward - r_lo) / (r_hi - r_lo)
         if reward.min() < 0.0 or reward.max() > 1.0:
             raise InvalidInput("reward_range", f"the log holds rewards outside [{r_lo:g}, {r_hi:g}]")
-        self._below.update(batch.weight * reward, self.n)
-        self._above.update(batch.weight * (1.0 - reward), self.n)
+        self._below.update(batch.weight * reward, self.start + self.n)
+        self._above.update(batch.weight * (1.0 - reward), self.start + self.n)
         self.n += len(batch)
+
+    def merge(self, later: "ConfidenceSequence") -> "ConfidenceSequence":
+        """A new accumulator that has seen these rows and then those of `later`.
+
+        Raises:
+            InvalidInput: `later` does not start where this one ends, or has another reward range.
+        """
+        if later.start != self.start + self.n or later.bound != self.bound:
+            raise InvalidInput("interval", f"rows from {later.start} do not follow rows up to {self.start + self.n}")
+        merged = ConfidenceSequence(self.bound.reward_range, self.start)
+        merged.n = self.n + later.n
+        merged._below = self._below.joined(later._below)  # noqa: SLF001 - the same class
+        merged._above = self._above.joined(later._above)  # noqa: SLF001 - the same class
+        return merged
+
+    def __add__(self, later: "ConfidenceSequence") -> "ConfidenceSequence":
+        return self.merge(later)
 
     def result(self, confidence: float = 0.95) -> Interval:
         """The interval now; all the intervals it ever gave hold together with probability `confidence`.
@@ -77,18 +101,32 @@ class ConfidenceSequence:
 
 
 class _OneSide:
-    """S and V of one non-negative sequence."""
+    """S and V of one non-negative sequence; behind earlier rows of sum T, V is spread - 2·linear·T + square·T²."""
 
     def __init__(self) -> None:
         self.total = 0.0
         self.spread = 0.0
+        self.linear = 0.0
+        self.square = 0.0
 
     def update(self, x: Float64s, seen: int) -> None:
         """Take in x, shape (n,), after `seen` earlier rows."""
         before = self.total + np.concatenate(([0.0], np.cumsum(x)[:-1]))
-        guess = (before + 0.5) / (seen + 1 + np.arange(len(x)))
-        self.spread += float(np.sum((x - guess) ** 2))
+        share = 1.0 / (seen + 1 + np.arange(len(x)))
+        surprise = x - (before + 0.5) * share
+        self.spread += float(surprise @ surprise)
+        self.linear += float(surprise @ share)
+        self.square += float(share @ share)
         self.total += float(x.sum())
+
+    def joined(self, later: "_OneSide") -> "_OneSide":
+        """These rows and then those of `later`."""
+        both = _OneSide()
+        both.total = self.total + later.total
+        both.spread = self.spread + later.spread - 2.0 * later.linear * self.total + later.square * self.total**2
+        both.linear = self.linear + later.linear - later.square * self.total
+        both.square = self.square + later.square
+        return both
 
     def lower_bound(self, n: int, alpha: float) -> float:
         """Smallest μ in [0, 1] not yet ruled out at level `alpha`."""

@@ -1,0 +1,19 @@
+"""A log evaluated part by part: sums that can be added, gathered in this process, in several, or on a Ray cluster."""
+
+from simulator.partitions.engines import ENGINES, Engine, OneProcess, Processes, engine_of
+from simulator.partitions.evaluate import evaluate_partitions
+from simulator.partitions.partition import ArrayFiles, ArraySlice, Partition, Source, array_slices
+
+__all__ = [
+    "ENGINES",
+    "ArrayFiles",
+    "ArraySlice",
+    "Engine",
+    "OneProcess",
+    "Partition",
+    "Processes",
+    "Source",
+    "array_slices",
+    "engine_of",
+    "evaluate_partitions",
+]

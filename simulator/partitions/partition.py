@@ -1,0 +1,134 @@
+"""What a partition is, where partitions come from, and how a log's arrays are laid out for other processes to read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from cxi_bandit.domain.errors import InvalidInput
+from simulator.rounds import Float64s, Floats, Ints, LoggedRounds, ScoredRounds
+
+PARTITION_ROWS: Final = 262_144
+"""Rows of a partition unless told otherwise: enough to hide what starting a task costs, few enough to spread."""
+
+_OPTIONAL: Final = ("q_hat", "q_hat_mrdr", "mixture_propensity", "rescored")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Partition:
+    """Consecutive rows of a log with a candidate's probabilities. Arrays are borrowed, not copied.
+
+    Args:
+        rounds: The rows, m of them.
+        candidate: π_e(a|x), shape (m, K).
+        first_row: Number of the first of them in the whole log, from 0.
+        q_hat: Predicted rewards, shape (m, K), fitted on *other* rows by the caller; None fits the smoothed mean.
+        q_hat_mrdr: The same fitted under `mrdr_weight`; given with `q_hat` or not at all.
+        mixture_propensity: Of the logged action under all logging versions, shape (m,).
+        rescored: The incumbent's probabilities computed again, shape (m, K).
+    """
+
+    rounds: LoggedRounds
+    candidate: Floats
+    first_row: int = 0
+    q_hat: Floats | None = None
+    q_hat_mrdr: Floats | None = None
+    mixture_propensity: Float64s | None = None
+    rescored: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if (self.q_hat is None) != (self.q_hat_mrdr is None):
+            raise InvalidInput("q_hat", "predictions for dr and for mrdr are given together or not at all")
+
+    def __len__(self) -> int:
+        return len(self.rounds)
+
+    def take(self, rows: slice) -> "Partition":
+        """Views of consecutive rows; `rows` has a start and no step."""
+        parts = {name: None if (a := getattr(self, name)) is None else a[rows] for name in _OPTIONAL}
+        return Partition(
+            rounds=self.rounds.take(rows),
+            candidate=self.candidate[rows],
+            first_row=self.first_row + int(rows.start),
+            **parts,
+        )
+
+    def blocks(self, size: int) -> Iterator["Partition"]:
+        """The rows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.take(slice(start, min(start + size, len(self))))
+
+    def scored(self, q_hat: Floats | None) -> ScoredRounds:
+        """The rows under those predictions."""
+        return ScoredRounds(self.rounds, self.candidate, q_hat, self.mixture_propensity)
+
+
+class Source(Protocol):
+    """Where one partition comes from. It crosses process borders pickled, so it names its data."""
+
+    def load(self) -> Partition:
+        """The partition; called once in each of the two passes, and the same both times."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySlice:
+    """Rows `start` to `stop` of a partition in this process's memory."""
+
+    whole: Partition
+    start: int
+    stop: int
+
+    def load(self) -> Partition:
+        """Views."""
+        return self.whole.take(slice(self.start, self.stop))
+
+
+@dataclass(frozen=True)
+class ArrayFiles:
+    """Rows `start` to `stop` of arrays that `written` laid out in a folder, mapped into memory and never read whole.
+
+    Args:
+        folder: Must be readable wherever the partition is evaluated.
+        actions: The catalogue.
+        start: First row.
+        stop: One past the last row.
+    """
+
+    folder: Path
+    actions: tuple[str, ...]
+    start: int
+    stop: int
+
+    def load(self) -> Partition:
+        """Maps the rows."""
+        found: dict[str, Any] = {}
+        for file in sorted(self.folder.glob("*.npy")):
+            # A plain array over the mapping: a memmap of one row would be a scalar of another type.
+            found[file.stem] = np.asarray(np.load(file, mmap_mode="r"))[self.start : self.stop]
+        own = {name: found.pop(name) for name in ("candidate", *_OPTIONAL) if name in found}
+        return Partition(rounds=LoggedRounds(actions=self.actions, **found), first_row=self.start, **own)
+
+    @staticmethod
+    def written(whole: Partition, folder: Path, rows: int = PARTITION_ROWS) -> list["ArrayFiles"]:
+        """Writes every array of `whole` once, and names its partitions of `rows` rows."""
+        arrays: Mapping[str, Floats | Ints | None] = {
+            **{field.name: getattr(whole.rounds, field.name) for field in fields(LoggedRounds)},
+            **{name: getattr(whole, name) for name in ("candidate", *_OPTIONAL)},
+        }
+        for name, values in arrays.items():
+            if isinstance(values, np.ndarray):
+                np.save(folder / f"{name}.npy", values)
+        actions = whole.rounds.actions
+        return [ArrayFiles(folder, actions, start, stop) for start, stop in _ranges(len(whole), rows)]
+
+
+def array_slices(whole: Partition, rows: int = PARTITION_ROWS) -> list[ArraySlice]:
+    """The partitions of a log in memory, `rows` rows each."""
+    return [ArraySlice(whole, start, stop) for start, stop in _ranges(len(whole), rows)]
+
+
+def _ranges(n: int, rows: int) -> list[tuple[int, int]]:
+    return [(start, min(start + rows, n)) for start in range(0, n, rows)]
