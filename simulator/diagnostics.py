@@ -33,14 +33,20 @@ class LogQuality:
     Args:
         rescored: The incumbent's probabilities computed again, shape (n, K).
         completed: Whether the outcome was complete at the close of its window, shape (n,).
-        activated: Whether the decision was shown, shape (n,).
+        evidence: By how much reward events moved each row's reward from what it would be without any, shape (n,). A
+            reward that is only a default less a price says nothing about shoppers, so where this is given the reward
+            ESS counts it instead of the reward.
+        activated: Whether the decision was shown, shape (n,), or (m,) of the decisions in `answered`.
+        answered: Action and time of the decisions that `activated` is about, each (m,); None where they are the rows.
         minimum_completeness: The manifest's least share of complete outcomes.
         minimum_activation: The manifest's least share of activated decisions.
     """
 
     rescored: Floats | None = None
     completed: Bools | None = None
+    evidence: Float64s | None = None
     activated: Bools | None = None
+    answered: tuple[Ints, Float64s] | None = None
     minimum_completeness: float = 0.0
     minimum_activation: float = 0.0
 
@@ -92,11 +98,13 @@ def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnost
     residual = batch.reward if batch.q_hat is None else batch.residual
     second_moment, unsupported = logged_overlap(batch)
     row_share, subject_share = _shares(np.abs(weight * residual), batch.subject)
+    # Good news and bad news are both evidence: they must not cancel.
+    informative = batch.reward if quality.evidence is None else np.abs(quality.evidence)
     findings = Findings(
         n=n,
         subjects=None if batch.subject is None else len(np.unique(batch.subject)),
         ess=effective_size(weight),
-        reward_ess=effective_size(weight * batch.reward),
+        reward_ess=effective_size(weight * informative),
         second_moment=second_moment,
         unsupported=unsupported,
         mean_weight=float(weight.mean()),
@@ -108,8 +116,9 @@ def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnost
         rescoring_gap=None if quality.rescored is None else largest_gap(rounds, quality.rescored),
         tail=pareto_k(weight),
     )
-    completeness = _rate_gap(rounds, quality.completed)
-    activation = _rate_gap(rounds, quality.activated)
+    drawn = rounds.action, rounds.logged_at
+    completeness = _rate_gap(*drawn, rounds.n_actions, quality.completed)
+    activation = _rate_gap(*(quality.answered or drawn), rounds.n_actions, quality.activated)
     return held_against_limits(
         findings,
         completeness=_rate_check("completeness", completeness, quality.completed, quality.minimum_completeness),
@@ -243,13 +252,13 @@ def largest_gap(rounds: LoggedRounds, rescored: Floats) -> float:
     return max(float(np.abs(logged - again).max()) for logged, again in pairs)
 
 
-def _rate_gap(rounds: LoggedRounds, happened: Bools | None) -> tuple[float, bool] | None:
+def _rate_gap(action: Ints, logged_at: Float64s, n_actions: int, happened: Bools | None) -> tuple[float, bool] | None:
     """Largest |rate of an action - rate of all actions| within an age group, and whether any gap is beyond chance."""
-    if happened is None or not len(rounds):
+    if happened is None or not len(action):
         return None
-    rank = np.argsort(np.argsort(rounds.logged_at, kind="stable"), kind="stable")
-    cell = rank * AGE_GROUPS // len(rounds) * rounds.n_actions + rounds.action
-    shape = (AGE_GROUPS, rounds.n_actions)
+    rank = np.argsort(np.argsort(logged_at, kind="stable"), kind="stable")
+    cell = rank * AGE_GROUPS // len(action) * n_actions + action
+    shape = (AGE_GROUPS, n_actions)
     rows = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
     hits = np.bincount(cell, weights=happened.astype(np.float64), minlength=shape[0] * shape[1]).reshape(shape)
     rate = hits / np.maximum(rows, 1)
