@@ -67,7 +67,7 @@ class HorizonSensitivity:
         """A sentence for every estimate that changes beyond chance."""
         return tuple(
             f"{shift.name} moves by {shift.difference:+.4g} when the horizon is doubled, beyond chance at "
-            f"{self.confidence:.0%}: rewards still arrive after the window; lengthen horizon_seconds or say what it cuts"
+            f"{self.confidence:.0%}: rewards arrive after the window; lengthen horizon_seconds, or say what it cuts off"
             for shift in self.shifts
             if shift.differs
         )

@@ -72,7 +72,7 @@ def at_horizon(log: ReplayLog, horizons: float) -> ReplayLog:
     reward = np.array([settlement.reward for settlement in settlements])
     completed = np.array([settlement.completed for settlement in settlements])
     manifests = history.definition or history.manifests
-    decisions = [history.decisions[row] for row in rows]
+    decisions = [history.decisions[int(row)] for row in rows]
     return replace(
         kept.rewarded(reward),
         completed=completed,

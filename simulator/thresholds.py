@@ -145,7 +145,7 @@ THRESHOLDS: dict[str, Threshold] = {
             None,
             False,
             "Outcome completeness differs by {value:.1%} between an action and its peers of the same age.",
-            "Where senders report only good news it is the effect itself; otherwise find the sender that loses rewards.",
+            "Where senders report only good news this is the effect itself; else find the sender that loses rewards.",
         ),
         Threshold(
             "activation",
