@@ -31,6 +31,7 @@ class ManifestCandidate:
 
     Args:
         train_fraction: Share of the log, from its start, that is learned and not evaluated; in (0, 1).
+        until: Learns what was decided before this moment instead of a share; aware.
     """
 
     spec: str
@@ -38,6 +39,7 @@ class ManifestCandidate:
     sha: ManifestSha
     room: ModelRoom
     train_fraction: float = DEFAULT_TRAIN_FRACTION
+    until: datetime | None = None
 
     @classmethod
     def read(cls, spec: str, path: Path, room: ModelRoom, train_fraction: float) -> "ManifestCandidate":
@@ -58,6 +60,8 @@ class ManifestCandidate:
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:
         """Learns the first rows in segments as the learner would, then scores the rest with the last model."""
         split = int(len(log) * self.train_fraction)
+        if self.until is not None:
+            split = int(np.searchsorted(log.rounds.logged_at, self.until.timestamp(), side="left"))
         if not 0 < split < len(log):
             raise InvalidInput(
                 "train_fraction", f"leaves no rows to train on or to evaluate on; the log has {len(log)}"
