@@ -7,6 +7,7 @@ used here, and the server is started by `pg_ctl` directly.
 
 import importlib
 import shutil
+import signal
 import subprocess
 import time
 import warnings
@@ -44,6 +45,7 @@ SETTINGS: Final[Mapping[str, str]] = {
 
 _USER: Final = "postgres"
 _POLL_SECONDS: Final = 0.05
+_STOP_SECONDS: Final = 30.0
 
 
 class EmbeddedPostgres:
@@ -88,12 +90,13 @@ class EmbeddedPostgres:
         postmaster = self._postmaster()
         if postmaster is None:
             return
+        # The signals that pg_ctl would send, sent without its reading files that somebody may have locked away since.
+        postmaster.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
         try:
-            mode = "immediate" if immediate else "fast"
-            self._execute("pg_ctl", "-D", str(self.data_dir), "-w", "-t", "30", "-m", mode, "stop")
-        except subprocess.SubprocessError:
+            postmaster.wait(_STOP_SECONDS)
+        except psutil.TimeoutExpired:
             postmaster.kill()
-            postmaster.wait(10)
+            postmaster.wait(_STOP_SECONDS)
 
     @property
     def pid(self) -> int | None:
