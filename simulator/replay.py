@@ -10,12 +10,17 @@ from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.evaluation import EvaluationReport
 from simulator.candidates import Candidate, Prepared
 from simulator.datasets.log import ReplayLog
+from simulator.datasets.snapshot import Snapshot
 from simulator.diagnostics import LogQuality
 from simulator.evaluate import EvaluationSettings, IntervalMethod, Labels, evaluate
+from simulator.horizon import HorizonSensitivity, horizon_sensitivity
 from simulator.intervals import WeightRange
+from simulator.logging_facts import BY_ROW, returning, version_notes
+from simulator.paired import scored
 from simulator.progress import Track, silent
 from simulator.reward_model import RewardModel, SmoothedMean
 from simulator.rounds import Bools, Floats
+from simulator.segments import Segments, segment_effects
 from simulator.vw_reward_model import VowpalReward
 
 RewardModelName = Literal["smoothed-mean", "vw"]
@@ -34,6 +39,8 @@ class ReplaySettings:
         smallest_propensity: Declared floor of the logging policy, in (0, 1]; bounds the weights of intervals that need
             it. None where it is not known; the log's own minimum is no substitute.
         seed: Of folds and resampling.
+        segments: Fields whose segments get an effect each: `surface`, `defect`, `context.FIELD`.
+        horizon_sensitivity: Whether to estimate again with twice the attribution window.
     """
 
     reward_model: RewardModelName = "smoothed-mean"
@@ -42,14 +49,25 @@ class ReplaySettings:
     interval: IntervalMethod | None = None
     smallest_propensity: float | None = None
     seed: int = 0
+    segments: tuple[str, ...] = ()
+    horizon_sensitivity: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """A report, and what its reader must know about how it came to be, in sentences."""
+    """A report, and what its reader must know about how it came to be, in sentences.
+
+    Args:
+        snapshot: How far a live log was read.
+        segments: Effects by segment, where asked for.
+        horizon: The same under twice the window, where asked for.
+    """
 
     report: EvaluationReport
     notes: tuple[str, ...]
+    snapshot: Snapshot | None = None
+    segments: Segments | None = None
+    horizon: HorizonSensitivity | None = None
 
 
 def replay(
@@ -74,29 +92,56 @@ def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None =
     settings = settings or ReplaySettings()
     log = prepared.log
     folds = _folds(settings)
-    rescored, unscored = _rescored(prepared.log)
+    rescored, unscored = _rescored(log)
+    interval, interval_notes = _interval(log, settings.interval)
+    how = EvaluationSettings(
+        confidence=settings.confidence,
+        interval=interval,
+        reward_range=log.reward_range,
+        weight_range=_weight_range(prepared, settings.smallest_propensity),
+        cross_fit=folds != SAME_ROWS,
+        folds=max(folds, 2),
+        seed=settings.seed,
+    )
     report = evaluate(
-        prepared.log.rounds,
+        log.rounds,
         prepared.probabilities,
         Labels(log=log.name, candidate=candidate, manifest_sha=prepared.manifest_sha, model_sha=prepared.model_sha),
-        reward_model=_reward_model(prepared.log, settings, track),
-        settings=EvaluationSettings(
-            confidence=settings.confidence,
-            interval=settings.interval or _fitting_interval(prepared.log),
-            reward_range=log.reward_range,
-            weight_range=_weight_range(prepared, settings.smallest_propensity),
-            cross_fit=folds != SAME_ROWS,
-            folds=max(folds, 2),
-            seed=settings.seed,
-        ),
-        quality=LogQuality(rescored=rescored),
+        reward_model=_reward_model(log, settings, track),
+        settings=how,
+        quality=_quality(log, rescored),
+        mixture_propensity=None if log.versions is None else log.versions.mixture(),
     )
-    notes = [*prepared.notes, *log.notes, _fitted(settings.reward_model, folds)]
+    segments = horizon = None
+    if settings.segments:
+        batch = scored(log.rounds, prepared.probabilities, _reward_model(log, settings, track), how)
+        segments = segment_effects(prepared, batch, settings.segments, settings.confidence)
+    if settings.horizon_sensitivity:
+        horizon = horizon_sensitivity(prepared, lambda part: _reward_model(part, settings, track), how)
+    notes = [*prepared.notes, *log.notes, *version_notes(log), *interval_notes]
     if unscored:
-        notes.append(
-            f"{unscored} of {len(prepared.log)} decisions could not be executed again: their model was thinned away"
-        )
-    return Replay(report=report, notes=tuple(notes))
+        notes.append(f"{unscored} of {len(log)} decisions could not be executed again: their model was thinned away")
+    return Replay(
+        report=report,
+        notes=(*notes, _fitted(settings.reward_model, folds)),
+        snapshot=log.snapshot,
+        segments=segments,
+        horizon=horizon,
+    )
+
+
+def _quality(log: ReplayLog, rescored: Floats | None) -> LogQuality:
+    """What the log knows about itself; activations over all decisions answered in the time of its rows."""
+    shown = None
+    if log.shown is not None:
+        shown = log.shown.between(float(log.rounds.logged_at.min()), float(log.rounds.logged_at.max()))
+    return LogQuality(
+        rescored=rescored,
+        completed=log.completed,
+        evidence=log.evidence,
+        activated=None if shown is None else shown.activated,
+        answered=None if shown is None else (shown.action, shown.logged_at),
+    )
 
 
 def _folds(settings: ReplaySettings) -> int:
@@ -112,11 +157,16 @@ def _reward_model(log: ReplayLog, settings: ReplaySettings, track: Track) -> Rew
     return SmoothedMean()
 
 
-def _fitting_interval(log: ReplayLog) -> IntervalMethod:
-    """Cressie-Read covers rare rewards but takes rows for independent; the gaussian one counts by shopper."""
-    subject = log.rounds.subject
-    returning = subject is not None and len(np.unique(subject)) < len(subject)
-    return "gaussian" if returning else "cressie_read"
+def _interval(log: ReplayLog, asked: IntervalMethod | None) -> tuple[IntervalMethod, tuple[str, ...]]:
+    """Cressie-Read covers rare rewards but takes rows for independent; where shoppers return, only shoppers are."""
+    if not returning(log):
+        return asked or "cressie_read", ()
+    if asked is None or asked not in BY_ROW:
+        return asked or "gaussian", ()
+    note = (
+        f"shoppers return in this log and {asked} takes rows for independent, so gaussian intervals by shopper stand in"
+    )
+    return "gaussian", (note,)
 
 
 def _weight_range(prepared: Prepared, smallest_propensity: float | None) -> WeightRange:

@@ -9,7 +9,10 @@ from rich.table import Table
 
 from cxi_bandit.domain.evaluation import Check, Estimate, EvaluationReport, Level
 from cxi_bandit.domain.gate import Ruling
+from simulator.datasets.snapshot import Snapshot
 from simulator.replay import Replay
+from simulator.trial_report import print_trial
+from simulator.report_sections import asked_for, print_asked_for
 
 _STYLES = {
     Level.OK: "green",
@@ -25,24 +28,40 @@ NO_GATE = "no_gate"
 
 def as_json(replay: Replay) -> bytes:
     """The documented JSON, keys in its order. Numbers that do not exist are null; nothing is left out on a refusal."""
+    return msgspec.json.encode(document(replay))
+
+
+def document(replay: Replay) -> dict[str, Any]:
+    """The documented JSON as a value; with `trial` at its end where a gate was asked."""
     report = replay.report
-    return msgspec.json.encode(
-        {
-            "log": report.log,
-            "candidate": report.candidate,
-            "estimates": {name: _estimate(estimate) for name, estimate in report.estimates.items()},
-            "diagnostics": {
-                **msgspec.to_builtins(report.diagnostics),
-                "headline": report.headline,
-                "notes": replay.notes,
-                "provenance": msgspec.to_builtins(report.provenance),
-            },
-            "verdict": {
-                "decision": report.verdict.decision.value,
-                "reasons": [{"code": r.code, "message": r.message} for r in report.verdict.reasons],
-            },
-        }
-    )
+    trial = {} if report.trial is None else {"trial": msgspec.to_builtins(report.trial)}
+    return {
+        "log": report.log,
+        "candidate": report.candidate,
+        "estimates": {name: _estimate(estimate) for name, estimate in report.estimates.items()},
+        "diagnostics": {
+            **msgspec.to_builtins(report.diagnostics),
+            "headline": report.headline,
+            "notes": replay.notes,
+            "provenance": {**msgspec.to_builtins(report.provenance), "as_of": _as_of(replay.snapshot)},
+        },
+        "verdict": {
+            "decision": report.verdict.decision.value,
+            "reasons": [{"code": r.code, "message": r.message} for r in report.verdict.reasons],
+        },
+        **asked_for(replay),
+    }
+
+
+def _as_of(snapshot: Snapshot | None) -> dict[str, Any] | None:
+    if snapshot is None:
+        return None
+    return {
+        "outcome_position": snapshot.as_of.position,
+        "ledger_cut": snapshot.as_of.ledger_cut,
+        "erasure_cut": snapshot.erasure_cut,
+        "taken_at": snapshot.taken_at,
+    }
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:
@@ -60,11 +79,16 @@ def print_report(replay: Replay, console: Console) -> None:
     """Verdict, then estimates with their intervals in words, then diagnostics; refused, no estimate is shown at all."""
     report = replay.report
     console.print(f"[bold]{escape(report.candidate)}[/] on log [bold]{escape(report.log)}[/]")
+    if replay.snapshot is not None:
+        console.print(f"As of {replay.snapshot.option}: --as-of {replay.snapshot.option} gives these numbers again.")
     _print_verdict(report, console)
+    if report.trial is not None:
+        print_trial(report.trial, console)
     if report.verdict.decision is Ruling.REFUSE:
         console.print("No estimate is shown: with this evidence any number would mislead. --json keeps them.\n")
     else:
         _print_estimates(report, console)
+        print_asked_for(replay, console)
     _print_diagnostics(report.diagnostics.checks, console)
     for note in replay.notes:
         console.print(f"Note: {escape(note)}.", style="dim")

@@ -70,8 +70,7 @@ class LiveContexts:
 
     def rewarded(self, reward: Float64s) -> "LiveContexts":
         """See `Contexts`."""
-        pairs = zip(self._rows, reward.tolist(), strict=True)
-        return LiveContexts([msgspec.structs.replace(row, reward=r) for row, r in pairs], self._manifests)
+        return self.with_rewards(reward.tolist())
 
     def take(self, rows: Ints) -> "LiveContexts":
         """The contexts of those rows."""
