@@ -11,8 +11,8 @@ from cxi_bandit.domain.evaluation import Check, Estimate, EvaluationReport, Leve
 from cxi_bandit.domain.gate import Ruling
 from simulator.datasets.snapshot import Snapshot
 from simulator.replay import Replay
-from simulator.trial_report import print_trial
 from simulator.report_sections import asked_for, print_asked_for
+from simulator.trial_report import print_trial
 
 _STYLES = {
     Level.OK: "green",
@@ -50,6 +50,7 @@ def document(replay: Replay) -> dict[str, Any]:
             "reasons": [{"code": r.code, "message": r.message} for r in report.verdict.reasons],
         },
         **asked_for(replay),
+        **trial,
     }
 
 
