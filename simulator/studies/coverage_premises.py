@@ -30,7 +30,8 @@ PREMISES: Final[dict[str, frozenset[Premise]]] = {
     "bootstrap": _LARGE_SAMPLE,
     "empirical_bernstein": _ROWS_ALONE,
     "cressie_read": _ROWS_ALONE,
-    "confidence_sequence": _EVERYBODY | {Premise.ONE_DECISION},
+    # Its ends come apart, from w·r and w·(1 - r): mass that was never drawn lowers the one and raises the other.
+    "confidence_sequence": _EVERYBODY - {Premise.SUPPORT} | {Premise.ONE_DECISION},
     "clopper_pearson": _ROWS_ALONE | {Premise.EQUAL_WEIGHTS},
 }
 

@@ -57,10 +57,11 @@ def test_claims_follow_the_premises() -> None:
     assert broken("cressie_read", frozenset({Premise.PLENTY, Premise.NAMED})) == ()
     assert broken("gaussian", frozenset({Premise.PLENTY})) == (Premise.PLENTY,)
     assert broken("confidence_sequence", frozenset({Premise.FIXED_LOGGER})) == ()
+    assert broken("confidence_sequence", frozenset({Premise.SUPPORT})) == ()
     for interval in PREMISES:
-        assert broken(interval, frozenset({Premise.SUPPORT, Premise.PROPENSITY})) == (
-            Premise.SUPPORT,
+        assert broken(interval, frozenset({Premise.OUTCOMES, Premise.PROPENSITY})) == (
             Premise.PROPENSITY,
+            Premise.OUTCOMES,
         )
 
 
