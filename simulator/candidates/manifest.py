@@ -17,8 +17,9 @@ from cxi_bandit.engine.learn import derive
 from cxi_bandit.engine.ports import ModelRoom
 from cxi_bandit.policy.manifest import Manifest, manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
+from simulator.candidates.bulk import Origin
 from simulator.candidates.candidate import Prepared
-from simulator.candidates.scoring import score
+from simulator.candidates.scoring import Scoring, score
 from simulator.datasets.log import ReplayLog
 from simulator.progress import Track
 
@@ -32,6 +33,7 @@ class ManifestCandidate:
     Args:
         train_fraction: Share of the log, from its start, that is learned and not evaluated; in (0, 1).
         until: Learns what was decided before this moment instead of a share; aware.
+        scoring: How rows are scored; None takes the defaults.
     """
 
     spec: str
@@ -40,9 +42,12 @@ class ManifestCandidate:
     room: ModelRoom
     train_fraction: float = DEFAULT_TRAIN_FRACTION
     until: datetime | None = None
+    scoring: Scoring | None = None
 
     @classmethod
-    def read(cls, spec: str, path: Path, room: ModelRoom, train_fraction: float) -> "ManifestCandidate":
+    def read(
+        cls, spec: str, path: Path, room: ModelRoom, train_fraction: float, scoring: Scoring | None = None
+    ) -> "ManifestCandidate":
         """Reads and checks the manifest.
 
         Raises:
@@ -55,7 +60,7 @@ class ManifestCandidate:
             text = path.read_text()
         except OSError as error:
             raise InvalidInput("candidate", f"cannot read {path}: {error.strerror}") from error
-        return cls(spec, parse_manifest(text, path.name), manifest_sha(text), room, train_fraction)
+        return cls(spec, parse_manifest(text, path.name), manifest_sha(text), room, train_fraction, scoring=scoring)
 
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:
         """Learns the first rows in segments as the learner would, then scores the rest with the last model."""
@@ -66,9 +71,9 @@ class ManifestCandidate:
             raise InvalidInput(
                 "train_fraction", f"leaves no rows to train on or to evaluate on; the log has {len(log)}"
             )
-        served = self._trained(log, split, track)
+        served, data = self._trained(log, split, track)
         later = log.take(np.arange(split, len(log)))
-        prepared = score(later, served, track)
+        prepared = score(later, served, track, Origin(data, self.room), self.scoring)
         until = datetime.fromtimestamp(float(log.rounds.logged_at[split - 1]), UTC)
         note = (
             f"trained on the first {split} rows of the log (until {until:%Y-%m-%d %H:%M:%S} UTC), evaluated on the "
@@ -76,7 +81,7 @@ class ManifestCandidate:
         )
         return replace(prepared, notes=(note, *prepared.notes))
 
-    def _trained(self, log: ReplayLog, split: int, track: Track) -> ServedPolicy:
+    def _trained(self, log: ReplayLog, split: int, track: Track) -> tuple[ServedPolicy, bytes]:
         manifest, room = self.manifest, self.room
         data = derive(room, manifest, None, [])
         with track("Training the candidate", split) as advance:
@@ -107,4 +112,4 @@ class ManifestCandidate:
         )
         golden = golden_vectors(manifest, scorer)
         model = Model(lineage=lineage, sha256=sha256(data), size_bytes=len(data), golden=golden, created_at=now)
-        return ServedPolicy(release, manifest, model, scorer)
+        return ServedPolicy(release, manifest, model, scorer), data

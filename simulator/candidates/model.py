@@ -9,22 +9,36 @@ from cxi_bandit.engine.fingerprint import recognise
 from cxi_bandit.engine.learn import verified_bytes
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, Registry
+from simulator.candidates.bulk import Origin
 from simulator.candidates.candidate import Prepared
-from simulator.candidates.scoring import score
+from simulator.candidates.scoring import Scoring, score
 from simulator.datasets.log import ReplayLog
 from simulator.progress import Track
 
 
 @dataclass(frozen=True, eq=False)
 class ModelCandidate:
-    """`model:POLICY@VERSION`, VERSION counting the policy's models."""
+    """`model:POLICY@VERSION`, VERSION counting the policy's models.
+
+    Args:
+        origin: What its scorer was loaded from.
+        scoring: How rows are scored; None takes the defaults.
+    """
 
     spec: str
     served: ServedPolicy
+    origin: Origin | None = None
+    scoring: Scoring | None = None
 
     @classmethod
     def load(
-        cls, spec: str, policy: PolicyName, version: ModelVersion, registry: Registry, room: ModelRoom
+        cls,
+        spec: str,
+        policy: PolicyName,
+        version: ModelVersion,
+        registry: Registry,
+        room: ModelRoom,
+        scoring: Scoring | None = None,
     ) -> "ModelCandidate":
         """Loads the model the way a worker does, checks included.
 
@@ -41,11 +55,11 @@ class ModelCandidate:
         data = verified_bytes(registry, model)
         scorer = room.load(manifest, data)
         recognise(model, manifest, data, scorer)
-        return cls(spec, ServedPolicy(release, manifest, model, scorer))
+        return cls(spec, ServedPolicy(release, manifest, model, scorer), Origin(data, room), scoring)
 
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:
         """Scores every logged situation, and says on how many of them the model itself has learned."""
-        prepared = score(log, self.served, track)
+        prepared = score(log, self.served, track, self.origin, self.scoring)
         learned = self._learned(log)
         if not learned:
             return prepared

@@ -11,6 +11,7 @@ from simulator.candidates.candidate import Candidate
 from simulator.candidates.fixed import ActionTable, Uniform
 from simulator.candidates.manifest import DEFAULT_TRAIN_FRACTION, ManifestCandidate
 from simulator.candidates.model import ModelCandidate
+from simulator.candidates.scoring import Scoring
 
 FORMS = "uniform, table:FILE.json, manifest:FILE.toml or model:POLICY@VERSION"
 _MODEL = re.compile(r"^(?P<policy>[a-z][a-z0-9-]*)@(?P<version>[1-9][0-9]*)$")
@@ -22,11 +23,13 @@ class Parts:
 
     Args:
         train_fraction: Share of the log a manifest candidate is trained on.
+        scoring: How rows are scored; None takes the defaults.
     """
 
     registry: Registry
     room: ModelRoom
     train_fraction: float = DEFAULT_TRAIN_FRACTION
+    scoring: Scoring | None = None
 
 
 def parse_candidate(spec: str, parts: Parts) -> Candidate:
@@ -43,11 +46,11 @@ def parse_candidate(spec: str, parts: Parts) -> Candidate:
         file, _, name = rest.partition("#")
         return ActionTable.read(spec, Path(file), name or None)
     if kind == "manifest" and rest:
-        return ManifestCandidate.read(spec, Path(rest), parts.room, parts.train_fraction)
+        return ManifestCandidate.read(spec, Path(rest), parts.room, parts.train_fraction, parts.scoring)
     if kind == "model":
         match = _MODEL.match(rest)
         if match is None:
             raise InvalidInput("candidate", f"{spec!r} names no model; write model:POLICY@VERSION, VERSION a number")
         policy, version = PolicyName(match["policy"]), ModelVersion(int(match["version"]))
-        return ModelCandidate.load(spec, policy, version, parts.registry, parts.room)
+        return ModelCandidate.load(spec, policy, version, parts.registry, parts.room, parts.scoring)
     raise InvalidInput("candidate", f"{spec!r} is none of {FORMS}")

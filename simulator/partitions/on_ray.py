@@ -36,11 +36,12 @@ class OnRay:
         if started:
             ray.init(num_cpus=self.workers, include_dashboard=False, log_to_driver=False, logging_level="error")
         try:
-            task = ray.remote(work)
+            # The work is stored once: it carries the reward model, and every task needs it.
+            task, shared = ray.remote(_call), ray.put(work)
             at_once = (self.workers or int(ray.cluster_resources().get("CPU", 1))) + 1
             waiting: deque[Any] = deque()
             for source in sources:
-                waiting.append(task.remote(source))
+                waiting.append(task.remote(shared, source))
                 if len(waiting) > at_once:
                     yield ray.get(waiting.popleft())
             while waiting:
@@ -48,6 +49,10 @@ class OnRay:
         finally:
             if started:
                 ray.shutdown()
+
+
+def _call(work: Callable[[Source], Result], source: Source) -> Result:
+    return work(source)
 
 
 def _ray() -> Any:  # noqa: ANN401 - an optional package
