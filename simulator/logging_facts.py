@@ -26,9 +26,9 @@ def version_notes(log: ReplayLog) -> tuple[str, ...]:
         "for the others adaptive logging makes normality an approximation. For a claim prefer rows of one version"
     )
     pooling = (
-        f"balanced weighs rows by the mixture of the {count} versions that logged them, each re-scored on every row; "
-        "it is right where every version met the same kind of shoppers, and only nearly so where, as here, later versions "
-        "learned from the rewards of earlier rows"
+        f"balanced weighs rows by the mixture of the {count} versions that logged them, each re-scored on every row: "
+        "it is right where every version met like shoppers, and only nearly so where, as here, later versions learned "
+        "from the rewards of earlier rows"
     )
     if versions.of_action is None:
         pooling = (
