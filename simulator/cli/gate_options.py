@@ -1,0 +1,60 @@
+"""The options of `cxi-bandit replay` that ask the gate."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import rich_click as click
+
+
+def _moment(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:  # noqa: ARG001 - click's signature
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no ISO 8601 moment, such as 2026-03-02 or 2026-03-02T06:00Z") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+_OPTIONS = (
+    click.option(
+        "--gate",
+        "ask",
+        flag_value="gate",
+        help="Run the candidate's trial against the incumbent: exit 0 go, 1 refuse, 3 wait. Kept between sittings.",
+    ),
+    click.option(
+        "--plan",
+        "ask",
+        flag_value="plan",
+        help="Say how large an improvement a trial would see in how many days. Spends nothing.",
+    ),
+    click.option(
+        "--aa",
+        "ask",
+        flag_value="aa",
+        help="The incumbent against itself: nothing may be found. Needs no candidate; exit 1 if something is.",
+    ),
+    click.option(
+        "--proposal",
+        envvar="CXI_BANDIT_PROPOSAL",
+        show_envvar=True,
+        help="The trial's line on the alpha ledger; a restart needs a new one. [default: named after the candidates]",
+    ),
+    click.option(
+        "--since",
+        "opening",
+        callback=_moment,
+        envvar="CXI_BANDIT_SINCE",
+        show_envvar=True,
+        help="Open the trial's window at this moment (UTC). [default: as early as neither policy has learned from it]",
+    ),
+)
+
+
+def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--gate`, `--plan`, `--aa`, `--proposal` and `--since`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
