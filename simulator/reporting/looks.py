@@ -47,7 +47,7 @@ def weights(found: Diagnostics, measures: Measures) -> Section:
         ("mean weight", found.mean_weight, "1 where the propensities are true and the candidate has support"),
     ):
         if value is not None:
-            sizes.append((name, number(value, 5 if name != "mean weight" else 4), words))
+            sizes.append((name, number(value), words))
     bins = tuple(
         (pictures.weight_range(b.low, b.high), count(b.rows), percent(b.row_share), percent(b.weight_share))
         for b in measures.weights
@@ -80,10 +80,7 @@ def weights(found: Diagnostics, measures: Measures) -> Section:
 def calibration(found: Diagnostics, measures: Measures) -> Section:
     """Drawn against promised, by action."""
     drawn = measures.drawn
-    if measures.whole_vectors:
-        how = prose.WHOLE_VECTORS
-    else:
-        how = prose.DRAWN_ONLY
+    how = prose.WHOLE_VECTORS if measures.whole_vectors else prose.DRAWN_ONLY
     lead = [
         prose.PROPENSITIES.format(how=how),
     ]
@@ -143,7 +140,10 @@ def trial(found: TrialRecord, *, refused: bool) -> Section:
     """The e-process with its threshold, what was declared, and the guardrails."""
     terms = [
         Term("Proposal", f"{clean(found.proposal)}, number {found.ordinal} on the policy's ledger"),
-        Term("May err with", f"{number(found.alpha)}, with {found.candidates} candidates tried on the same rows"),
+        Term(
+            "May err with",
+            f"{number(found.alpha)}, with {found.candidates} candidate{'s' * (found.candidates > 1)} tried on the same rows",
+        ),
         Term("Needed", f"E of at least {e_value(found.log_threshold)}"),
         Term("Against", clean(found.incumbent)),
         Term("Window", f"opened {moment(found.opened_at)}; heard until {moment(found.heard_until)}"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 from math import inf
 from typing import Final
 
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from cxi_bandit.domain.evaluation import Estimate, EvaluationReport, TrialRecord
 from simulator.reporting.drawing import ACCENT, ALERT, GRID, INK, MUTED, PAPER, SECOND, Picture, canvas
@@ -55,8 +55,9 @@ def weights(measures: Measures) -> Picture:
     bins = measures.weights
     heavy = max(bins, key=lambda found: found.weight_share)
     title = "Distribution of the importance weights"
+    none = f"{percent(bins[0].row_share)} of the rows have" if bins[0].rows else "No row has"
     description = (
-        f"{percent(bins[0].row_share)} of the rows have weight 0. Weights {weight_range(heavy.low, heavy.high)} carry "
+        f"{none} weight 0. Weights {weight_range(heavy.low, heavy.high)} carry "
         f"the largest part of the total, {percent(heavy.weight_share)}, from {percent(heavy.row_share)} of the rows."
     )
     with canvas("weights", title, description, 3.0) as drawing:
@@ -69,6 +70,7 @@ def weights(measures: Measures) -> Picture:
             axes.tick_params(axis="x", labelrotation=35)
         axes.set_xlabel("importance weight: the candidate's probability over the logged propensity")
         axes.set_ylabel("share")
+        axes.margins(y=0.3)  # room for the legend
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
         axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
@@ -163,6 +165,7 @@ def evidence(trial: TrialRecord) -> Picture:
         axes.axhline(0.0, color=MUTED, linewidth=0.8)
         axes.set_ylim(min(-0.3, *heights) - 0.15, max(threshold, *heights) + 0.35)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MultipleLocator(7 * max(1, round(days[-1] / 84))))
         axes.yaxis.set_major_formatter(lambda value, _: f"{10.0**value:g}" if abs(value) <= 4 else f"1e{value:g}")  # noqa: PLR2004 - digits read at a glance
         axes.set_ylabel("evidence E")
         axes.set_xlabel(f"days since {moment(trial.opened_at)}")

@@ -43,8 +43,8 @@ REWARDS_UNKNOWN: Final = (
 )
 TRIAL: Final = (
     'E is what bets against "the candidate is no better" have multiplied a stake of 1 into, one bet a shopper. Under a '
-    "candidate that is no better it ever reaches the threshold with at most the stated probability, so it may be looked "
-    "at every day; a go is said at whole weeks only, and only while E is above the threshold then."
+    "candidate that is no better it ever reaches the threshold with at most the stated probability, so it may be "
+    "looked at every day; a go is said at whole weeks only, and only while E is above the threshold then."
 )
 TRIAL_REFUSED: Final = "The evaluation is refused, so the evidence is not shown: it stands on the same rows."
 NOTES: Final = "What a reader must know about the log, the candidate and the reward model."

@@ -80,6 +80,7 @@ HELP: Final = {
 }
 """What would help, where the reason itself does not say."""
 
+_THOUSAND = 1000.0
 _LARGEST_EXPONENT = 30.0
 _SMALLEST_EXPONENT = -12.0
 
@@ -100,7 +101,7 @@ def short(text: str, most: int = 28) -> str:
 
 def number(value: float | None, digits: int = 4) -> str:
     """Significant digits; a dash where there is no number."""
-    return NONE if value is None else f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+    return NONE if value is None else f"{value:.{digits}g}" if abs(value) < _THOUSAND else f"{value:,.0f}"
 
 
 def reward(value: float | None) -> str:
