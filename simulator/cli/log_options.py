@@ -11,7 +11,7 @@ import rich_click as click
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class LogRequest:
     """What was asked beside an estimate.
 
     Args:
@@ -77,7 +77,7 @@ _OPTIONS = (
 
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """All of them, handed to the command as one `asked`."""
+    """All of them, handed to the command as one `request`."""
 
     @functools.wraps(command)
     def gathered(
@@ -90,7 +90,7 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
         sweep: Path | None,
         **options: Any,  # noqa: ANN401 - settings of any type
     ) -> Any:  # noqa: ANN401 - whatever the command gives
-        asked = Asked(
+        request = LogRequest(
             as_of=as_of,
             reward=reward,
             horizon_sensitivity=horizon_sensitivity,
@@ -98,7 +98,7 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
             pool=pool,
             sweep=sweep,
         )
-        return command(*arguments, asked=asked, **options)
+        return command(*arguments, request=request, **options)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)

@@ -1,10 +1,13 @@
 """`cxi-bandit replay`: what would another policy have earned on a logged one's decisions?"""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
 from cxi_bandit.cli.options import AS_JSON, database_options
+from simulator.cli.gate_options import gate_options
+from simulator.cli.log_options import LogRequest, log_options
 
 if TYPE_CHECKING:
     from simulator.evaluate import IntervalMethod
@@ -23,11 +26,11 @@ _INTERVALS = ("cressie_read", "gaussian", "bootstrap", "empirical_bernstein", "c
 )
 @click.option(
     "--candidate",
-    "spec",
-    required=True,
+    "specs",
+    multiple=True,
     envvar="CXI_BANDIT_CANDIDATE",
     show_envvar=True,
-    help="uniform, table:FILE.json, manifest:FILE.toml or model:POLICY@VERSION.",
+    help="uniform, table:FILE.json, manifest:FILE.toml or model:POLICY@VERSION; several with --gate and --plan.",
 )
 @click.option(
     "--reward-model",
@@ -87,6 +90,8 @@ _INTERVALS = ("cressie_read", "gaussian", "bootstrap", "empirical_bernstein", "c
     show_envvar=True,
     help="Of folds and resampling.",
 )
+@log_options
+@gate_options
 @AS_JSON
 @database_options
 @click.pass_context
@@ -95,7 +100,7 @@ def replay(
     /,
     *,
     name: str,
-    spec: str,
+    specs: tuple[str, ...],
     reward_model: Literal["smoothed-mean", "vw"],
     folds: int | None,
     confidence: float,
@@ -103,13 +108,28 @@ def replay(
     smallest_propensity: float | None,
     train_fraction: float,
     seed: int,
+    request: LogRequest,
+    ask: Literal["gate", "plan", "aa"] | None,
+    proposal: str | None,
+    opening: datetime | None,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
     """Estimate what a candidate would have earned on a log, and whether the log can tell at all.
 
-    Exit codes: 0 evaluated, 1 the diagnostics refuse, 2 bad usage or input, 69 the database is unavailable.
+    Exit codes: 0 evaluated, 1 the diagnostics refuse, 2 bad usage or input, 69 the database is unavailable. With
+    --gate: 0 go, 1 refuse, 3 wait.
     """
+    if ask == "aa" and specs:
+        raise click.UsageError("--aa compares the incumbent with itself: leave --candidate out")
+    if request.sweep is not None and (specs or ask is not None):
+        raise click.UsageError("--sweep names its candidates in its grid: leave --candidate and --gate out")
+    if ask != "aa" and not specs and request.sweep is None:
+        raise click.UsageError("Missing option '--candidate'.")
+    if ask is not None and request != LogRequest():
+        raise click.UsageError("--as-of, --reward, --segment and their kin go with estimates, not with --gate")
+    if ask is None and len(specs) > 1:
+        raise click.UsageError("several --candidate go with --gate or --plan: estimates are replayed one by one")
     # Imported late: `cxi-bandit --help` must not wait for what only this command needs.
     from simulator.cli.run_replay import run  # noqa: PLC0415
     from simulator.replay import ReplaySettings  # noqa: PLC0415
@@ -121,5 +141,18 @@ def replay(
         interval=interval,
         smallest_propensity=smallest_propensity,
         seed=seed,
+        segments=request.segments,
+        horizon_sensitivity=request.horizon_sensitivity,
     )
-    context.exit(run(name, spec, settings, train_fraction, options, as_json=as_json))
+    if request.sweep is not None:
+        from simulator.cli.run_sweep import run as run_sweep  # noqa: PLC0415 - as above
+
+        context.exit(run_sweep(name, request.sweep, settings, request, options, as_json=as_json))
+    if ask is None:
+        context.exit(run(name, specs[0], settings, train_fraction, options, request, as_json=as_json))
+    from simulator.cli import run_gate  # noqa: PLC0415 - as above
+
+    asked = run_gate.Asked(
+        ask=ask, log=name, specs=specs, train_fraction=train_fraction, proposal=proposal, opening=opening
+    )
+    context.exit(run_gate.run(asked, settings, options, as_json=as_json))

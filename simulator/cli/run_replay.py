@@ -7,20 +7,16 @@ import rich_click as click
 from rich.console import Console
 
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.gate import Ruling, Verdict
-from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.engine.audit import DecisionAudit
-from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import ModelRoom
 from cxi_bandit.settings import read_settings
-from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.vowpal import VowpalRoom
 from simulator.candidates import Parts, parse_candidate
-from simulator.datasets.imported import read_imported
-from simulator.datasets.live_log import read_live_log
-from simulator.datasets.log import ReplayLog
-from simulator.progress import Track, bars
+from simulator.cli.log_options import LogRequest
+from simulator.datasets.snapshot import parse_reach
+from simulator.datasets.stored import Reading, read_log
+from simulator.datasets.versions import POOLING_BUDGET
+from simulator.progress import bars
+from simulator.relabel import read_definition, relabelled
 from simulator.replay import ReplaySettings
 from simulator.replay import replay as evaluated
 from simulator.report import NO_GATE, print_report
@@ -35,6 +31,7 @@ def run(
     settings: ReplaySettings,
     train_fraction: float,
     options: Mapping[str, Any],
+    request: LogRequest,
     *,
     as_json: bool,
 ) -> int:
@@ -45,8 +42,11 @@ def run(
         parts = Parts(registry=store.registry, room=room, train_fraction=train_fraction)
         # The candidate first: a mistyped SPEC is found before a long log is read.
         contender = parse_candidate(candidate, parts)
-        rounds = _log(store, room, log, track)
+        definition = None if request.reward is None else read_definition(request.reward)
+        rounds = read_log(store, room, log, track, reading(request))
     # Outside: a long evaluation must not keep a service from starting on this data directory.
+    if definition is not None:
+        rounds = relabelled(rounds, definition)
     outcome = evaluated(rounds, contender, settings, track)
     if as_json:
         click.echo(json_of(outcome))
@@ -63,14 +63,10 @@ def exit_code(verdict: Verdict) -> int:
     return EXIT_WAIT if verdict.decision is Ruling.WAIT and not ungated else EXIT_DONE
 
 
-def _log(store: PostgresStore, room: ModelRoom, name: str, track: Track) -> ReplayLog:
-    if any(known.name == name for known in store.imported.list()):
-        return read_imported(store.imported, name)
-    policy = PolicyName(name)
-    if not store.registry.versions(policy):
-        imported = ", ".join(known.name for known in store.imported.list()) or "none"
-        policies = ", ".join(dict.fromkeys(version.policy for version in store.registry.versions())) or "none"
-        raise NotFound("log", f"{name} (imported logs: {imported}; policies: {policies})")
-    manifests = Manifests(store.registry)
-    audit = DecisionAudit(store.registry, manifests, store.keyring, room)
-    return read_live_log(policy, store.outcomes, manifests, audit, track)
+def reading(request: LogRequest) -> Reading:
+    """How the log is read for what was asked."""
+    return Reading(
+        reach=None if request.as_of is None else parse_reach(request.as_of),
+        events=request.events,
+        pooling=request.pooling(POOLING_BUDGET),
+    )

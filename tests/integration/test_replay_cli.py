@@ -168,8 +168,11 @@ def test_a_policys_live_log_is_replayed_by_the_policys_name(cxi_bandit: Run, pos
     assert document["diagnostics"]["subjects"] == 400
     assert document["diagnostics"]["rescoring_gap"] == 0.0
     # No gate was asked, so there is no go; the evaluation itself was done.
-    assert document["verdict"]["decision"] == "wait"
-    assert done.returncode == 0
+    # Not one reward event arrived: prices are no evidence, whatever their number.
+    assert document["diagnostics"]["reward_ess"] == 0.0
+    assert document["verdict"]["decision"] == "refuse"
+    assert "reward_ess" in {reason["code"] for reason in document["verdict"]["reasons"]}
+    assert done.returncode == 1
 
     taken = cxi_bandit("import", "obd", SHIPPED / "bts-men.csv.gz", "--log", "search")
     assert taken.returncode == 2
