@@ -116,11 +116,32 @@ def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnost
         rescoring_gap=None if quality.rescored is None else largest_gap(rounds, quality.rescored),
         tail=pareto_k(weight),
     )
+    return held_against_limits(findings, rates_of(rounds, quality))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """How complete outcomes are and how often decisions were shown; each gap is None where nobody knows.
+
+    Args:
+        completeness: Held against its limits.
+        completeness_gap: Largest difference between an action and its peers of the same age.
+        activation: Held against its limits.
+        activation_gap: Likewise.
+    """
+
+    completeness: Check
+    completeness_gap: float | None
+    activation: Check
+    activation_gap: float | None
+
+
+def rates_of(rounds: LoggedRounds, quality: LogQuality) -> Rates:
+    """The rates of a whole log: an age is a rank among all of its rows."""
     drawn = rounds.action, rounds.logged_at
     completeness = _rate_gap(*drawn, rounds.n_actions, quality.completed)
     activation = _rate_gap(*(quality.answered or drawn), rounds.n_actions, quality.activated)
-    return held_against_limits(
-        findings,
+    return Rates(
         completeness=_rate_check("completeness", completeness, quality.completed, quality.minimum_completeness),
         completeness_gap=None if completeness is None else completeness[0],
         activation=_rate_check("activation", activation, quality.activated, quality.minimum_activation),
@@ -133,15 +154,8 @@ def no_rows() -> Diagnostics:
     return Diagnostics(n=0, checks=(THRESHOLDS["rows"].check(0.0),))
 
 
-def held_against_limits(
-    found: Findings,
-    *,
-    completeness: Check | None = None,
-    completeness_gap: float | None = None,
-    activation: Check | None = None,
-    activation_gap: float | None = None,
-) -> Diagnostics:
-    """The diagnostics of `found`, each check with its level; rates that were not measured say so."""
+def held_against_limits(found: Findings, rates: Rates | None = None) -> Diagnostics:
+    """The diagnostics of `found`, each check with its level; without `rates` theirs say that nothing was measured."""
     n = found.n
     predicted = None
     if found.second_moment is not None:
@@ -160,8 +174,8 @@ def held_against_limits(
         THRESHOLDS["support"].check(found.unsupported),
         THRESHOLDS["calibration"].check(found.calibration),
         THRESHOLDS["rescoring"].check(found.rescoring_gap),
-        completeness or THRESHOLDS["completeness"].check(None),
-        activation or THRESHOLDS["activation"].check(None),
+        THRESHOLDS["completeness"].check(None) if rates is None else rates.completeness,
+        THRESHOLDS["activation"].check(None) if rates is None else rates.activation,
         THRESHOLDS["pareto_k"].check(found.tail),
     )
     return Diagnostics(
@@ -178,8 +192,8 @@ def held_against_limits(
         unsupported_mass=found.unsupported,
         calibration_p=found.calibration,
         rescoring_gap=found.rescoring_gap,
-        completeness_gap=completeness_gap,
-        activation_gap=activation_gap,
+        completeness_gap=None if rates is None else rates.completeness_gap,
+        activation_gap=None if rates is None else rates.activation_gap,
         pareto_k=found.tail,
         checks=checks,
     )

@@ -102,13 +102,13 @@ def evaluate(
     settings = settings or EvaluationSettings()
     model = reward_model or SmoothedMean()
     plain = ScoredRounds(rounds, candidate, None, mixture_propensity)
-    batch = plain.with_predictions(_predictions(plain, model, settings, None))
+    batch = plain.with_predictions(predictions(plain, model, settings, None))
     estimates = {name: _estimate(kind, batch, settings) for name, kind in ESTIMATORS.items() if name != "mrdr"}
     diagnostics = diagnose(batch, quality)
     # The second set of predictions comes last and alone: it is as large as the log's own arrays.
     del batch
     robust = plain.with_predictions(
-        _predictions(plain, model, settings, mrdr_weight(plain.weight, plain.rounds.propensity))
+        predictions(plain, model, settings, mrdr_weight(plain.weight, plain.rounds.propensity))
     )
     estimates["mrdr"] = _estimate(ESTIMATORS["mrdr"], robust, settings)
     refusals = diagnostics.reasons(Level.REFUSE)
@@ -131,9 +131,17 @@ def evaluate(
     )
 
 
-def _predictions(
+def predictions(
     batch: ScoredRounds, model: RewardModel, settings: EvaluationSettings, weight: Float64s | None
 ) -> Floats:
+    """What `model` predicts for `batch` as `settings` has it fitted, shape (n, K).
+
+    Args:
+        batch: Its predictions, if any, are not looked at.
+        model: Unfitted.
+        settings: How.
+        weight: Fitting weight of each row, shape (n,); None weighs them equally.
+    """
     if not settings.cross_fit:
         return fit_on_same_rows(batch.rounds, model, weight=weight)
     precision = batch.candidate.dtype

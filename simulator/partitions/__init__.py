@@ -3,6 +3,7 @@
 from simulator.partitions.engines import ENGINES, Engine, OneProcess, Processes, engine_of
 from simulator.partitions.evaluate import evaluate_partitions
 from simulator.partitions.partition import ArrayFiles, ArraySlice, Partition, Source, array_slices
+from simulator.partitions.whole_log import evaluate_on
 
 __all__ = [
     "ENGINES",
@@ -15,5 +16,6 @@ __all__ = [
     "Source",
     "array_slices",
     "engine_of",
+    "evaluate_on",
     "evaluate_partitions",
 ]

@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.evaluation import Estimate, EvaluationReport, Level, Provenance
 from cxi_bandit.domain.gate import Reason, Verdict
-from simulator.diagnostics import held_against_limits
+from simulator.diagnostics import Rates, held_against_limits
 from simulator.estimators import ESTIMATORS
 from simulator.evaluate import HEADLINE, EvaluationSettings, Labels, without_gate
 from simulator.partitions.engines import Engine, OneProcess
@@ -49,6 +49,7 @@ def evaluate_partitions(
     *,
     settings: EvaluationSettings | None = None,
     engine: Engine | None = None,
+    rates: Rates | None = None,
     gate: Callable[[tuple[Reason, ...]], Verdict] | None = None,
     track: Track = silent,
 ) -> EvaluationReport:
@@ -64,6 +65,7 @@ def evaluate_partitions(
         labels: Names and fingerprints for the report.
         settings: How; None takes the defaults. `bootstrap` alone needs memory that grows with the log.
         engine: Where; None works here.
+        rates: Completeness and activation, which are no sums: they compare rows of one age, a rank in the whole log.
         gate: Turns the diagnostics' refusals into a verdict; without one the answer is never "go".
         track: Hears of rows done in both passes.
 
@@ -78,7 +80,7 @@ def evaluate_partitions(
     evidence = _gathered(engine, partial(_evidence, plan), sources, track, "Evaluating", first.rows)
     if evidence is None:
         raise InvalidInput("log", "partitions must give the same rows in both passes")
-    diagnostics = held_against_limits(evidence.overlap.findings())
+    diagnostics = held_against_limits(evidence.overlap.findings(), rates)
     refusals = diagnostics.reasons(Level.REFUSE)
     return EvaluationReport(
         log=labels.log,

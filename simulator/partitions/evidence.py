@@ -140,7 +140,7 @@ def _of_block(block: Partition, plan: Plan) -> Evidence:
         bootstrap=bootstrap,
         sequence=sequence,
         q_ranges=q_ranges,
-        overlap=OverlapSums.of(batch, plan.rare, plan.kept, block.rescored),
+        overlap=OverlapSums.of(batch, block, plan.rare, plan.kept),
     )
 
 

@@ -9,7 +9,8 @@ from simulator.calibration import CalibrationSums
 from simulator.diagnostics import Findings, largest_gap, logged_overlap
 from simulator.estimators.moments import Moments, SubjectSums
 from simulator.pareto_tail import largest, shape_of_tail
-from simulator.rounds import Bools, Float64s, Floats, ScoredRounds
+from simulator.partitions.partition import Partition
+from simulator.rounds import Bools, Float64s, ScoredRounds
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -19,8 +20,8 @@ class OverlapSums:
     Memory grows with the number of distinct shoppers where the log names them, with nothing else.
 
     Args:
-        moments: Of w and w·r, at least one row.
-        squares: Σw² and Σ(wr)².
+        moments: Of w and w·e, at least one row; e is the row's evidence, its reward where no other is known.
+        squares: Σw² and Σ(we)².
         correction: Σ|w(r - q̂)| and its largest term.
         by_subject: |w(r - q̂)| by shopper.
         second: Σ over rows of Σ_{a: p>0} π_e²/p; None without logged vectors.
@@ -43,17 +44,18 @@ class OverlapSums:
     rescoring_gap: float | None
 
     @classmethod
-    def of(cls, batch: ScoredRounds, rare: Bools | None, kept: int, rescored: Floats | None) -> Self:
+    def of(cls, batch: ScoredRounds, beside: Partition, rare: Bools | None, kept: int) -> Self:
         """The sums over `batch`, at least one row.
 
         Args:
             batch: With predictions.
+            beside: The same rows with what else is known of them.
             rare: Actions whose calibration is pooled, decided on the whole log.
             kept: Size of the tail of weights, from the rows of the whole log, and one.
-            rescored: The incumbent's vectors computed again, shape (m, K).
         """
-        n, weight = len(batch), batch.weight
-        earned = weight * batch.reward
+        n, weight, rescored = len(batch), batch.weight, beside.rescored
+        # Good news and bad news are both evidence: they must not cancel.
+        earned = weight * (batch.reward if beside.evidence is None else np.abs(beside.evidence))
         correction = np.abs(weight * batch.residual)
         second, outside = logged_overlap(batch)
         return cls(

@@ -13,7 +13,7 @@ from simulator.rounds import Float64s, Floats, Ints, LoggedRounds, ScoredRounds
 PARTITION_ROWS: Final = 262_144
 """Rows of a partition unless told otherwise: enough to hide what starting a task costs, few enough to spread."""
 
-_OPTIONAL: Final = ("q_hat", "q_hat_mrdr", "mixture_propensity", "rescored")
+_OPTIONAL: Final = ("q_hat", "q_hat_mrdr", "mixture_propensity", "rescored", "evidence")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,6 +28,7 @@ class Partition:
         q_hat_mrdr: The same fitted under `mrdr_weight`; given with `q_hat` or not at all.
         mixture_propensity: Of the logged action under all logging versions, shape (m,).
         rescored: The incumbent's probabilities computed again, shape (m, K).
+        evidence: By how much events moved each row's reward, shape (m,); None takes the reward itself.
     """
 
     rounds: LoggedRounds
@@ -37,6 +38,7 @@ class Partition:
     q_hat_mrdr: Floats | None = None
     mixture_propensity: Float64s | None = None
     rescored: Floats | None = None
+    evidence: Float64s | None = None
 
     def __post_init__(self) -> None:
         if (self.q_hat is None) != (self.q_hat_mrdr is None):
