@@ -153,7 +153,8 @@ class _Truth:
         log_odds = self._base + self._taste[None, None, :, None] - harm + appeal[..., None] * fit
         impatience = np.where(contexts.evening, 1.3, 1.0)[:, None, None, None]
         needless = np.array([3.0, 1.0])
-        complaint = _ALWAYS_SOME + annoyance[..., None] * impatience * needless
+        # The most intrusive interventions, unasked for and in a hurried evening, annoy everybody: no more than that.
+        complaint = np.minimum(_ALWAYS_SOME + annoyance[..., None] * impatience * needless, 1.0)
         return Rates(
             order=1.0 / (1.0 + np.exp(-log_odds)),
             complaint=complaint,

@@ -117,3 +117,10 @@ def test_tastes_drift_from_the_first_decision_to_the_last() -> None:
     still, drifting = met(4000), met(4000, scenario=SCENARIOS["drift"])
     gap = [np.abs(a.expected - b.expected).max() for a, b in zip(still, drifting, strict=True)]
     assert np.mean(gap[:400]) < 0.25 * np.mean(gap[-400:])
+
+
+def test_every_rate_is_a_probability() -> None:
+    for encounter in met(4000):
+        for rate in (encounter.happening.order, encounter.happening.complaint):
+            assert rate.min() >= 0.0
+            assert rate.max() <= 1.0
