@@ -120,9 +120,15 @@ def sweep_frame(found: Sweep) -> pl.DataFrame:
         | {"verdict": each.ruling.value, "winner": each is found.winner}
         for each in found.contestants
     ]
-    numbers = dict.fromkeys(("value", "lo", "hi"), pl.Float64)
-    schema: dict[str, type[pl.DataType]] = {"candidate": pl.String} | dict.fromkeys(keys, pl.String) | numbers
-    schema |= {"method": pl.String, "confidence": pl.Float64, "verdict": pl.String, "winner": pl.Boolean}
+    schema: dict[str, type[pl.DataType]] = {
+        "candidate": pl.String,
+        **dict.fromkeys(keys, pl.String),
+        **dict.fromkeys(("value", "lo", "hi"), pl.Float64),
+        "method": pl.String,
+        "confidence": pl.Float64,
+        "verdict": pl.String,
+        "winner": pl.Boolean,
+    }
     return pl.DataFrame(rows, schema=schema).sort("value", descending=True, nulls_last=True)
 
 
