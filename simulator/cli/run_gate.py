@@ -14,6 +14,7 @@ from cxi_bandit.domain.gate import Ruling
 from cxi_bandit.settings import read_settings
 from cxi_bandit.vowpal import VowpalRoom
 from simulator.candidates import Candidate, Parts, parse_candidate
+from simulator.cli.page import PageRequest
 from simulator.cli.run_replay import EXIT_DONE, EXIT_REFUSED, EXIT_WAIT
 from simulator.datasets.stored import read_log
 from simulator.progress import Track, bars
@@ -41,8 +42,15 @@ class Asked:
     opening: datetime | None = None
 
 
-def run(asked: Asked, settings: ReplaySettings, options: Mapping[str, Any], *, as_json: bool) -> int:
-    """Asks the gate, prints its answer, and returns the exit code."""
+def run(
+    asked: Asked,
+    settings: ReplaySettings,
+    options: Mapping[str, Any],
+    *,
+    page: PageRequest | None = None,
+    as_json: bool,
+) -> int:
+    """Asks the gate, prints its answer (on a page too, of the only candidate), and returns the exit code."""
     track = bars(Console(stderr=True))
     room = VowpalRoom()
     with open_store(read_settings(**options)) as store:
@@ -60,6 +68,8 @@ def run(asked: Asked, settings: ReplaySettings, options: Mapping[str, Any], *, a
             weighed = [weigh(docket, each, settings, opening=asked.opening, track=track) for each in candidates]
     with open_store(read_settings(**options)) as store:
         answers = close_sitting(docket, weighed, store.evaluations, datetime.now(UTC))
+    if page is not None:
+        page.write(answers[0][1])
     return _answered(docket, answers, as_json=as_json)
 
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import rich_click as click
 from rich.console import Console
+from rich.markup import escape
 
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.domain.gate import Ruling, Verdict
 from cxi_bandit.settings import read_settings
 from cxi_bandit.vowpal import VowpalRoom
-from simulator.candidates import Parts, parse_candidate
+from simulator.candidates import Parts, ScoreShelf, Scoring, parse_candidate
 from simulator.cli.log_options import LogRequest
+from simulator.cli.page import PageRequest
 from simulator.datasets.snapshot import parse_reach
 from simulator.datasets.stored import Reading, read_log
 from simulator.datasets.versions import POOLING_BUDGET
@@ -33,13 +35,17 @@ def run(
     options: Mapping[str, Any],
     request: LogRequest,
     *,
+    page: PageRequest | None = None,
     as_json: bool,
 ) -> int:
     """Replays, prints the report, and returns the exit code."""
     track = bars(Console(stderr=True))
-    with open_store(read_settings(**options)) as store:
+    own = read_settings(**options)
+    with open_store(own) as store:
         room = VowpalRoom()
-        parts = Parts(registry=store.registry, room=room, train_fraction=train_fraction)
+        # Somebody else's database may come without a data directory; none is made for scores alone.
+        shelf = ScoreShelf(own.data_dir / "scores") if own.data_dir.is_dir() else None
+        parts = Parts(registry=store.registry, room=room, train_fraction=train_fraction, scoring=Scoring(shelf=shelf))
         # The candidate first: a mistyped SPEC is found before a long log is read.
         contender = parse_candidate(candidate, parts)
         definition = None if request.reward is None else read_definition(request.reward)
@@ -48,10 +54,14 @@ def run(
     if definition is not None:
         rounds = relabelled(rounds, definition)
     outcome = evaluated(rounds, contender, settings, track)
+    if page is not None:
+        page.write(outcome)
     if as_json:
         click.echo(json_of(outcome))
     else:
         print_report(outcome, Console())
+        if page is not None:
+            Console().print(f"Page: {escape(str(page.path))}")
     return exit_code(outcome.report.verdict)
 
 

@@ -1,8 +1,6 @@
 """The report as a page: one self-contained HTML file with its pictures, to be attached to a launch review."""
 
 from simulator.reporting.contents import contents
-from simulator.reporting.estimates import SegmentFinding
-from simulator.reporting.measures import Measures, measured
 from simulator.reporting.render import rendered
 
-__all__ = ["Measures", "SegmentFinding", "contents", "measured", "rendered"]
+__all__ = ["contents", "rendered"]

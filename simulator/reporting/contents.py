@@ -1,42 +1,37 @@
 """From a replay to its page: verdict first, and where it is refused no estimate anywhere."""
 
-from collections.abc import Sequence
-
+from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.evaluation import Diagnostics, EvaluationReport
 from cxi_bandit.domain.gate import Ruling, Verdict
 from simulator.datasets.snapshot import Snapshot
 from simulator.replay import Replay
-from simulator.reporting import estimates, looks, prose
-from simulator.reporting.estimates import SegmentFinding
-from simulator.reporting.measures import Measures
+from simulator.reporting import asked, estimates, looks, prose
 from simulator.reporting.page import Banner, Page, ReasonText, Section, Term
 from simulator.reporting.wording import HELP, RULINGS, UNGATED, UNGATED_RULING, clean, count, moment
 
 
-def contents(
-    replay: Replay,
-    measures: Measures,
-    command: str,
-    *,
-    snapshot: Snapshot | None = None,
-    segments: Sequence[SegmentFinding] = (),
-) -> Page:
+def contents(replay: Replay, command: str) -> Page:
     """The page of one report.
 
     Args:
-        replay: The report, with the gate's trial where one was held, and its notes.
-        measures: Of the rows the report is about.
+        replay: With its measures.
         command: What to type to get the same report again.
-        snapshot: How far a live log was read.
-        segments: Parts of the log, where they were asked for.
+
+    Raises:
+        InvalidInput: The rows were not measured.
     """
+    measures = replay.measures
+    if measures is None:
+        raise InvalidInput("measures", "a page needs the rows measured")
     report = replay.report
     refused = report.verdict.decision is Ruling.REFUSE
     numbers: list[Section] = []
     if not refused:
         numbers.append(estimates.estimates(report, measures))
-        if segments:
-            numbers.append(estimates.segments(segments))
+        if replay.segments is not None:
+            numbers.append(asked.segments(replay.segments))
+        if replay.horizon is not None:
+            numbers.append(asked.horizon(replay.horizon))
     gate = [] if report.trial is None else [looks.trial(report.trial, refused=refused)]
     log = [
         looks.checks(report.diagnostics),
@@ -51,7 +46,7 @@ def contents(
         banner=_banner(report.verdict, report.diagnostics),
         headline=None if refused else estimates.headline(report, measures),
         # Refused, what forbids the number comes first.
-        sections=(*numbers, *gate, *log, *_notes(replay), _provenance(report, command, snapshot)),
+        sections=(*numbers, *gate, *log, *_notes(replay), _provenance(report, command, replay.snapshot)),
     )
 
 
@@ -113,8 +108,7 @@ def _provenance(report: EvaluationReport, command: str, snapshot: Snapshot | Non
     return Section(
         key="provenance",
         title="Provenance",
-        lead=(prose.PROVENANCE,),
-        items=(),
+        lead=(prose.PROVENANCE if report.trial is None else prose.PROVENANCE_TRIAL,),
         terms=(Term("Command", clean(command), code=True), *terms),
     )
 

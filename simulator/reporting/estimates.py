@@ -1,32 +1,12 @@
-"""The numbers of the page: the headline, all estimates with what their intervals assume, and the segments."""
+"""The numbers of the page: the headline, and all estimates with what their intervals assume."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cxi_bandit.domain.evaluation import Estimate, EvaluationReport
+from simulator.measures import Measures
 from simulator.reporting import pictures, prose
-from simulator.reporting.measures import Measures
 from simulator.reporting.page import Headline, Section, Table, Term
-from simulator.reporting.rows import Row
-from simulator.reporting.wording import ESTIMATORS, INTERVALS, NONE, clean, count, number, percent, reward
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentFinding:
-    """One segment of the log.
-
-    Args:
-        name: Which rows it holds, in words.
-        ess: Effective sample size of its weights.
-        estimate: The headline's estimator on its rows; None where the segment's own checks refuse.
-        remark: Why there is none, or what to keep in mind; may be empty.
-    """
-
-    name: str
-    rows: int
-    ess: float
-    estimate: Estimate | None
-    remark: str = ""
+from simulator.reporting.wording import ESTIMATORS, INTERVALS, clean, ends, percent, reward
 
 
 def headline(report: EvaluationReport, measures: Measures) -> Headline:
@@ -34,12 +14,12 @@ def headline(report: EvaluationReport, measures: Measures) -> Headline:
     found = report.estimates[report.headline]
     return Headline(
         value=reward(found.value),
-        interval=_ends(found.interval),
+        interval=ends(found.interval),
         estimator=f"{report.headline}, {ESTIMATORS.get(report.headline, report.headline)}",
         confidence=percent(found.confidence, 0),
         method=_method(found.interval_method),
         logged=reward(measures.logged_mean),
-        logged_interval=_ends(measures.logged_interval),
+        logged_interval=ends(measures.logged_interval),
         comparison=_comparison(found, measures, tried=report.trial is not None),
     )
 
@@ -52,7 +32,7 @@ def estimates(report: EvaluationReport, measures: Measures) -> Section:
             name,
             ESTIMATORS.get(name, ""),
             reward(found.value),
-            _ends(found.interval),
+            ends(found.interval),
             _method(found.interval_method),
             _sentence(found.target),
         )
@@ -81,41 +61,6 @@ def estimates(report: EvaluationReport, measures: Measures) -> Section:
     )
 
 
-def segments(found: Sequence[SegmentFinding]) -> Section:
-    """The headline's estimator, segment by segment."""
-    rows = [
-        Row(
-            name=clean(segment.name),
-            value=None if segment.estimate is None else segment.estimate.value,
-            interval=None if segment.estimate is None else segment.estimate.interval,
-        )
-        for segment in found
-    ]
-    table = Table(
-        caption="The headline's estimator by segment",
-        columns=("segment", "rows", "effective sample", "value", "interval", "remark"),
-        rows=tuple(
-            (
-                clean(segment.name),
-                count(segment.rows),
-                number(segment.ess, 3),
-                NONE if segment.estimate is None else reward(segment.estimate.value),
-                NONE if segment.estimate is None else _ends(segment.estimate.interval),
-                clean(segment.remark),
-            )
-            for segment in found
-        ),
-        numeric=(1, 2, 3, 4),
-    )
-    return Section(
-        key="segments",
-        title="Segments",
-        lead=(prose.SEGMENTS,),
-        pictures=(pictures.segments(rows),),
-        tables=(table,),
-    )
-
-
 def _assumptions(report: EvaluationReport, names: Sequence[str], share: str) -> tuple[Term, ...]:
     grouped: dict[tuple[str, str], list[str]] = {}
     for name in names:
@@ -140,10 +85,6 @@ def _comparison(found: Estimate, measures: Measures, *, tried: bool) -> str:
         f"The interval lies {side} what the log itself earned, which is uncertain too. Seen once, that is a reason for "
         "a trial, not for a launch."
     )
-
-
-def _ends(interval: tuple[float, float] | None) -> str:
-    return "none" if interval is None else f"{reward(interval[0])} to {reward(interval[1])}"
 
 
 def _method(name: str) -> str:

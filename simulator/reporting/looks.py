@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from cxi_bandit.domain.evaluation import Check, Diagnostics, Level, TrialRecord
+from simulator.measures import Measures, Rates
 from simulator.reporting import pictures, prose
-from simulator.reporting.measures import Measures, Rates
 from simulator.reporting.page import CheckText, Section, Table, Term
 from simulator.reporting.rows import MOST_ROWS
 from simulator.reporting.wording import (
@@ -142,7 +142,7 @@ def trial(found: TrialRecord, *, refused: bool) -> Section:
         Term("Proposal", f"{clean(found.proposal)}, number {found.ordinal} on the policy's ledger"),
         Term(
             "May err with",
-            f"{number(found.alpha)}, with {found.candidates} candidate{'s' * (found.candidates > 1)} tried on the same rows",
+            f"{number(found.alpha)}; {found.candidates} candidate{'s' * (found.candidates > 1)} tried on the same rows",
         ),
         Term("Needed", f"E of at least {e_value(found.log_threshold)}"),
         Term("Against", clean(found.incumbent)),

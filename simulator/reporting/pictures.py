@@ -8,10 +8,11 @@ from typing import Final
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from cxi_bandit.domain.evaluation import Estimate, EvaluationReport, TrialRecord
+from simulator.measures import DrawnAction, Measures, Rates
 from simulator.reporting.drawing import ACCENT, ALERT, GRID, INK, MUTED, PAPER, SECOND, Picture, canvas
-from simulator.reporting.measures import DrawnAction, Measures, Rates
 from simulator.reporting.rows import MOST_ROWS, Row, Scale, drawn_rows
 from simulator.reporting.wording import clean, e_value, moment, percent, reward
+from simulator.segments import Segments
 
 VALUE_TARGET: Final = "the candidate's value"
 _LN10: Final = 2.302585092994046
@@ -174,12 +175,27 @@ def evidence(trial: TrialRecord) -> Picture:
     return Picture(title, description, drawing.svg)
 
 
-def segments(rows: Sequence[Row]) -> Picture:
-    """The headline estimate in every segment."""
-    measured = [row for row in rows if row.value is not None]
-    description = f"{len(rows)} segments, {len(measured)} of them with an estimate. The table below holds every value."
-    scale = Scale(label="mean reward per decision")
-    return drawn_rows("segments", "The headline estimate by segment", description, rows[:MOST_ROWS], scale)
+def segments(found: Segments) -> Picture:
+    """The shrunken effect in every segment with its interval, the raw interval behind it, beside no effect."""
+    rows = [
+        Row(name="all rows", value=found.overall, interval=found.interval, strong=True),
+        *(
+            Row(
+                name=f"{part.field} = {part.segment}",
+                value=part.shrunken,
+                interval=part.shrunken_interval,
+                band=part.interval,
+            )
+            for part in found.segments[: MOST_ROWS - 1]
+        ),
+    ]
+    numbers = sum(part.shrunken is not None for part in found.segments)
+    description = (
+        f"{len(found.segments)} segments, {numbers} of them with an effect; {found.overall:+.3g} over all rows. The "
+        "table below holds every value."
+    )
+    scale = Scale(label="effect over the log, reward per decision", reference=(0.0, "no effect"))
+    return drawn_rows("segments", "Effects by segment", description, rows, scale)
 
 
 def _in_words(estimate: Estimate) -> str:

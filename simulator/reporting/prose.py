@@ -47,5 +47,17 @@ TRIAL: Final = (
     "looked at every day; a go is said at whole weeks only, and only while E is above the threshold then."
 )
 TRIAL_REFUSED: Final = "The evaluation is refused, so the evidence is not shown: it stands on the same rows."
+SEGMENT_TABLE: Final = (
+    "Dots and lines are the shrunken effects with their intervals, the bars behind them the raw intervals; effects are "
+    "the candidate's reward less the log's, so the dashed line at 0 is no difference."
+)
+HORIZON: Final = (
+    "If rewards arrive after the attribution window, the log has not seen all of the effect. Shown is the same "
+    "evaluation on the same decisions, with a window twice as long: nothing should move beyond chance."
+)
+HORIZON_ROWS: Final = "The window is {window}; {rows} decisions are old enough to compare, {left_out} are not."
+PROVENANCE_TRIAL: Final = (
+    "The trial is kept: this command continues it, hears what has matured since, and leaves what was heard as it is."
+)
 NOTES: Final = "What a reader must know about the log, the candidate and the reward model."
 PROVENANCE: Final = "With the same database, this command gives the same report again."

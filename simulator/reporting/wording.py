@@ -109,6 +109,11 @@ def reward(value: float | None) -> str:
     return NONE if value is None else f"{value:#.4g}".rstrip(".")
 
 
+def ends(interval: tuple[float, float] | None) -> str:
+    """Both ends of an interval."""
+    return "none" if interval is None else f"{reward(interval[0])} to {reward(interval[1])}"
+
+
 def count(value: int) -> str:
     """A whole number with its thousands marked."""
     return f"{value:,}"

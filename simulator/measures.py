@@ -121,6 +121,9 @@ def measured(prepared: Prepared, confidence: float) -> Measures:
         raise InvalidInput("log", f"{log.name} has no rows")
     weight = prepared.probabilities[np.arange(len(rounds)), rounds.action].astype(np.float64) / rounds.propensity
     completed = None if log.completed is None else _rates(rounds, log.completed)
+    shown = None
+    if log.shown is not None:
+        shown = log.shown.between(float(rounds.logged_at.min()), float(rounds.logged_at.max()))
     return Measures(
         logged_mean=float(rounds.reward.mean()),
         logged_interval=_logged_interval(rounds, confidence),
@@ -128,7 +131,7 @@ def measured(prepared: Prepared, confidence: float) -> Measures:
         drawn=drawn_actions(rounds),
         whole_vectors=rounds.probabilities is not None,
         completed=completed,
-        activated=None if log.shown is None else _shown_rates(rounds, log.shown),
+        activated=None if shown is None else _shown_rates(rounds, shown),
     )
 
 
