@@ -7,6 +7,9 @@ from scipy.stats import chi2, norm
 
 from simulator.rounds import Float64s
 
+FEWEST = 4
+"""Segments that shrinking takes: with fewer it need not bring effects nearer to the truth."""
+
 
 @dataclass(frozen=True, eq=False)
 class Shrunk:
@@ -34,13 +37,15 @@ def shrink(effect: Float64s, standard_error: Float64s, share: Float64s) -> Shrun
 
         μ̂  = Σ a_s effect_s, a_s the segment's share of the rows: the overall effect
         Â  = max(0, (Σ a_s (effect_s - μ̂)² - Σ a_s(1 - a_s) v_s) / Σ a_s(1 - a_s))
-        B_s = Â / (Â + v_s)
-        θ̂_s = μ̂ + B_s (effect_s - μ̂),  se_s² = B_s v_s + (1 - B_s)² Σ a_s² v_s
+        P_s = (k - 3)/(k - 1) · v_s/(v_s + Â), 0 below four segments: the pull towards the centre
+        θ̂_s = μ̂ + (1 - P_s)(effect_s - μ̂)
+        se_s² = (1 - P_s) v_s + P_s² Σ a_s² v_s + 2/(k - 3) · P_s² (v̄ + Â)/(v_s + Â) (effect_s - μ̂)²
 
-    With equal v this is the James-Stein estimator towards the mean, up to its degrees of freedom. θ̂_s ± z·se_s covers
-    on average over the segments, not each of them; the uncertainty of Â is left out, and effects are taken for
-    independent (a shopper in two segments makes them less so). Morris (1983), doi:10.1080/01621459.1983.10477920; the
-    moment estimator of A with general weights: DerSimonian and Kacker (2007), doi:10.1016/j.cct.2006.04.004.
+    With equal v this is the James-Stein estimator towards the mean, which is nearer the truth than the raw effects only
+    from four on: fewer are left as they are. The last term is Morris's for not knowing A; with 20 segments and without
+    it, intervals meant for 95 % covered 84 %. θ̂_s ± z·se_s covers on average over the segments, not each of them, and
+    effects are taken for independent (a shopper in two segments makes them less so). Morris (1983), doi:10.1080/01621459.1983.10477920; the moment estimator of A with general weights:
+    DerSimonian and Kacker (2007), doi:10.1016/j.cct.2006.04.004.
 
     Args:
         effect: Shape (k,), k ≥ 1, finite.
@@ -53,15 +58,22 @@ def shrink(effect: Float64s, standard_error: Float64s, share: Float64s) -> Shrun
     own = a * (1.0 - a)
     total = float(own.sum())
     between = 0.0 if total <= 0.0 else max(0.0, float(a @ (effect - centre) ** 2 - own @ variance) / total)
-    denominator = between + variance
-    kept = np.divide(between, denominator, out=np.ones_like(variance), where=denominator > 0.0)
-    squared = kept * variance + (1.0 - kept) ** 2 * float(a**2 @ variance)
+    k = len(effect)
+    pull = np.zeros(k)
+    doubt = np.zeros(k)
+    if k >= FEWEST:
+        total_variance = between + variance
+        share_of_noise = np.divide(variance, total_variance, out=np.zeros(k), where=total_variance > 0.0)
+        pull = (k - 3) / (k - 1) * share_of_noise
+        ratio = np.divide(variance.mean() + between, total_variance, out=np.zeros(k), where=total_variance > 0.0)
+        doubt = 2.0 / (k - 3) * pull**2 * ratio * (effect - centre) ** 2
+    squared = (1.0 - pull) * variance + pull**2 * float(a**2 @ variance) + doubt
     return Shrunk(
         centre=centre,
         spread=float(np.sqrt(between)),
-        value=centre + kept * (effect - centre),
+        value=centre + (1.0 - pull) * (effect - centre),
         standard_error=np.sqrt(squared),
-        kept=kept,
+        kept=1.0 - pull,
         heterogeneity_p=_cochran(effect, variance),
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -269,3 +270,42 @@ def test_a_sweep_chooses_on_some_rows_and_judges_on_others(shop: Shop, replayed:
     text = replayed("--sweep", grid, words=True)[1]
     assert text.index("rows of choosing") < text.index("k = 4") < text.index("Verdict")
     assert replayed("--sweep", grid, "--candidate", "uniform")[0] == 2
+
+
+NOTEBOOK = (Path(__file__).parents[2] / "docs" / "howto" / "notebook.md").read_text("utf-8")
+
+
+def test_the_notebook_page_runs_as_it_stands(
+    shop: Shop,
+    postgres_dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shop.trade(ROUNDS)
+    shop.settle(shop.horizon * 2.5)
+    monkeypatch.setenv("DATABASE_URL", postgres_dsn)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "search.toml").write_text(shipped_texts()["search.toml"])
+    (grid,) = re.findall(r"```toml\n(.*?)```", NOTEBOOK, re.DOTALL)
+    (tmp_path / "grid.toml").write_text(grid)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", NOTEBOOK, re.DOTALL):
+        exec(block, names)  # noqa: S102 - the page's own text
+    capsys.readouterr()
+    frames = {
+        "rounds_frame": names["rounds"],
+        "estimates_frame": names["estimates_frame"](names["found"].report),
+        "diagnostics_frame": names["diagnostics_frame"](names["found"].report),
+        "segments_frame": names["segments_frame"](names["found"].segments),
+        "horizon_frame": names["horizon_frame"](names["found"].horizon),
+        "sweep_frame": names["sweep_frame"](names["swept"]),
+    }
+    assert len(frames["rounds_frame"]) == ROUNDS
+    assert len(frames["sweep_frame"]) == names["swept"].statement.count("k = 4") * 4
+    # The page's table names the columns that are there.
+    for name, frame in frames.items():
+        (row,) = [line for line in NOTEBOOK.splitlines() if line.startswith(f"| `{name}(")]
+        told = [column for column in re.findall(r"`([a-z_.*]+)`", row.split("|")[3]) if column != "context.*"]
+        assert [c for c in frame.columns if not c.startswith(("context.", "learning.", "exploration."))] == told
