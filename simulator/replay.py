@@ -1,6 +1,7 @@
 """Replay: a log and a candidate in, an evaluation report out."""
 
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Literal
 
@@ -16,7 +17,9 @@ from simulator.evaluate import EvaluationSettings, IntervalMethod, Labels, evalu
 from simulator.horizon import HorizonSensitivity, horizon_sensitivity
 from simulator.intervals import WeightRange
 from simulator.logging_facts import BY_ROW, returning, version_notes
+from simulator.measures import Measures, measured
 from simulator.paired import scored
+from simulator.partitions import Engine, evaluate_on
 from simulator.progress import Track, silent
 from simulator.reward_model import RewardModel, SmoothedMean
 from simulator.rounds import Bools, Floats
@@ -41,6 +44,9 @@ class ReplaySettings:
         seed: Of folds and resampling.
         segments: Fields whose segments get an effect each: `surface`, `defect`, `context.FIELD`.
         horizon_sensitivity: Whether to estimate again with twice the attribution window.
+        measures: Whether to look at the rows for a page.
+        engine: Evaluates the log in partitions; None evaluates it whole. The two differ in last digits, and with
+            cross-fitting in the folds.
     """
 
     reward_model: RewardModelName = "smoothed-mean"
@@ -51,6 +57,8 @@ class ReplaySettings:
     seed: int = 0
     segments: tuple[str, ...] = ()
     horizon_sensitivity: bool = False
+    measures: bool = False
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,7 @@ class Replay:
         snapshot: How far a live log was read.
         segments: Effects by segment, where asked for.
         horizon: The same under twice the window, where asked for.
+        measures: What a page shows of the rows, where asked for.
     """
 
     report: EvaluationReport
@@ -68,6 +77,7 @@ class Replay:
     snapshot: Snapshot | None = None
     segments: Segments | None = None
     horizon: HorizonSensitivity | None = None
+    measures: Measures | None = None
 
 
 def replay(
@@ -103,7 +113,8 @@ def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None =
         folds=max(folds, 2),
         seed=settings.seed,
     )
-    report = evaluate(
+    evaluated = evaluate if settings.engine is None else partial(evaluate_on, settings.engine, track=track)
+    report = evaluated(
         log.rounds,
         prepared.probabilities,
         Labels(log=log.name, candidate=candidate, manifest_sha=prepared.manifest_sha, model_sha=prepared.model_sha),
@@ -127,6 +138,7 @@ def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None =
         snapshot=log.snapshot,
         segments=segments,
         horizon=horizon,
+        measures=measured(prepared, settings.confidence) if settings.measures else None,
     )
 
 

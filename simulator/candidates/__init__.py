@@ -4,6 +4,8 @@ from simulator.candidates.candidate import Candidate, Prepared
 from simulator.candidates.fixed import ActionTable, Uniform
 from simulator.candidates.manifest import ManifestCandidate
 from simulator.candidates.model import ModelCandidate
+from simulator.candidates.scoring import Scoring
+from simulator.candidates.shelf import ScoreShelf
 from simulator.candidates.spec import Parts, parse_candidate
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "ModelCandidate",
     "Parts",
     "Prepared",
+    "ScoreShelf",
+    "Scoring",
     "Uniform",
     "parse_candidate",
 ]

@@ -1,16 +1,20 @@
 """`cxi-bandit replay`: what would another policy have earned on a logged one's decisions?"""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
 from cxi_bandit.cli.options import AS_JSON, database_options
+from simulator.cli.engine_options import engine_options
 from simulator.cli.gate_options import gate_options
 from simulator.cli.log_options import LogRequest, log_options
+from simulator.cli.page import PAGE, page_request
 
 if TYPE_CHECKING:
     from simulator.evaluate import IntervalMethod
+    from simulator.partitions import Engine
 
 _INTERVALS = ("cressie_read", "gaussian", "bootstrap", "empirical_bernstein", "confidence_sequence")
 
@@ -90,8 +94,10 @@ _INTERVALS = ("cressie_read", "gaussian", "bootstrap", "empirical_bernstein", "c
     show_envvar=True,
     help="Of folds and resampling.",
 )
+@engine_options
 @log_options
 @gate_options
+@PAGE
 @AS_JSON
 @database_options
 @click.pass_context
@@ -108,10 +114,12 @@ def replay(
     smallest_propensity: float | None,
     train_fraction: float,
     seed: int,
+    engine: "Engine | None",
     request: LogRequest,
     ask: Literal["gate", "plan", "aa"] | None,
     proposal: str | None,
     opening: datetime | None,
+    page: Path | None,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
@@ -130,6 +138,10 @@ def replay(
         raise click.UsageError("--as-of, --reward, --segment and their kin go with estimates, not with --gate")
     if ask is None and len(specs) > 1:
         raise click.UsageError("several --candidate go with --gate or --plan: estimates are replayed one by one")
+    if page is not None and (request.sweep is not None or ask in {"plan", "aa"} or len(specs) > 1):
+        raise click.UsageError(
+            "--report is the page of one candidate's evaluation: it goes without --plan, --aa, --sweep"
+        )
     # Imported late: `cxi-bandit --help` must not wait for what only this command needs.
     from simulator.cli.run_replay import run  # noqa: PLC0415
     from simulator.replay import ReplaySettings  # noqa: PLC0415
@@ -143,16 +155,19 @@ def replay(
         seed=seed,
         segments=request.segments,
         horizon_sensitivity=request.horizon_sensitivity,
+        measures=page is not None,
+        engine=engine,
     )
+    wanted = page_request(context, page)
     if request.sweep is not None:
         from simulator.cli.run_sweep import run as run_sweep  # noqa: PLC0415 - as above
 
         context.exit(run_sweep(name, request.sweep, settings, request, options, as_json=as_json))
     if ask is None:
-        context.exit(run(name, specs[0], settings, train_fraction, options, request, as_json=as_json))
+        context.exit(run(name, specs[0], settings, train_fraction, options, request, page=wanted, as_json=as_json))
     from simulator.cli import run_gate  # noqa: PLC0415 - as above
 
     asked = run_gate.Asked(
         ask=ask, log=name, specs=specs, train_fraction=train_fraction, proposal=proposal, opening=opening
     )
-    context.exit(run_gate.run(asked, settings, options, as_json=as_json))
+    context.exit(run_gate.run(asked, settings, options, page=wanted, as_json=as_json))
