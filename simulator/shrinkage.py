@@ -44,8 +44,9 @@ def shrink(effect: Float64s, standard_error: Float64s, share: Float64s) -> Shrun
     With equal v this is the James-Stein estimator towards the mean, which is nearer the truth than the raw effects only
     from four on: fewer are left as they are. The last term is Morris's for not knowing A; with 20 segments and without
     it, intervals meant for 95 % covered 84 %. θ̂_s ± z·se_s covers on average over the segments, not each of them, and
-    effects are taken for independent (a shopper in two segments makes them less so). Morris (1983), doi:10.1080/01621459.1983.10477920; the moment estimator of A with general weights:
-    DerSimonian and Kacker (2007), doi:10.1016/j.cct.2006.04.004.
+    effects are taken for independent (a shopper in two segments makes them less so). Morris (1983),
+    doi:10.1080/01621459.1983.10477920; the moment estimator of A with general weights: DerSimonian and Kacker (2007),
+    doi:10.1016/j.cct.2006.04.004.
 
     Args:
         effect: Shape (k,), k ≥ 1, finite.
