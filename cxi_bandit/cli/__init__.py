@@ -9,6 +9,7 @@ import rich_click as click
 
 from cxi_bandit.domain.errors import (
     CxiBanditError,
+    EvidenceConflict,
     IdempotencyConflict,
     InvalidInput,
     ManifestInvalid,
@@ -80,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _explain(error: Exception) -> int:
     if isinstance(error, _BAD_INPUT):
         return _complain(str(error), BAD_INPUT)
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | EvidenceConflict):
         return _complain(str(error), UNAVAILABLE)
     kind = "" if isinstance(error, CxiBanditError) else f"{type(error).__name__}: "
     return _complain(f"internal error: {kind}{error}", INTERNAL)

@@ -41,6 +41,20 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """k/alpha_j, which E must reach: a union bound over the k candidates."""
         return self.candidates / self.alpha
 
+    def on_the_same_terms(self, incumbent: str, candidates: int) -> "Spending":
+        """This spending, for a proposal that asks again.
+
+        Raises:
+            InvalidInput: It was made against another incumbent or with another number of candidates.
+        """
+        if (self.incumbent, self.candidates) != (incumbent, candidates):
+            raise InvalidInput(
+                "/proposal",
+                f"{self.proposal!r} has spent its share with {self.candidates} candidates against {self.incumbent}; a "
+                "trial on other terms needs an id of its own",
+            )
+        return self
+
     def expired(self, incumbent: str) -> bool:
         """Whether what was found is void because another incumbent is live now."""
         return incumbent != self.incumbent

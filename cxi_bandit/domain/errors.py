@@ -62,7 +62,14 @@ class LearningConflict(CxiBanditError):
 
 
 class EvidenceConflict(CxiBanditError):
-    """Another sitting of this trial was recorded meanwhile: nothing was written; hear it again."""
+    """Another sitting of this trial was kept meanwhile: nothing was written."""
+
+    def __init__(self, trial: str, sitting: int) -> None:
+        super().__init__(
+            f"sitting {sitting} of trial {trial!r} is kept already, or one before it is missing; ask again"
+        )
+        self.trial = trial
+        self.sitting = sitting
 
 
 class Unavailable(CxiBanditError):

@@ -12,7 +12,6 @@ from cxi_bandit.domain.evaluation import EvaluationReport
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 from cxi_bandit.engine.ports import FiledReport
 from cxi_bandit.store.connection import Database
-from cxi_bandit.store.memory_evaluations import on_the_same_terms
 
 _SAVE: Final = """
 INSERT INTO evaluations (policy, manifest_sha, model_version, decision, incumbent, report, created_at)
@@ -98,7 +97,7 @@ class PostgresEvaluations:
             spent = [_spending(row) for row in connection.execute(_SPENDINGS, [policy])]
             standing = next((known for known in spent if known.proposal == proposal), None)
             if standing is not None:
-                return on_the_same_terms(standing, incumbent, candidates)
+                return standing.on_the_same_terms(incumbent, candidates)
             ordinal = len(spent) + 1
             fresh = Spending(
                 proposal=proposal,
@@ -120,7 +119,7 @@ class PostgresEvaluations:
         values = {"policy": policy, "trial": trial, "sitting": sitting, "state": state, "at": at}
         with self._database.connection() as connection:
             if connection.execute(_SIT, values).rowcount == 0:
-                raise EvidenceConflict(f"sitting {sitting} of {policy}/{trial} is kept already, or one is missing")
+                raise EvidenceConflict(f"{policy}/{trial}", sitting)
 
     def sitting(self, policy: PolicyName, trial: str) -> tuple[int, str] | None:
         """See the port."""

@@ -4,7 +4,7 @@ import threading
 from datetime import datetime
 
 from cxi_bandit.domain.alpha_ledger import Spending, share_of_alpha
-from cxi_bandit.domain.errors import EvidenceConflict, InvalidInput, NotFound
+from cxi_bandit.domain.errors import EvidenceConflict, NotFound
 from cxi_bandit.domain.evaluation import EvaluationReport
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 from cxi_bandit.engine.ports import FiledReport
@@ -77,7 +77,7 @@ class MemoryEvaluations:
                     alpha=share_of_alpha(alpha, ordinal),
                 )
                 spent.append(standing)
-            return on_the_same_terms(standing, incumbent, candidates)
+            return standing.on_the_same_terms(incumbent, candidates)
 
     def spendings(self, policy: PolicyName) -> list[Spending]:
         """See the port."""
@@ -89,7 +89,7 @@ class MemoryEvaluations:
         with self._lock:
             kept = self._sittings.setdefault((policy, trial), [])
             if sitting != len(kept) + 1:
-                raise EvidenceConflict(f"sitting {sitting} of {policy}/{trial}: {len(kept)} are kept")
+                raise EvidenceConflict(f"{policy}/{trial}", sitting)
             kept.append(state)
 
     def sitting(self, policy: PolicyName, trial: str) -> tuple[int, str] | None:
@@ -97,18 +97,3 @@ class MemoryEvaluations:
         with self._lock:
             kept = self._sittings.get((policy, trial))
             return (len(kept), kept[-1]) if kept else None
-
-
-def on_the_same_terms(standing: Spending, incumbent: str, candidates: int) -> Spending:
-    """The spending that stands.
-
-    Raises:
-        InvalidInput: It was made against another incumbent or with another number of candidates.
-    """
-    if (standing.incumbent, standing.candidates) != (incumbent, candidates):
-        raise InvalidInput(
-            "/proposal",
-            f"{standing.proposal!r} has spent its share with {standing.candidates} candidates against "
-            f"{standing.incumbent}; a trial on other terms needs an id of its own",
-        )
-    return standing

@@ -88,7 +88,10 @@ def at_close(log: ReplayLog, closes: Sequence[OutcomeRevision]) -> ClosedLog:
     ends = (min(row.decision.closes_at, close.closed_at) for row, close in zip(live(part).rows, found, strict=True))
     return ClosedLog(
         log=replace(
-            part, rounds=replace(part.rounds, reward=np.array(rewards)), contexts=live(part).with_rewards(rewards)
+            part,
+            rounds=replace(part.rounds, reward=np.array(rewards)),
+            contexts=live(part).with_rewards(rewards),
+            snapshot=None,  # no cut of the ledger has every value as it was at its own close
         ),
         closes=by_decision,
         through=max(ends),

@@ -11,7 +11,7 @@ from simulator.gate.unit import Rows, taken, units
 
 
 def daily(before: Trial, after: Trial, rows: Rows) -> tuple[EvidencePoint, ...]:
-    """Where ln E stood after each day that the sitting from `before` to `after` bet on; its last point is `after` itself.
+    """Where ln E stood after each day that the sitting bet on; the last point is `after` itself.
 
     Bets are placed in whole weeks: what the path does within one is for looking at, not for deciding.
 

@@ -282,5 +282,6 @@ def test_the_plan_foresees_the_go(
     assert week.reward == pytest.approx(week.effect * 1.9)
     # The truth is larger than what the pessimist needs for one week, and the trial above went after one.
     assert true_gain(ran, trained, log) > week.reward
-    assert outlook(docket, trained, candidates=3).visible[0].effect > week.effect
+    alone, of_three = (outlook(docket, Uniform(), candidates=candidates) for candidates in (1, 3))
+    assert of_three.visible[0].effect > alone.visible[0].effect
     assert shelves.evaluations.spendings(SEARCH) == []
