@@ -107,7 +107,7 @@ def _variant(path: Path, changes: Mapping[str, Any]) -> Variant:
 
 def toml(document: Mapping[str, Any]) -> str:
     """A TOML text with one line for each top-level key; read again, it gives the same document."""
-    return "".join(f"{json.dumps(key)} = {_inline(value)}\n" for key, value in document.items())
+    return "".join(f"{_quoted(key)} = {_inline(value)}\n" for key, value in document.items())
 
 
 def _inline(value: Any) -> str:  # noqa: ANN401 - TOML is anything until it is checked
@@ -115,15 +115,20 @@ def _inline(value: Any) -> str:  # noqa: ANN401 - TOML is anything until it is c
         case bool():
             return "true" if value else "false"
         case str():
-            return json.dumps(value)
+            return _quoted(value)
         case int() | float():
             return repr(value)
         case list():
             return f"[{', '.join(_inline(item) for item in value)}]"
         case dict():
-            return "{" + ", ".join(f"{json.dumps(key)} = {_inline(item)}" for key, item in value.items()) + "}"
+            return "{" + ", ".join(f"{_quoted(key)} = {_inline(item)}" for key, item in value.items()) + "}"
         case _:
             raise InvalidInput("sweep", f"{value!r} is of a kind that no manifest holds")
+
+
+def _quoted(text: str) -> str:
+    """A basic string: JSON's, but that TOML wants characters beyond the first plane as they are and DEL escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _put(document: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - as above

@@ -1,5 +1,7 @@
 """Each diagnostic fires on the fault it is for, and stays quiet on an honest log."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,19 @@ def test_pareto_shape_is_recovered(shape: float) -> None:
 def test_discrete_weights_have_no_shape() -> None:
     assert pareto_k(np.random.default_rng(0).choice([0.1, 1.0, 40.0], 10_000)) is None
     assert pareto_k(np.ones(5)) is None
+
+
+def test_prices_are_no_evidence_only_what_events_changed_is() -> None:
+    rounds = log_of()
+    priced = scored(replace(rounds, reward=rounds.reward - 0.05))
+    silent = LogQuality(evidence=np.zeros(len(rounds)))
+    assert level(priced, "reward_ess") is Level.OK
+    assert level(priced, "reward_ess", silent) is Level.REFUSE
+    assert diagnose(priced, silent).reward_ess == 0.0
+
+
+def test_good_and_bad_news_do_not_cancel() -> None:
+    batch = scored(log_of())
+    news = np.where(np.arange(len(batch)) % 2 == 0, 1.0, -1.0)
+    found = diagnose(batch, LogQuality(evidence=news))
+    assert found.reward_ess == pytest.approx(found.ess)
