@@ -1,6 +1,7 @@
 """Imported logs: rounds somebody else logged, brought in once to be replayed, never learned from."""
 
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,9 @@ class ImportedLog(msgspec.Struct, frozen=True, kw_only=True):
         rows: How many rounds it has; whatever is given when writing, the store records what it wrote.
         actions: Names of the actions; a round refers to one by its index.
         action_features: Features of each action in the order of `actions`; empty when there are none.
+        reward_min: Declared smallest reward, never the log's own.
+        reward_max: Declared largest reward.
+        smallest_propensity: Declared floor of the logging policy; None where none was declared.
     """
 
     name: str
@@ -28,12 +32,19 @@ class ImportedLog(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[str, ...]
     action_features: tuple[Features, ...] = ()
     rows: int = 0
+    reward_min: float = 0.0
+    reward_max: float = 1.0
+    smallest_propensity: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
             raise InvalidInput("/name", "an imported log needs a name")
         if not self.actions:
             raise InvalidInput("/actions", "an imported log needs its actions")
+        if not -inf < self.reward_min < self.reward_max < inf:
+            raise InvalidInput("/reward", f"({self.reward_min:g}, {self.reward_max:g}) is no finite range")
+        if self.smallest_propensity is not None and not 0.0 < self.smallest_propensity <= 1.0:
+            raise InvalidInput("/smallest_propensity", f"must lie within (0, 1], got {self.smallest_propensity:g}")
         if self.action_features and len(self.action_features) != len(self.actions):
             raise InvalidInput(
                 "/action_features",
@@ -49,6 +60,9 @@ class ImportedRound(NamedTuple):
         position: Slot on the page where the action was shown; None where the log has none.
         action: Index into the log's `actions`.
         propensity: The logging policy's probability of `action`, in (0, 1].
+        subject: Code of the shopper; None where the log names none.
+        probabilities: The whole vector over the log's `actions`, None where one could not be drawn; None altogether
+            where only the propensity was logged.
     """
 
     logged_at: datetime | None
@@ -57,3 +71,5 @@ class ImportedRound(NamedTuple):
     propensity: float
     reward: float
     context: Features
+    subject: int | None = None
+    probabilities: tuple[float | None, ...] | None = None

@@ -17,6 +17,8 @@ _SCHEMA: Final = pl.Schema(
         "propensity": pl.Float64,
         "reward": pl.Float64,
         "context": pl.String,
+        "subject": pl.Int64,
+        "probabilities": pl.String,
     }
 )
 
@@ -35,3 +37,13 @@ def contexts(frame: pl.DataFrame) -> list[Features]:
     """The context of every round of a frame that `ImportedLogs.read` returned, features in the order imported."""
     decode = msgspec.json.Decoder(Features).decode
     return [decode(text) for text in frame["context"]]
+
+
+def vectors(frame: pl.DataFrame) -> list[list[float | None]] | None:
+    """The logged vector of every round of such a frame, None where an action could not be drawn; None where any round
+    has none.
+    """  # noqa: D205 - what it returns is the summary
+    if frame.is_empty() or frame["probabilities"].null_count():
+        return None
+    decode = msgspec.json.Decoder(list[float | None]).decode
+    return [decode(text) for text in frame["probabilities"]]

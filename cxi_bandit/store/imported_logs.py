@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 # The name is taken first: a second importer of the same name waits for this one, then finds it taken.
 _CLAIM: Final = """
-INSERT INTO imported_logs (name, kind, source_sha256, rows, created_at, actions, action_features)
-VALUES (%s, %s, %s, 0, %s, %s, %s::json)
+INSERT INTO imported_logs (
+  name, kind, source_sha256, rows, created_at, actions, action_features, reward_min, reward_max, smallest_propensity
+)
+VALUES (%s, %s, %s, 0, %s, %s, %s::json, %s, %s, %s)
 ON CONFLICT (name) DO NOTHING
 """
 
 _COPY_IN: Final = """
-COPY imported_rounds (log, row_number, logged_at, position, action, propensity, reward, context) FROM STDIN
+COPY imported_rounds (
+  log, row_number, logged_at, position, action, propensity, reward, context, subject, probabilities
+) FROM STDIN
 """
 
 _COUNTED: Final = "UPDATE imported_logs SET rows = %s WHERE name = %s"
@@ -34,13 +38,15 @@ _COUNTED: Final = "UPDATE imported_logs SET rows = %s WHERE name = %s"
 # Microseconds as a number: a timestamp's text form would have to be parsed again for every row.
 _COPY_OUT: Final = """
 COPY (
-  SELECT row_number, (extract(epoch FROM logged_at) * 1000000)::bigint, position, action, propensity, reward, context
+  SELECT row_number, (extract(epoch FROM logged_at) * 1000000)::bigint, position, action, propensity, reward, context,
+    subject, array_to_json(probabilities)
   FROM imported_rounds WHERE log = %s ORDER BY row_number
 ) TO STDOUT (FORMAT csv)
 """
 
 _LOGS: Final = """
-SELECT name, kind, source_sha256, rows, created_at, actions, action_features::text
+SELECT name, kind, source_sha256, rows, created_at, actions, action_features::text, reward_min, reward_max,
+  smallest_propensity
 FROM imported_logs ORDER BY created_at, name
 """
 
@@ -63,6 +69,7 @@ class ImportedLogs:
         with self._database.transaction(LONG) as connection:
             features = msgspec.json.encode(log.action_features).decode()
             values = [log.name, log.kind, log.source_sha256, log.created_at, list(log.actions), features]
+            values += [log.reward_min, log.reward_max, log.smallest_propensity]
             if connection.execute(_CLAIM, values).rowcount == 0:
                 raise InvalidInput("/name", f"a log named {log.name!r} is imported already; choose another name")
             count = _copy(connection, log, rounds)
@@ -71,7 +78,7 @@ class ImportedLogs:
 
     def read(self, name: str) -> "pl.DataFrame":
         """All rounds in order: row_number, logged_at (UTC, null without a clock), position, action, propensity, reward,
-        and context as JSON text (see `contexts`).
+        context as JSON text (see `contexts`), subject, and probabilities as JSON text (see `vectors`).
 
         Raises:
             NotFound: No such log.
@@ -104,13 +111,16 @@ class ImportedLogs:
             ImportedLog(
                 name=name,
                 kind=kind,
-                source_sha256=source_sha256,
+                source_sha256=digest,
                 rows=count,
                 created_at=created_at,
                 actions=tuple(actions),
                 action_features=msgspec.json.decode(features, type=tuple[Features, ...]),
+                reward_min=reward_min,
+                reward_max=reward_max,
+                smallest_propensity=smallest,
             )
-            for name, kind, source_sha256, count, created_at, actions, features in rows
+            for name, kind, digest, count, created_at, actions, features, reward_min, reward_max, smallest in rows
         ]
 
 
@@ -119,11 +129,17 @@ def _copy(connection: Connection, log: ImportedLog, rounds: Iterable[ImportedRou
     count = 0
     with connection.cursor() as cursor, cursor.copy(_COPY_IN) as copy:
         for count, row in enumerate(rounds, start=1):
-            logged_at, position, action, propensity, reward, context = row
+            logged_at, position, action, propensity, reward, context, subject, vector = row
             if not 0 <= action < len(log.actions):
                 raise InvalidInput(f"/{count - 1}/action", f"{action} is no index into {len(log.actions)} actions")
             if not 0.0 < propensity <= 1.0:
                 raise InvalidInput(f"/{count - 1}/propensity", f"must lie within (0, 1], got {propensity!r}")
             text = encode(context).decode()
-            copy.write_row((log.name, count - 1, logged_at, position, action, propensity, reward, text))
+            if vector is not None and len(vector) != len(log.actions):
+                raise InvalidInput(f"/{count - 1}/probabilities", f"{len(vector)} for {len(log.actions)} actions")
+            probabilities = None if vector is None else list(vector)
+            row_number = count - 1
+            copy.write_row(
+                (log.name, row_number, logged_at, position, action, propensity, reward, text, subject, probabilities)
+            )
     return count

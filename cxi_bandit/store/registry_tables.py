@@ -143,6 +143,9 @@ imported_logs = Table(
     Column("created_at", _MOMENT, nullable=False),
     Column("actions", ARRAY(Text), nullable=False),
     Column("action_features", JSON, nullable=False),
+    Column("reward_min", Double, nullable=False, server_default=text("0")),
+    Column("reward_max", Double, nullable=False, server_default=text("1")),
+    Column("smallest_propensity", Double),
     PrimaryKeyConstraint("name", name="imported_logs_pkey"),
 )
 
@@ -157,5 +160,7 @@ imported_rounds = Table(
     Column("propensity", Double, nullable=False),
     Column("reward", Double, nullable=False),
     Column("context", JSON, nullable=False),
+    Column("subject", BigInteger),
+    Column("probabilities", ARRAY(Double)),  # over the log's `actions`; null where one could not be drawn
     PrimaryKeyConstraint("log", "row_number", name="imported_rounds_pkey"),
 )

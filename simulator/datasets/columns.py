@@ -57,7 +57,10 @@ def laid_over(log: ImportedLog, contexts: Iterable[Features]) -> Manifest:
     actions = {name: _kind(seen) for name, seen in described.items()}
     if greatest > 0.0:
         actions[AFFINITY] = NumberFeature(min=0.0, max=greatest, scale="log")
-    per_action = log.action_features or ({},) * len(log.actions)
+    per_action = dict(zip(log.actions, log.action_features or ({},) * len(log.actions), strict=True))
+    # Every manifest has `hold`, whether or not the log ever drew it.
+    catalogue = {HOLD: per_action.get(HOLD, {}), **per_action}
+    low, high = log.reward_min, log.reward_max
     return Manifest(
         format=1,
         name="imported-log",
@@ -65,11 +68,10 @@ def laid_over(log: ImportedLog, contexts: Iterable[Features]) -> Manifest:
         defects={DEFECT: DefectType()},
         context=Schema(features={POSITION: CategoryFeature(), **{name: _kind(seen) for name, seen in columns.items()}}),
         intervention_features=Schema(features=actions),
-        interventions=(
-            Intervention(id=HOLD),
-            *(Intervention(id=name, features=f) for name, f in zip(log.actions, per_action, strict=True)),
+        interventions=tuple(Intervention(id=name, features=features) for name, features in catalogue.items()),
+        reward=Reward(
+            horizon_seconds=1.0, min=low, max=high, metrics={"reward": Metric(weight=1.0, min=low, max=high)}
         ),
-        reward=Reward(horizon_seconds=1.0, min=0.0, max=1.0, metrics={"reward": Metric(weight=1.0, min=0.0, max=1.0)}),
     )
 
 

@@ -17,14 +17,11 @@ from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.eligibility import Eligibility
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest
-from cxi_bandit.store.imported_frames import contexts
+from cxi_bandit.store.imported_frames import contexts, vectors
 from simulator.datasets.columns import AFFINITY, DEFECT, POSITION, laid_over, split_affinities
 from simulator.datasets.contexts import Described
 from simulator.datasets.log import ReplayLog
-from simulator.rounds import Float64s, Ints, LoggedRounds
-
-REWARD_RANGE = (0.0, 1.0)
-"""Of every kind of log that can be imported: a click, or a right answer."""
+from simulator.rounds import Bools, Float64s, Ints, LoggedRounds
 
 
 class ImportedShelf(Protocol):
@@ -44,7 +41,8 @@ class ImportedContexts:
 
     The manifest declares one defect, which every row is given at severity and confidence 1; of the log's columns it
     sees those it declares under the same name, the slot as the category `position`, counted from 1, and a user's
-    affinity to an action as the intervention feature `affinity`. The log never held back, so `hold` is not eligible.
+    affinity to an action as the intervention feature `affinity`. Eligible is what the log could have drawn: `hold` only
+    where it is one of the log's actions.
     """
 
     def __init__(self, log: ImportedLog, rounds: LoggedRounds, rows: Sequence[Features]) -> None:
@@ -57,7 +55,7 @@ class ImportedContexts:
         """See `Contexts`."""
         situation = self._logged(row, manifest)
         rules = self._fit(manifest)[1].resolve(situation.defect, situation.context, None).eligible
-        eligible = tuple(name for name in rules if name != HOLD)
+        eligible = tuple(name for name in situation.eligible if name in rules)
         if not eligible:
             raise InvalidInput("candidate", f"policy {manifest.name} leaves no action of the log eligible at row {row}")
         return Situation(
@@ -118,7 +116,15 @@ class ImportedContexts:
                 pointer = f"/rows/{row}/interventions/{name}"
                 offered[name] = conform(manifest.intervention_features, features, pointer)[0]
         defect = Defect(type=next(iter(manifest.defects)), severity=1.0, confidence=1.0)
-        return Situation(defect=defect, context=context, eligible=actions, offered=offered)
+        return Situation(defect=defect, context=context, eligible=self._drawable(row, actions), offered=offered)
+
+    def _drawable(self, row: int, actions: tuple[InterventionId, ...]) -> tuple[InterventionId, ...]:
+        """Those that the log could have drawn at `row`; all of them where it does not say."""
+        eligible = self._rounds.eligible
+        if eligible is None:
+            return actions
+        known = {name for name, could in zip(self._rounds.actions, eligible[row], strict=True) if could}
+        return tuple(name for name in actions if name in known)
 
     def _fit(self, manifest: Manifest) -> tuple[Manifest, Eligibility, tuple[InterventionId, ...]]:
         if self._fitting is None or self._fitting[0] is not manifest:
@@ -127,7 +133,7 @@ class ImportedContexts:
 
     def _actions(self, manifest: Manifest) -> tuple[InterventionId, ...]:
         """The log's actions in the manifest's order, once it is sure that the two fit."""
-        catalogue, known = set(manifest.catalogue) - {HOLD}, set(self._log.actions)
+        catalogue, known = set(manifest.catalogue) - {HOLD}, set(self._log.actions) - {HOLD}
         if catalogue != known:
             example = min(catalogue ^ known)
             raise InvalidInput(
@@ -144,7 +150,7 @@ class ImportedContexts:
             raise InvalidInput(
                 "candidate", f"the log holds rewards outside policy {manifest.name}'s [{low:g}, {high:g}]"
             )
-        return tuple(name for name in manifest.catalogue if name != HOLD)
+        return tuple(name for name in manifest.catalogue if name in self._log.actions)
 
 
 def read_imported(shelf: ImportedShelf, name: str) -> ReplayLog:
@@ -159,6 +165,7 @@ def read_imported(shelf: ImportedShelf, name: str) -> ReplayLog:
     if clock:
         frame = frame.sort("logged_at", maintain_order=True)
     position = frame["position"]
+    probabilities, eligible = _vectors(frame)
     rounds = LoggedRounds(
         actions=log.actions,
         action=frame["action"].to_numpy(),
@@ -167,13 +174,27 @@ def read_imported(shelf: ImportedShelf, name: str) -> ReplayLog:
         logged_at=frame["logged_at"].dt.epoch("us").to_numpy() / 1e6 if clock else np.arange(len(frame), dtype=float),
         # Files count slots from 1, arrays from 0.
         position=None if position.null_count() else position.to_numpy() - 1,
+        subject=None if frame["subject"].null_count() else frame["subject"].to_numpy(),
+        probabilities=probabilities,
+        eligible=eligible,
     )
     rows = contexts(frame)
     return ReplayLog(
         name=name,
         rounds=rounds,
-        reward_range=REWARD_RANGE,
+        reward_range=(log.reward_min, log.reward_max),
+        smallest_propensity=log.smallest_propensity,
         contexts=ImportedContexts(log, rounds, rows),
         manifest=laid_over(log, rows),
         notes=() if clock else ("the log has no clock; its order is that of its rows",),
     )
+
+
+def _vectors(frame: pl.DataFrame) -> tuple[Float64s | None, Bools | None]:
+    """The logged vectors and what could be drawn, both of shape (n, K); None where the log has propensities only."""
+    found = vectors(frame)
+    if found is None:
+        return None, None
+    matrix = np.array(found, dtype=np.float64)
+    eligible: Bools = ~np.isnan(matrix)
+    return np.where(eligible, matrix, 0.0), eligible

@@ -80,7 +80,10 @@ class Shelf:
                 "propensity": [r.propensity for r in rounds],
                 "reward": [r.reward for r in rounds],
                 "context": [msgspec.json.encode(r.context).decode() for r in rounds],
-            }
+                "subject": [r.subject for r in rounds],
+                "probabilities": [None for _ in rounds],
+            },
+            schema_overrides={"subject": pl.Int64, "probabilities": pl.String},
         )
 
     def find(self, name: str) -> ImportedLog:
