@@ -76,7 +76,9 @@ class Rate:
         scale = 1.0 + z * z / self.rows
         middle = (self.share + z * z / (2 * self.rows)) / scale
         half = z / scale * sqrt(self.share * (1.0 - self.share) / self.rows + z * z / (4 * self.rows**2))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        low, high = max(0.0, middle - half), min(1.0, middle + half)
+        # In exact arithmetic it holds the share itself.
+        return min(low, self.share), max(high, self.share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,8 @@ def weight_bins(weight: Float64s) -> tuple[WeightBin, ...]:
     edges = [0.0, np.nextafter(0.0, 1.0), *(2.0 ** (_SMALLEST_EDGE + step * k) for k in range(count + 1))]
     rows, _ = np.histogram(weight, edges)
     mass, _ = np.histogram(weight, edges, weights=weight)
+    # Nothing is learned from empty bins below the smallest weight there is.
+    shown = [0, *range(next((k for k in range(1, len(rows)) if rows[k]), 1), len(rows))]
     return tuple(
         WeightBin(
             low=0.0 if k < 2 else edges[k],  # noqa: PLR2004 - the bin of zeros, and the one right above them
@@ -152,7 +156,7 @@ def weight_bins(weight: Float64s) -> tuple[WeightBin, ...]:
             row_share=float(rows[k]) / len(weight),
             weight_share=float(mass[k]) / total if total > 0 else 0.0,
         )
-        for k in range(len(rows))
+        for k in shown
     )
 
 

@@ -61,7 +61,7 @@ def run(
     else:
         print_report(outcome, Console())
         if page is not None:
-            Console().print(f"Page: {escape(str(page.path))}")
+            Console().print(f"Page: {escape(str(page.path))}", soft_wrap=True)
     return exit_code(outcome.report.verdict)
 
 

@@ -76,7 +76,7 @@ class Canvas:
 
 @contextmanager
 def canvas(name: str, title: str, description: str, height: float) -> Iterator[Canvas]:
-    """Axes to draw on, `height` inches high; `name` is unique on the page and begins every id of the picture."""
+    """Axes to draw on, `height` inches high; `name` is unique on the page and part of every id of the picture."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
         # A name may be written in letters that the measuring font lacks; the reader's own font draws it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
@@ -89,7 +89,7 @@ def canvas(name: str, title: str, description: str, height: float) -> Iterator[C
         yield drawing
         out = BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    drawing.svg = _inline(out.getvalue(), name, title, description)
+    drawing.svg = _inline(out.getvalue(), f"picture-{name}", title, description)
 
 
 def _inline(document: bytes, name: str, title: str, description: str) -> Markup:

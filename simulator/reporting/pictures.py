@@ -72,7 +72,7 @@ def weights(measures: Measures) -> Picture:
         axes.set_xlabel("importance weight: the candidate's probability over the logged propensity")
         axes.set_ylabel("share")
         axes.margins(y=0.3)  # room for the legend
-        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %" if value <= 1.0 else "")
         axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.legend(loc="upper right")

@@ -27,7 +27,7 @@ ESTIMATORS: Final = {
 }
 
 INTERVALS: Final = {
-    "cressie_read": "empirical likelihood (Cressie-Read)",
+    "cressie_read": "empirical likelihood, Cressie-Read",
     "gaussian": "normal",
     "bootstrap": "percentile bootstrap",
     "empirical_bernstein": "empirical Bernstein",
