@@ -20,7 +20,7 @@ from simulator.candidates import Uniform
 from simulator.datasets.live_log import read_live_log
 from simulator.datasets.log import ReplayLog
 from simulator.datasets.snapshot import Reach, parse_reach
-from simulator.loop import Loop, LoopResult
+from simulator.loop import Loop, LoopResult, Pace
 from simulator.manifests import shipped_texts
 from simulator.relabel import at_horizon, read_definition, relabelled
 from simulator.replay import ReplaySettings, replay
@@ -30,7 +30,7 @@ POLICY = PolicyName("cart")
 
 @pytest.fixture(scope="module")
 def ran() -> LoopResult:
-    return Loop(shipped_texts(), seed=4).run(1500)
+    return Loop(shipped_texts(), seed=4, pace=Pace(seconds_per_decision=40.0)).run(1500)
 
 
 @pytest.fixture(scope="module")
