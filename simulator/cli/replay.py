@@ -138,10 +138,8 @@ def replay(
         raise click.UsageError("--as-of, --reward, --segment and their kin go with estimates, not with --gate")
     if ask is None and len(specs) > 1:
         raise click.UsageError("several --candidate go with --gate or --plan: estimates are replayed one by one")
-    if page is not None and (request.sweep is not None or ask in {"plan", "aa"} or len(specs) > 1):
-        raise click.UsageError(
-            "--report is the page of one candidate's evaluation: it goes without --plan, --aa, --sweep"
-        )
+    if page is not None and (ask in {"plan", "aa"} or len(specs) > 1):
+        raise click.UsageError("--report is the page of one candidate's evaluation: it goes without --plan and --aa")
     # Imported late: `cxi-bandit --help` must not wait for what only this command needs.
     from simulator.cli.run_replay import run  # noqa: PLC0415
     from simulator.replay import ReplaySettings  # noqa: PLC0415
@@ -162,7 +160,7 @@ def replay(
     if request.sweep is not None:
         from simulator.cli.run_sweep import run as run_sweep  # noqa: PLC0415 - as above
 
-        context.exit(run_sweep(name, request.sweep, settings, request, options, as_json=as_json))
+        context.exit(run_sweep(name, request.sweep, settings, request, options, page=wanted, as_json=as_json))
     if ask is None:
         context.exit(run(name, specs[0], settings, train_fraction, options, request, page=wanted, as_json=as_json))
     from simulator.cli import run_gate  # noqa: PLC0415 - as above

@@ -11,6 +11,7 @@ from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.settings import read_settings
 from cxi_bandit.vowpal import VowpalRoom
 from simulator.cli.log_options import LogRequest
+from simulator.cli.page import PageRequest
 from simulator.cli.run_replay import EXIT_REFUSED, exit_code, reading
 from simulator.datasets.stored import read_log
 from simulator.progress import bars
@@ -22,7 +23,14 @@ from simulator.sweep.report import print_sweep
 
 
 def run(
-    log: str, file: Path, settings: ReplaySettings, request: LogRequest, options: Mapping[str, Any], *, as_json: bool
+    log: str,
+    file: Path,
+    settings: ReplaySettings,
+    request: LogRequest,
+    options: Mapping[str, Any],
+    *,
+    page: PageRequest | None = None,
+    as_json: bool,
 ) -> int:
     """Sweeps, prints every candidate and the winner's report, and returns the winner's exit code."""
     track = bars(Console(stderr=True))
@@ -35,6 +43,8 @@ def run(
     if definition is not None:
         rounds = relabelled(rounds, definition)
     found = sweep(rounds, grid, room, settings, track)
+    if page is not None and found.judged is not None:
+        page.write(found.judged)
     if as_json:
         click.echo(json_of(found))
     else:

@@ -153,8 +153,12 @@ def test_a_better_candidate_goes_and_the_evidence_is_filed(
 @pytest.mark.statistical
 def test_a_worse_candidate_waits_with_exit_3(cxi_bandit: Run, logged: PostgresStore, tmp_path: Path) -> None:
     worse = table(tmp_path, "worse", 0.15, 0.05, 0.8)
-    done = cxi_bandit("replay", "--log", "quick", "--candidate", worse, "--gate")
+    page = tmp_path / "page.html"
+    done = cxi_bandit("replay", "--log", "quick", "--candidate", worse, "--gate", "--report", page)
     assert done.returncode == 3, done.stdout + done.stderr
+    document = page.read_text("utf-8")
+    for words in ("Verdict: </span>Wait", "The gate&#39;s trial", "complaint", "--gate", "continues it"):
+        assert words in document
     for words in (
         "Verdict: wait",
         "evidence_short",
