@@ -4,7 +4,8 @@ The modules import what is heavy only when a command runs: `cxi-bandit --help` m
 """
 
 from simulator.cli.demo import demo
+from simulator.cli.exporting import export
 from simulator.cli.importing import import_
 from simulator.cli.replay import replay
 
-__all__ = ["demo", "import_", "replay"]
+__all__ = ["demo", "export", "import_", "replay"]

@@ -8,6 +8,14 @@ import rich_click as click
 from cxi_bandit.cli.options import AS_JSON, database_options
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_LOG = click.option(
+    "--log",
+    "name",
+    required=True,
+    envvar="CXI_BANDIT_LOG",
+    show_envvar=True,
+    help="Name the log gets; it must be new.",
+)
 
 
 @click.group("import")
@@ -24,14 +32,7 @@ def import_() -> None:
     envvar="CXI_BANDIT_ITEMS",
     show_envvar=True,
 )
-@click.option(
-    "--log",
-    "name",
-    required=True,
-    envvar="CXI_BANDIT_LOG",
-    show_envvar=True,
-    help="Name the log gets; it must be new.",
-)
+@_LOG
 @AS_JSON
 @database_options
 def obd(file: Path, items: Path | None, name: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
@@ -40,3 +41,72 @@ def obd(file: Path, items: Path | None, name: str, *, as_json: bool, **options: 
     from simulator.cli.import_obd import run  # noqa: PLC0415
 
     run(file, items, name, options, as_json=as_json)
+
+
+@import_.command("parquet")
+@click.argument("file", type=_FILE)
+@_LOG
+@AS_JSON
+@database_options
+def parquet(file: Path, name: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Import FILE, written by `export --format parquet`: all of it, or, when a row is bad, nothing."""
+    from simulator.cli.import_files import run_parquet  # noqa: PLC0415 - as above
+
+    run_parquet(file, name, options, as_json=as_json)
+
+
+@import_.command("dsjson")
+@click.argument("file", type=_FILE)
+@_LOG
+@click.option(
+    "--reward-range",
+    type=float,
+    nargs=2,
+    default=(0.0, 1.0),
+    show_default=True,
+    envvar="CXI_BANDIT_REWARD_RANGE",
+    show_envvar=True,
+    help="Declared smallest and largest reward, which is minus the cost.",
+)
+@click.option(
+    "--smallest-propensity",
+    type=click.FloatRange(0, 1, min_open=True),
+    envvar="CXI_BANDIT_SMALLEST_PROPENSITY",
+    show_envvar=True,
+    help="Declared floor of the logging policy. [default: unknown]",
+)
+@AS_JSON
+@database_options
+def dsjson(
+    file: Path,
+    name: str,
+    reward_range: tuple[float, float],
+    smallest_propensity: float | None,
+    *,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - settings of any type
+) -> None:
+    """Import FILE, Vowpal Wabbit's DSJSON, gzipped or not: all of it, or, when a line is bad, nothing."""
+    from simulator.cli.import_files import run_dsjson  # noqa: PLC0415 - as above
+
+    run_dsjson(file, name, reward_range, smallest_propensity, options, as_json=as_json)
+
+
+@import_.command("table")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--mapping",
+    required=True,
+    type=_FILE,
+    envvar="CXI_BANDIT_MAPPING",
+    show_envvar=True,
+    help="TOML file that says which column is what.",
+)
+@_LOG
+@AS_JSON
+@database_options
+def table(file: Path, mapping: Path, name: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Import FILE (.parquet, .csv, .ndjson, .arrow) through a mapping: all of it, or, when a row is bad, nothing."""
+    from simulator.cli.import_files import run_table  # noqa: PLC0415 - as above
+
+    run_table(file, mapping, name, options, as_json=as_json)
