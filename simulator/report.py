@@ -129,12 +129,15 @@ def _print_estimates(report: EvaluationReport, console: Console) -> None:
 
 
 def _print_diagnostics(checks: tuple[Check, ...], console: Console) -> None:
+    """The worst first; what could not be measured in one line, so that it does not look like a finding."""
+    known = [check for check in checks if check.value is not None or check.level is not Level.OK]
+    worst = (Level.REFUSE, Level.AMBER, Level.OK)
     table = Table(title="Diagnostics", title_justify="left")
     for heading in ("check", "level", "finding"):
         table.add_column(heading)
-    for check in checks:
+    for check in sorted(known, key=lambda check: worst.index(check.level)):
         finding = f"{check.message} {check.remedy}".strip()
-        unknown = check.value is None and check.level is Level.OK
-        level = "[dim]not measured[/]" if unknown else f"[{_STYLES[check.level]}]{check.level.value}[/]"
-        table.add_row(check.code, level, escape(finding))
+        table.add_row(check.code, f"[{_STYLES[check.level]}]{check.level.value}[/]", escape(finding))
     console.print(table)
+    if unknown := ", ".join(check.code for check in checks if check not in known):
+        console.print(f"Not measured, since this log does not hold what it takes: {unknown}.", style="dim")

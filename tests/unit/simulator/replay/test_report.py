@@ -60,6 +60,14 @@ def test_a_good_log_shows_every_estimate_with_its_meaning() -> None:
     assert exit_code(result.report.verdict) == 0
 
 
+def test_the_worst_checks_come_first_and_what_is_unknown_is_no_finding() -> None:
+    text = printed(replay(a_log(60), Uniform()))
+    table = text[text.index("Diagnostics") :]
+    assert table.index("refuse") < table.index("ok") < table.index("Not measured")
+    assert "rescoring" in table[table.index("Not measured") :]
+    assert "not measurable" not in text
+
+
 def test_a_refusal_shows_people_no_estimate_and_keeps_them_in_json() -> None:
     result = replay(a_log(60), Uniform())
     assert result.report.verdict.decision is Ruling.REFUSE
