@@ -10,6 +10,7 @@ from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, minted_at
 from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding
 from cxi_bandit.engine.ports import OutcomeLog
+from simulator.datasets.history import evidence
 from simulator.datasets.live_contexts import LiveContexts
 from simulator.datasets.live_log import BATCH
 from simulator.datasets.log import ReplayLog
@@ -86,11 +87,14 @@ def at_close(log: ReplayLog, closes: Sequence[OutcomeRevision]) -> ClosedLog:
     rewards = [close.settlement.reward for close in found]
     # A window that a first reward closed says nothing about others that end as late as its own would have.
     ends = (min(row.decision.closes_at, close.closed_at) for row, close in zip(live(part).rows, found, strict=True))
+    completed = [close.settlement.completed for close in found]
+    decisions = [row.decision for row in live(part).rows]
+    manifests = {decision.manifest_sha: live(part).manifest_of(row) for row, decision in enumerate(decisions)}
     return ClosedLog(
         log=replace(
-            part,
-            rounds=replace(part.rounds, reward=np.array(rewards)),
-            contexts=live(part).with_rewards(rewards),
+            part.rewarded(np.array(rewards)),
+            completed=np.array(completed),
+            evidence=evidence(zip(decisions, rewards, completed, strict=True), manifests),
             snapshot=None,  # no cut of the ledger has every value as it was at its own close
         ),
         closes=by_decision,
