@@ -10,7 +10,7 @@ from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.model import Branch, Model
 from cxi_bandit.engine.decide import DRAW_LABEL, ServedPolicy, distribution
 from cxi_bandit.engine.fingerprint import sha256
-from cxi_bandit.engine.learn import derive, intact
+from cxi_bandit.engine.learn import derive, intact, teachable
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Keyring, ModelRoom, OutcomeLog, Registry
 from cxi_bandit.policy.draw import draw, uniform
@@ -59,7 +59,7 @@ def audit_models(
             if parent is None:
                 yield ModelFinding(model, AuditVerdict.EXPIRED, None)
                 continue
-        data = derive(room, manifest, parent, segment.rows)
+        data = derive(room, manifest, parent, teachable(segment, lineage.manifest_sha))
         same = sha256(data) == model.sha256 and registry.model_bytes(lineage.policy, lineage.version) in (data, None)
         if same:
             derived[lineage.version] = data
@@ -90,6 +90,8 @@ class DecisionAudit:
         served = self.serving(decision)
         if served is None:
             return DecisionFinding(decision, AuditVerdict.EXPIRED, None, None)
+        if served.model is not None and served.model.lineage.vw_build != self._room.build:
+            return DecisionFinding(decision, AuditVerdict.OTHER_BUILD, None, None)
         again = distribution(served, decision.situation)
         u = uniform(self._keyring.draw_key(decision.draw_key_id), DRAW_LABEL, decision.decision_id)
         index = draw(again.probabilities, u)

@@ -43,7 +43,9 @@ def join(
         rewards = sequencing.take_rewards(limit)
         touched = {entry.event.decision_id for entry in rewards}
         revised = _revisions(sequencing, manifests, touched)
-        closed = _first_closes(sequencing, manifests, touched, now - lateness, limit)
+        # A window closes on all rewards that were there: while some still wait for their turn, none is closed.
+        drained = len(rewards) < limit
+        closed = _first_closes(sequencing, manifests, touched, now - lateness, limit) if drained else []
         sequencing.append([*revised, *closed], now)
         return JoinReport(sequenced=len(rewards), closed=len(closed), revised=len(revised))
 
@@ -66,11 +68,7 @@ def _first_closes(
 ) -> list[Closure]:
     """First closes in decision order: windows that ended, and where a manifest opts in, those a reward just reached."""
     due = {open_.decision.decision_id: open_ for open_ in sequencing.matured(before, limit)}
-    rewarded = [
-        open_
-        for open_ in sequencing.still_open(touched)
-        if manifests.by_sha(open_.decision.manifest_sha).reward.closes_on == "first_reward"
-    ]
+    rewarded = [open_ for open_ in sequencing.still_open(touched) if _closes_early(open_, manifests)]
     entries = sequencing.entries_of(due.keys() | {open_.decision.decision_id for open_ in rewarded})
     closes = []
     for open_ in [*due.values(), *(open_ for open_ in rewarded if open_.decision.decision_id not in due)]:
@@ -79,6 +77,12 @@ def _first_closes(
         if settlement.completed or decision.decision_id in due:
             closes.append(_closure(decision, settlement, _standing(open_, manifests), 0))
     return closes
+
+
+def _closes_early(open_: OpenDecision, manifests: Manifests) -> bool:
+    """Whether a first reward closes it. Where only what was shown counts, one that is not shown yet waits."""
+    reward = manifests.by_sha(open_.decision.manifest_sha).reward
+    return reward.closes_on == "first_reward" and (reward.counts_when == "answered" or open_.activated)
 
 
 def _settled(decision: Decision, entries: Sequence[LedgerEntry], manifests: Manifests) -> Settlement:

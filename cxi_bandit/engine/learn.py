@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from cxi_bandit.domain.errors import ModelInvalid
-from cxi_bandit.domain.identifiers import ModelVersion
+from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.domain.release import PolicyVersion
@@ -22,6 +22,15 @@ def derive(room: ModelRoom, manifest: Manifest, parent: bytes | None, rows: list
     if parent is None:
         return room.start(manifest)
     return room.learn(manifest, parent, rows)
+
+
+def teachable(segment: Segment, manifest_sha: ManifestSha) -> list[TrainingRow]:
+    """The rows of a segment that a model of this manifest learns: those decided under the very same manifest.
+
+    Another manifest's rows have other features, catalogue and reward range; they are not this model's to learn as they
+    stand.
+    """
+    return [row for row in segment.rows if row.decision.manifest_sha == manifest_sha]
 
 
 class Learner:
@@ -76,7 +85,7 @@ class Learner:
         # Read after the head: every revision these positions' decisions have up to this cut is committed by now.
         ledger_cut = self._outcomes.ledger_cut()
         erasure_cut = self._outcomes.erasure_cut(version.policy)
-        segment = self._outcomes.segment(version.policy, after, up_to, ledger_cut)
+        rows = teachable(self._outcomes.segment(version.policy, after, up_to, ledger_cut), version.manifest_sha)
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
@@ -89,11 +98,11 @@ class Learner:
             up_to=up_to,
             ledger_cut=ledger_cut,
             erasure_cut=erasure_cut,
-            learned=len(segment.rows),
-            learned_total=head.lineage.learned_total + len(segment.rows),
+            learned=len(rows),
+            learned_total=head.lineage.learned_total + len(rows),
         )
         parent = verified_bytes(self._registry, head)
-        data = derive(self._room, manifest, parent, segment.rows)
+        data = derive(self._room, manifest, parent, rows)
         return self._publish(lineage, data, manifest, at, moves_head_from=head.lineage.version)
 
     def _publish(

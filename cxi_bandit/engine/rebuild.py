@@ -8,7 +8,7 @@ from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.fingerprint import golden_vectors, sha256
-from cxi_bandit.engine.learn import derive
+from cxi_bandit.engine.learn import derive, teachable
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry
 
@@ -39,8 +39,8 @@ def rebuild(
     start, segments = _recorded(registry, head)
     parent, data = start, derive(room, manifest, None, [])
     for after, up_to in segments:
-        segment = outcomes.segment(version.policy, after, up_to, ledger_cut)
-        data = derive(room, manifest, data, segment.rows)
+        rows = teachable(outcomes.segment(version.policy, after, up_to, ledger_cut), version.manifest_sha)
+        data = derive(room, manifest, data, rows)
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
@@ -53,8 +53,8 @@ def rebuild(
             up_to=up_to,
             ledger_cut=ledger_cut,
             erasure_cut=erasure_cut,
-            learned=len(segment.rows),
-            learned_total=parent.lineage.learned_total + len(segment.rows),
+            learned=len(rows),
+            learned_total=parent.lineage.learned_total + len(rows),
         )
         golden = golden_vectors(manifest, room.load(manifest, data))
         parent = Model(lineage=lineage, sha256=sha256(data), size_bytes=len(data), golden=golden, created_at=at)

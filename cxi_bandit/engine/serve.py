@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from cxi_bandit.domain.decision import DecisionRequest, Stage
-from cxi_bandit.domain.errors import CxiBanditError, InvalidInput
+from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput, ModelInvalid
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import PolicyVersion
@@ -81,7 +81,8 @@ class Serving:
                 try:
                     current = self._with_model(current, head)
                     swapped.append(head)
-                except CxiBanditError as error:
+                except (ModelInvalid, DistributionInvalid) as error:
+                    # Only what is wrong with the model itself; a store that is away says nothing about it.
                     self._refused.add(head.sha256)
                     refused.append(Refusal(head, str(error)))
             served[version.policy] = current

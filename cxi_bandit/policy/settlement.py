@@ -30,23 +30,24 @@ def settle(
 ) -> Settlement:
     """The outcome of a decision from its ledger entries up to some cut.
 
-    An amendment (correction or retraction) belongs to the reward it names, of the same source; of several the latest by
-    `occurred_at`, then by id, stands. A reward counts when it occurred within the window, both ends included, is in its
-    metric's range and is not quarantined. Sums are exact (`math.fsum`), so the order of `entries` cannot show.
+    An amendment (correction or retraction) belongs to the event it names, of the same source; of several the latest by
+    `occurred_at`, then by id, stands. A correction whose metric is another one, or whose value that metric does not
+    allow, amends nothing; a retracted amendment is as if it had never been sent. A reward counts when it occurred
+    within the window, both ends included, and the value that stands for it lies in its metric's range. The manifest
+    alone judges, never what was thought of an event on receipt, and sums are exact (`math.fsum`): so neither the order
+    of `entries` nor the order of their arrival can show.
 
     Args:
         window: When the decision was made and when its attribution window closes.
         entries: All of the decision's entries; those of other decisions must not be among them.
     """
     reward = manifest.reward
-    standing = _standing(entry.event for entry in entries if entry.quarantined is None)
     values: dict[str, list[tuple[datetime, _Key, float]]] = {}
-    for first, value in standing:
-        if value is None or not window[0] <= first.occurred_at <= window[1]:
+    for event, value in _Amended(manifest, (entry.event for entry in entries)).originals():
+        if value is None or not window[0] <= event.occurred_at <= window[1]:
             continue
-        if quarantine_reason(manifest, first.metric, value) is None:
-            key = (first.source, first.reward_id)
-            values.setdefault(first.metric, []).append((first.occurred_at, key, value))
+        if quarantine_reason(manifest, event.metric, value) is None:
+            values.setdefault(event.metric, []).append((event.occurred_at, _key(event), value))
     metrics = {name: _aggregate(metric, values[name]) for name, metric in reward.metrics.items() if name in values}
     gross = (
         math.fsum(reward.metrics[name].weight * value for name, value in metrics.items()) if metrics else reward.default
@@ -60,37 +61,54 @@ def settle(
     )
 
 
-def _standing(events: Iterable[RewardEvent]) -> list[tuple[RewardEvent, float | None]]:
-    """Every original reward with the value that stands for it after its amendments."""
-    originals: list[RewardEvent] = []
-    amended: dict[_Key, _Key] = {}
-    amendments: list[RewardEvent] = []
-    for event in events:
-        target = event.corrects or event.retracts
-        if target is None:
-            originals.append(event)
-        else:
-            amendments.append(event)
-            amended[event.source, event.reward_id] = (event.source, target)
-    latest: dict[_Key, RewardEvent] = {}
-    for event in amendments:
-        root = _root((event.source, event.reward_id), amended)
-        held = latest.get(root)
-        if held is None or (held.occurred_at, held.reward_id) < (event.occurred_at, event.reward_id):
-            latest[root] = event
-    return [
-        (event, latest[key].value if (key := (event.source, event.reward_id)) in latest else event.value)
-        for event in originals
-    ]
+class _Amended:
+    """A decision's events, and what stands for each original once its amendments are taken into account."""
+
+    def __init__(self, manifest: Manifest, events: Iterable[RewardEvent]) -> None:
+        self._manifest = manifest
+        self._originals: list[RewardEvent] = []
+        self._amendments: dict[_Key, list[RewardEvent]] = {}
+        for event in events:
+            target = event.corrects or event.retracts
+            if target is None:
+                self._originals.append(event)
+            else:
+                self._amendments.setdefault((event.source, target), []).append(event)
+        for amendments in self._amendments.values():
+            amendments.sort(key=lambda event: (event.occurred_at, event.reward_id), reverse=True)
+
+    def originals(self) -> list[tuple[RewardEvent, float | None]]:
+        """Every original reward with the value that stands for it; None once it is retracted."""
+        return [(event, self._standing(event)) for event in self._originals]
+
+    def _standing(self, original: RewardEvent) -> float | None:
+        # An amendment names one event, so those below an original are a tree; a ring of them has no original above it.
+        # From the leaves up, without recursion: a sender may chain as many as it likes.
+        tree = [original]
+        for event in tree:
+            tree.extend(self._amendments.get(_key(event), ()))
+        values: dict[_Key, float | None] = {}
+        withdrawn: set[_Key] = set()
+        for event in reversed(tree):
+            key = _key(event)
+            values[key] = event.value
+            for amendment in self._amendments.get(key, ()):
+                if _key(amendment) in withdrawn:
+                    continue
+                if amendment.retracts is not None:
+                    withdrawn.add(key)
+                    break
+                value = values[_key(amendment)]
+                if amendment.metric == original.metric and not quarantine_reason(
+                    self._manifest, original.metric, value
+                ):
+                    values[key] = value
+                    break
+        return None if _key(original) in withdrawn else values[_key(original)]
 
 
-def _root(key: _Key, amended: dict[_Key, _Key]) -> _Key:
-    """The reward at the end of a chain of amendments; a chain that bites its tail ends where it was entered."""
-    seen = {key}
-    while key in amended and amended[key] not in seen:
-        key = amended[key]
-        seen.add(key)
-    return key
+def _key(event: RewardEvent) -> _Key:
+    return event.source, event.reward_id
 
 
 def _aggregate(metric: Metric, observed: list[tuple[datetime, _Key, float]]) -> float:

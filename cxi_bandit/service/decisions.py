@@ -91,7 +91,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
                 proposed = desk.propose(decode(_ONE, item))
                 if dry_run:
                     return answer(proposed, logged=False)
-                own = None if token is None else msgspec.structs.replace(token, key=f"{token.key}#{index}")
+                own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
                 standing: Answered = await desk.commit(proposed, own, deadline_seconds)
                 return answer(standing.decision)
             except CxiBanditError as error:

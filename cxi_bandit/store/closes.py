@@ -11,7 +11,7 @@ from cxi_bandit.store.sequencing import outcome_revision
 _CLOSES: Final = """
 SELECT policy, position, decision_id, revision, reward, metrics::text, counted, completed, standing, ledger_cut,
   closed_at
-FROM outcomes WHERE policy = %b::text AND position > %b::bigint AND revision = 0
+FROM outcomes WHERE policy = %b::text AND position > %b::bigint AND revision = 0 AND erased IS NULL
 ORDER BY position LIMIT %b::bigint
 """
 

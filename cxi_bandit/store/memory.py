@@ -10,7 +10,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
-from cxi_bandit.engine.ports import DecisionEntry
+from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.policy.draw import DrawKey
 from cxi_bandit.store.memory_evaluations import MemoryEvaluations
 from cxi_bandit.store.memory_outcomes import MemoryOutcomes, OpenWindows
@@ -52,6 +52,7 @@ class MemoryDecisions:
     def _append(self, entry: DecisionEntry) -> Decision | IdempotencyConflict:
         decision, token = entry.decision, entry.idempotency
         if token is not None:
+            self._forget_erased(token)
             body, first = self._tokens.setdefault((token.caller, token.key), (token.body_sha256, decision.decision_id))
             if body != token.body_sha256:
                 return IdempotencyConflict(token.key)
@@ -61,6 +62,12 @@ class MemoryDecisions:
             self.rows[decision.decision_id] = decision
             self._windows.opened(decision)
         return self.rows[decision.decision_id]
+
+    def _forget_erased(self, token: IdempotencyToken) -> None:
+        """A key goes with the decision it stood for."""
+        key = (token.caller, token.key)
+        if key in self._tokens and self._tokens[key][1] not in self.rows:
+            del self._tokens[key]
 
     def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
         """See the port."""

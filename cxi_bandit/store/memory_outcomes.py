@@ -60,7 +60,9 @@ class OpenWindows:
         return [self._seen(name) for name in sorted(decisions) if name in self._open]
 
     def _seen(self, decision: DecisionId) -> OpenDecision:
-        return OpenDecision(self._open[decision], decision in self.activated)
+        seen = self._open[decision]
+        shown = self.activated.get(decision)
+        return OpenDecision(seen, shown is not None and shown <= seen.closes_at)
 
 
 class MemoryOutcomes:
@@ -114,16 +116,10 @@ class MemoryOutcomes:
     def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int) -> Segment:
         """See the port."""
         with self._lock:
-            erased = {
-                position: number
-                for position, number in self._erased.get(policy, {}).items()
-                if after < position <= up_to
-            }
-            rows = [
-                self._row(revision, ledger_cut)
-                for revision in self.log.get(policy, [])[after:up_to]
-                if _learnable(revision) and revision.position not in erased
-            ]
+            emptied = self._erased.get(policy, {})
+            learned = [revision for revision in self.log.get(policy, [])[after:up_to] if _learnable(revision)]
+            erased = {row.position: emptied[row.position] for row in learned if row.position in emptied}
+            rows = [self._row(revision, ledger_cut) for revision in learned if revision.position not in erased]
             return Segment(rows, erased, [])
 
     def revisions(self, decision: DecisionId) -> list[OutcomeRevision]:

@@ -37,7 +37,7 @@ LEFT JOIN LATERAL (
   ORDER BY revision DESC LIMIT 1
 ) late ON true
 WHERE first.policy = %b::text AND first.position > %b::bigint AND first.position <= %b::bigint
-  AND (first.erased IS NOT NULL OR (first.revision = 0 AND first.standing = 'learnable'))
+  AND first.revision = 0 AND first.standing = 'learnable'
 ORDER BY first.position
 """
 
@@ -53,10 +53,10 @@ SELECT %(policy)s, coalesce(max(number), 0) + 1, %(at)s FROM erasures WHERE poli
 RETURNING number
 """
 
-# The outcome's place and cut stay: they are facts about the log, not about the shopper.
+# The outcome's place, cut, revision and standing stay: facts about the log, not about the shopper. They tell which
+# models had learned it.
 _EMPTY: Final = """
-UPDATE outcomes SET erased = %s, decision_id = NULL, revision = NULL, reward = NULL, metrics = NULL, counted = NULL,
-  completed = NULL, standing = NULL
+UPDATE outcomes SET erased = %s, decision_id = NULL, reward = NULL, metrics = NULL, counted = NULL, completed = NULL
 WHERE policy = %s AND decision_id = ANY(%s)
 """
 

@@ -9,7 +9,7 @@ from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeS
 from cxi_bandit.store import decision_rows
 from cxi_bandit.store.connection import Connection
 
-# Erased outcomes have no revision any more, so they are left out. The decisions are read apart, by id, so that no plan
+# Erased outcomes are left out. The decisions are read apart, by id, so that no plan
 # ever scans the whole log.
 _FIRST: Final = """
 SELECT first.position, first.decision_id, coalesce(late.reward, first.reward),
@@ -22,7 +22,7 @@ LEFT JOIN LATERAL (
 ) late ON true
 LEFT JOIN activations shown ON shown.decision_id = first.decision_id
 WHERE first.policy = %b::text AND first.position > %b::bigint AND first.position <= %b::bigint
-  AND first.revision = 0 AND (%b::bool OR first.standing = 'learnable')
+  AND first.revision = 0 AND first.erased IS NULL AND (%b::bool OR first.standing = 'learnable')
 ORDER BY first.position LIMIT %b::bigint
 """
 

@@ -41,13 +41,13 @@ FROM placed p JOIN reward_ledger l USING (entry_id) ORDER BY p.position
 """
 
 _MATURED: Final = """
-SELECT w.decision_id, a.decision_id IS NOT NULL
+SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false)
 FROM open_windows w LEFT JOIN activations a USING (decision_id)
 WHERE w.closes_at <= %b::timestamptz ORDER BY w.closes_at, w.decision_id LIMIT %b::bigint
 """
 
 _STILL_OPEN: Final = """
-SELECT w.decision_id, a.decision_id IS NOT NULL
+SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false)
 FROM open_windows w LEFT JOIN activations a USING (decision_id)
 WHERE w.decision_id = ANY(%b::uuid[]) ORDER BY w.decision_id
 """

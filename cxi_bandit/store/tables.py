@@ -142,7 +142,7 @@ ledger_positions = Table(
     UniqueConstraint("entry_id", name="ledger_positions_entry"),
 )
 
-_ERASABLE: Final = ("decision_id", "revision", "reward", "metrics", "counted", "completed", "standing")
+_ERASABLE: Final = ("decision_id", "reward", "metrics", "counted", "completed")
 
 outcomes = Table(
     "outcomes",
@@ -150,15 +150,15 @@ outcomes = Table(
     Column("policy", Text, nullable=False),
     Column("position", BigInteger, nullable=False),  # dense within the policy
     Column("decision_id", Uuid),
-    Column("revision", Integer),
+    Column("revision", Integer, nullable=False),
     Column("reward", Double),
     Column("metrics", JSON),
     Column("counted", Integer),
     Column("completed", Boolean),
-    Column("standing", Text),
+    Column("standing", Text, nullable=False),
     Column("ledger_cut", BigInteger, nullable=False),
     Column("closed_at", _MOMENT, nullable=False),
-    Column("erased", BigInteger),  # number of the erasure; everything about the decision is null then
+    Column("erased", BigInteger),  # number of the erasure; what is about the shopper is null then
     PrimaryKeyConstraint("policy", "position", name="outcomes_pkey"),
     CheckConstraint(
         " AND ".join(f"(erased IS NULL) = ({column} IS NOT NULL)" for column in _ERASABLE),

@@ -1,4 +1,7 @@
-"""A manifest's learner as Vowpal Wabbit's arguments: the same list when learning, serving and executing again."""
+"""A manifest's learner as Vowpal Wabbit's arguments: the same list when learning, serving and executing again.
+
+Numbers are written out whole: a rounded one would silently be another setting than the manifest's.
+"""
 
 from cxi_bandit.policy.manifest import (
     RND,
@@ -20,11 +23,11 @@ def explorer_arguments(explorer: Explorer) -> list[str]:  # noqa: PLR0911 - one 
     """
     match explorer:
         case SquareCB():
-            return ["--squarecb", "--gamma_scale", f"{explorer.gamma_scale:g}"]
+            return ["--squarecb", "--gamma_scale", repr(explorer.gamma_scale)]
         case EpsilonGreedy():
-            return ["--epsilon", f"{explorer.epsilon:g}"]
+            return ["--epsilon", repr(explorer.epsilon)]
         case Softmax():
-            return ["--softmax", "--lambda", f"{explorer.inverse_temperature:g}"]
+            return ["--softmax", "--lambda", repr(explorer.inverse_temperature)]
         case Cover():
             return ["--cover", str(explorer.policies)]
         case Bag():
@@ -44,10 +47,10 @@ def workspace_arguments(manifest: Manifest) -> list[str]:
     """
     learning, exploration = manifest.learning, manifest.exploration
     arguments = ["--quiet", "--cb_explore_adf", *explorer_arguments(exploration.explorer), "--cb_type", "mtr"]
-    arguments += ["-b", str(learning.bits), "-l", f"{learning.learning_rate:g}"]
+    arguments += ["-b", str(learning.bits), "-l", repr(learning.learning_rate)]
     for interaction in learning.interactions:
         arguments += ["--interactions", interaction]
     # The shared features alone cannot tell one intervention from another: only their products with it are learned.
     arguments += ["--ignore_linear", "S"]
     clip = min(exploration.floor, exploration.hold_floor)
-    return [*arguments, "--clip_p", f"{clip:g}", "--preserve_performance_counters"]
+    return [*arguments, "--clip_p", repr(clip), "--preserve_performance_counters"]

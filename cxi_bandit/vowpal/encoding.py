@@ -1,7 +1,7 @@
 """Domain values as Vowpal Wabbit features: names and values percent-encoded, numbers scaled, in manifest order."""
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from cxi_bandit.domain.decision import Defect, Features, FeatureValue, Situation
@@ -10,8 +10,10 @@ from cxi_bandit.policy.manifest import FeatureType, Manifest, NumberFeature
 
 Feature = str | tuple[str, float]
 
-SHARED: str = "S"
-ACTION: str = "A"
+SHARED: Final = "S"
+ACTION: Final = "A"
+ENCODING_VERSION: Final = 1
+"""Raise it with any change, here or in `arguments`, after which the same rows give other bytes."""
 
 
 class _Scale(NamedTuple):

@@ -12,7 +12,7 @@ from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal.arguments import workspace_arguments
-from cxi_bandit.vowpal.encoding import ACTION, SHARED, Encoding
+from cxi_bandit.vowpal.encoding import ACTION, ENCODING_VERSION, SHARED, Encoding
 from cxi_bandit.vowpal.workspace import example, open_workspace, saved_bytes
 
 
@@ -49,8 +49,8 @@ class VowpalRoom:
 
     @property
     def build(self) -> str:
-        """The exact build: other builds may save other bytes from the same rows."""
-        return f"vowpalwabbit {vowpalwabbit.__version__}"
+        """VW's version, and that of our own encoding and arguments: others may save other bytes from the same rows."""
+        return f"vowpalwabbit {vowpalwabbit.__version__}, encoding {ENCODING_VERSION}"
 
     def start(self, manifest: Manifest) -> bytes:
         """The untrained model of a manifest."""

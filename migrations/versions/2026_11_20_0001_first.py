@@ -109,24 +109,22 @@ CREATE TABLE outcomes (
   policy text NOT NULL,
   position bigint NOT NULL,
   decision_id uuid,
-  revision integer,
+  revision integer NOT NULL,
   reward double precision,
   metrics json,
   counted integer,
   completed boolean,
-  standing text,
+  standing text NOT NULL,
   ledger_cut bigint NOT NULL,
   closed_at timestamptz NOT NULL,
   erased bigint,
   CONSTRAINT outcomes_pkey PRIMARY KEY (policy, position),
   CONSTRAINT outcomes_whole_or_erased CHECK (
     (erased IS NULL) = (decision_id IS NOT NULL)
-    AND (erased IS NULL) = (revision IS NOT NULL)
     AND (erased IS NULL) = (reward IS NOT NULL)
     AND (erased IS NULL) = (metrics IS NOT NULL)
     AND (erased IS NULL) = (counted IS NOT NULL)
     AND (erased IS NULL) = (completed IS NOT NULL)
-    AND (erased IS NULL) = (standing IS NOT NULL)
   )
 );
 CREATE UNIQUE INDEX outcomes_decision ON outcomes (decision_id, revision);

@@ -22,7 +22,11 @@ from cxi_bandit.domain.reward import LedgerEntry
 
 
 class OpenDecision(msgspec.Struct, frozen=True, gc=False):
-    """A decision whose attribution window has not been closed yet."""
+    """A decision whose attribution window has not been closed yet.
+
+    Attributes:
+        activated: Whether it was shown before its window ended; when that became known does not matter.
+    """
 
     decision: Decision
     activated: bool
@@ -80,7 +84,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         rows: First closes that may be learned, in position order, with rewards as known at the stated ledger cut.
-        erased: Positions whose decision was erased, with the number of the erasure.
+        erased: Positions that were learnable first closes before they were erased, with the number of the erasure.
         expired: Positions whose decision retention has dropped.
     """
 

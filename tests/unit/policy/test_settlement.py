@@ -110,12 +110,43 @@ def test_an_amendment_may_come_from_after_the_window_but_the_reward_must_not() -
     assert reward(entry("a", 1.0), entry("b", 0.25, at=600, corrects="a")) == 0.25
 
 
-def test_quarantined_events_and_undeclared_metrics_do_not_count() -> None:
-    assert reward(entry("a", quarantined="out of range"), entry("b", metric="weather")) == 0.0
+def test_values_out_of_range_and_undeclared_metrics_do_not_count() -> None:
+    assert reward(entry("a", 7.0), entry("b", metric="weather")) == 0.0
 
 
-def test_a_correction_to_a_value_out_of_range_does_not_count() -> None:
-    assert reward(entry("a", 1.0), entry("b", 7.0, at=20, corrects="a")) == 0.0
+def test_the_manifest_judges_and_not_what_was_thought_on_receipt() -> None:
+    assert reward(entry("a", 1.0, quarantined="said at receipt")) == reward(entry("a", 1.0)) == 1.0
+
+
+def test_a_correction_to_a_value_out_of_range_amends_nothing() -> None:
+    assert reward(entry("a", 1.0), entry("b", 7.0, at=20, corrects="a")) == 1.0
+
+
+def test_a_value_out_of_range_may_be_corrected_into_it() -> None:
+    assert reward(entry("a", 7.0), entry("b", 0.5, at=20, corrects="a")) == 0.5
+
+
+def test_a_correction_under_another_metric_amends_nothing() -> None:
+    assert reward(entry("a", 1.0), entry("b", 0.5, at=20, corrects="a", metric="spent")) == 1.0
+
+
+def test_retracting_a_correction_or_a_retraction_takes_back_that_alone() -> None:
+    first, fix = entry("a", 1.0), entry("b", 0.5, at=20, corrects="a")
+    assert reward(first, fix, entry("c", None, at=30, retracts="b")) == 1.0
+    gone = entry("d", None, at=20, retracts="a")
+    assert reward(first, gone, entry("e", None, at=30, retracts="d")) == 1.0
+    assert reward(first, fix, entry("f", None, at=10, retracts="a")) == 0.5, "the latest amendment stands"
+
+
+def test_a_chain_of_amendments_may_be_as_long_as_a_sender_likes() -> None:
+    chain = [entry(f"c{index}", 0.5, at=20, corrects=f"c{index - 1}") for index in range(1, 5000)]
+    assert reward(entry("c0", 1.0), *chain) == 0.5
+
+
+def test_a_ring_of_amendments_ends() -> None:
+    ring = [entry("a", 1.0, corrects="c"), entry("b", 0.5, corrects="a"), entry("c", 0.25, corrects="b")]
+    assert reward(*ring) == 0.0, "no original reward among them"
+    assert reward(entry("o", 1.0), *ring, entry("d", 0.75, at=30, corrects="o")) == 0.75
 
 
 @pytest.mark.parametrize(("metric", "value"), [("weather", 1.0), ("sale", 1.5), ("sale", float("nan"))])
