@@ -1,4 +1,4 @@
-"""`cxi-bandit audit`: every model derived again, and decisions executed again, compared bit for bit with the log."""
+"""`cxi-bandit audit`: models derived again, decisions executed again, outcomes settled again, compared bit for bit."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.engine.audit import AuditVerdict, DecisionAudit, audit_models
+from cxi_bandit.engine.audit_outcomes import audit_outcomes
 from cxi_bandit.settings import read_settings
 
 _CHUNK: Final = 2000
@@ -36,12 +37,14 @@ class ModelAudit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyAudit(msgspec.Struct, frozen=True, kw_only=True):
-    """What the audit found of one policy: its models one by one, its decisions counted by verdict."""
+    """What the audit found of one policy: its models one by one, its decisions and outcomes counted by verdict."""
 
     policy: PolicyName
     models: list[ModelAudit]
     decisions: dict[AuditVerdict, int]
     different_decisions: list[DecisionId]
+    outcomes: dict[AuditVerdict, int]
+    different_outcomes: list[int]
 
 
 class AuditReport(msgspec.Struct, frozen=True):
@@ -59,13 +62,13 @@ class AuditReport(msgspec.Struct, frozen=True):
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
-    help="Latest decisions of each policy to execute again; 0 for none.",
+    help="Latest decisions of each policy to execute again, their outcomes to settle again; 0 for none.",
 )
-@click.option("--all-decisions", is_flag=True, help="Execute every decision in the log again.")
+@click.option("--all-decisions", is_flag=True, help="Every decision in the log, and every outcome.")
 @AS_JSON
 @database_options
 def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - settings of any type
-    """Derive every model of POLICY (or of all) from the log and compare bytes; execute decisions again.
+    """Derive every model of POLICY (or of all) from the log, execute decisions and settle outcomes again; compare.
 
     Exits with 1 when anything differs from what was committed.
     """
@@ -108,15 +111,28 @@ def _audited(engine: Engine, policy: PolicyName, most: int | None, progress: Pro
     task = progress.add_task(f"{policy}: decisions", total=most)
     judge = DecisionAudit(store.registry, engine.manifests, store.keyring, engine.room)
     verdicts: Counter[AuditVerdict] = Counter()
+    settled: Counter[AuditVerdict] = Counter()
     different: list[DecisionId] = []
+    otherwise: list[int] = []
     for decision in _decisions(engine, policy, most):
         verdict = judge.audit(decision).verdict
         verdicts[verdict] += 1
         if verdict is AuditVerdict.DIFFERENT:
             different.append(decision.decision_id)
+        for outcome in audit_outcomes([decision], store.ledger, store.outcomes, engine.manifests):
+            settled[outcome.verdict] += 1
+            if outcome.verdict is AuditVerdict.DIFFERENT:
+                otherwise.append(outcome.revision.position)
         progress.advance(task)
     progress.update(task, total=verdicts.total(), completed=verdicts.total())
-    return PolicyAudit(policy=policy, models=audited, decisions=dict(verdicts), different_decisions=different)
+    return PolicyAudit(
+        policy=policy,
+        models=audited,
+        decisions=dict(verdicts),
+        different_decisions=different,
+        outcomes=dict(settled),
+        different_outcomes=otherwise,
+    )
 
 
 def _decisions(engine: Engine, policy: PolicyName, most: int | None) -> Iterator[Decision]:
@@ -131,7 +147,9 @@ def _decisions(engine: Engine, policy: PolicyName, most: int | None) -> Iterator
 
 
 def _passed(entry: PolicyAudit) -> bool:
-    return not entry.different_decisions and all(model.verdict is not AuditVerdict.DIFFERENT for model in entry.models)
+    if entry.different_decisions or entry.different_outcomes:
+        return False
+    return all(model.verdict is not AuditVerdict.DIFFERENT for model in entry.models)
 
 
 def _show(report: AuditReport) -> None:
@@ -139,15 +157,18 @@ def _show(report: AuditReport) -> None:
     for entry in report.policies:
         models = Counter(model.verdict for model in entry.models)
         learned = sum(model.learned for model in entry.models)
-        rows.append((entry.policy, len(entry.models), learned, _counted(models), _counted(Counter(entry.decisions))))
-    columns = ("policy", "models", "outcomes learned", "derived again", "decisions executed again")
-    show_table("Audit: nothing differs" if report.passed else "Audit: DIFFERENCES FOUND", columns, rows)
+        again = [_counted(Counter(found)) for found in (models, entry.decisions, entry.outcomes)]
+        rows.append((entry.policy, learned, *again))
+    columns = ("policy", "outcomes learned", "models derived", "decisions executed", "outcomes settled")
+    show_table("Audit, done again: nothing differs" if report.passed else "Audit: DIFFERENCES FOUND", columns, rows)
     for entry in report.policies:
         for model in entry.models:
             if model.verdict is AuditVerdict.DIFFERENT:
                 click.echo(f"model {entry.policy}@{model.version} is not what its lineage gives", err=True)
         for decision in entry.different_decisions:
             click.echo(f"decision {decision} is not what its row gives", err=True)
+        for position in entry.different_outcomes:
+            click.echo(f"outcome {entry.policy}/{position} is not what the ledger gives", err=True)
 
 
 def _counted(verdicts: Counter[AuditVerdict]) -> str:

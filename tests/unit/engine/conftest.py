@@ -128,6 +128,6 @@ def cart() -> Cart:
     return Cart()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def begin_cart():
     return Cart

@@ -1,9 +1,13 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cxi_bandit.domain.decision import Offer
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import RewardStatus
+from cxi_bandit.engine.join import join
 from cxi_bandit.engine.ports import DecisionEntry
 
 
@@ -122,3 +126,60 @@ def test_a_policy_may_count_only_what_was_shown(cart, begin_cart, shown, standin
     assert careful.store.outcomes.revisions(decision.decision_id)[0].standing is standing
     learnable = careful.store.outcomes.segment(careful.version.policy, 0, 1, 0).rows
     assert len(learnable) == int(shown)
+
+
+def settled_after(begin_cart, steps):
+    """The last settlement after decision, rewards and passes came in the order of `steps`."""
+    cart = begin_cart()
+    decision = cart.decide(interventions=(Offer("retry_coupon"),))
+    late = decision.closes_at + timedelta(hours=1)
+    moves = {
+        "decision": lambda: cart.store.decisions.append([DecisionEntry(decision)]),
+        "reward": lambda: cart.record(cart.event(decision, "r", 1.0)),
+        "wild correction": lambda: cart.record(cart.event(decision, "w", 7.0, corrects="r", occurred_at=late)),
+        "wild reward": lambda: cart.record(cart.event(decision, "x", 7.0)),
+        "its correction": lambda: cart.record(cart.event(decision, "y", 0.25, corrects="x", occurred_at=late)),
+        "pass": cart.join,
+    }
+    for step in steps:
+        moves[step]()
+    cart.join(7200)
+    cart.join()
+    return cart.store.outcomes.revisions(decision.decision_id)[-1].settlement
+
+
+@given(
+    steps=st.permutations(["decision", "reward", "wild correction", "wild reward", "its correction", "pass", "pass"])
+)
+def test_every_order_in_which_a_decision_and_its_events_arrive_settles_equal(begin_cart, steps):
+    settlement = settled_after(begin_cart, steps)
+    assert (settlement.metrics, settlement.counted) == ({"purchase": 1.0}, 2)
+
+
+def test_no_window_closes_while_rewards_still_wait_for_their_turn(cart):
+    decisions = [cart.logged() for _ in range(10)]
+    for decision in decisions:
+        cart.record(*(cart.event(decision, f"{decision.decision_id}-{index}") for index in range(3)))
+    cart.now += timedelta(seconds=100)
+    closed = [join(cart.store.outcomes, cart.manifests, cart.now, timedelta(0), limit=10).closed for _ in range(5)]
+    assert closed == [0, 0, 0, 10, 0]
+    assert all(cart.store.outcomes.revisions(d.decision_id)[0].settlement.counted == 3 for d in decisions)
+
+
+def test_an_activation_counts_by_its_time_however_late_the_join(begin_cart):
+    careful = begin_cart(text=begin_cart.text.replace("[reward]", '[reward]\ncounts_when = "activated"'))
+    decision = careful.logged()
+    careful.store.decisions.activate(decision.decision_id, decision.closes_at + timedelta(seconds=1))
+    careful.join(7200)
+    assert careful.store.outcomes.revisions(decision.decision_id)[0].standing is OutcomeStanding.UNACTIVATED
+
+
+def test_an_early_close_waits_until_the_decision_was_shown(begin_cart):
+    text = begin_cart.text.replace("[reward]", '[reward]\ncounts_when = "activated"\ncloses_on = "first_reward"')
+    eager = begin_cart(text=text)
+    decision = eager.logged()
+    eager.record(eager.event(decision, "a"))
+    assert eager.join(1).closed == 0
+    eager.store.decisions.activate(decision.decision_id, eager.now)
+    eager.join(100)
+    assert eager.store.outcomes.revisions(decision.decision_id)[0].standing is OutcomeStanding.LEARNABLE

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from cxi_bandit.domain.decision import Stage
-from cxi_bandit.domain.errors import LearningConflict, ManifestInvalid
+from cxi_bandit.domain.errors import LearningConflict, ManifestInvalid, Unavailable
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.learn import Learner
 
@@ -47,6 +47,21 @@ def test_a_foreign_model_with_its_own_right_sha_is_unmasked_by_its_golden_probab
     assert "golden" in cart.serving.refresh().refused[0].reason
 
 
+def test_a_store_that_is_away_for_a_moment_does_not_condemn_a_model(cart, learner):
+    model = learn(cart, learner)
+    registry = cart.store.registry
+    model_bytes = registry.model_bytes
+
+    def away(*args):
+        registry.model_bytes = model_bytes
+        raise Unavailable("the database")
+
+    registry.model_bytes = away
+    with pytest.raises(Unavailable):
+        cart.serving.refresh()
+    assert cart.serving.refresh().swapped == [model]
+
+
 def test_nothing_new_publishes_nothing(cart, learner):
     assert learn(cart, learner) is not None
     assert learner.step(cart.version, cart.now) is None
@@ -85,7 +100,13 @@ def test_the_first_manifest_goes_live_and_a_changed_one_waits_as_a_candidate(car
 
 
 def test_one_wrong_manifest_registers_none(cart):
-    good = cart.text.replace('name = "cart"', 'name = "cart-two"')
+    good = cart.text.replace("cost = 0.25", "cost = 0.5")
     with pytest.raises(ManifestInvalid, match=r"bad\.toml"):
         install(cart.store.registry, [("good.toml", good), ("bad.toml", "format = 1")], cart.now, "op")
     assert len(cart.store.registry.versions()) == 1
+
+
+def test_a_surface_is_one_policys(cart):
+    rival = cart.text.replace('name = "cart"', 'name = "cart-two"')
+    with pytest.raises(ManifestInvalid, match=r"rival\.toml: surface: 'cart' is policy cart's"):
+        install(cart.store.registry, [("rival.toml", rival)], cart.now, "op")
