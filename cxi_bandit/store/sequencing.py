@@ -21,7 +21,6 @@ from cxi_bandit.store.reward_ledger import ledger_entry
 
 SEQUENCER_LOCK: Final = 0x6378695F736571  # "cxi_seq"
 LEDGER: Final = "ledger"
-OUTCOMES_CHANNEL: Final = "cxi_bandit_outcomes"
 
 _LAST: Final = "SELECT name, last_position FROM sequences"
 
@@ -167,15 +166,11 @@ class PostgresSequencing:
         return made
 
     def settle(self) -> None:
-        """Writes down how far the sequences came, and wakes the learners at commit."""
+        """Writes down how far the sequences came."""
         if not self._moved:
             return
         moved = sorted(self._moved)
         self._connection.execute(_ADVANCE, [moved, [self._last[name] for name in moved]])
-        for name in moved:
-            if name != LEDGER:
-                policy = name.removeprefix(outcomes_of(PolicyName("")))
-                self._connection.execute("SELECT pg_notify(%s, %s)", [OUTCOMES_CHANNEL, policy])
 
     def _advance(self, name: str, by: int) -> int:
         if by:
