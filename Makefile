@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo serve test bench study check format clean
+.PHONY: setup demo serve test bench bench-replay study check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -26,6 +26,9 @@ serve: $(STAMP)  ## the service on 127.0.0.1:8000, development mode (no keys)
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest
+
+bench-replay: $(STAMP)  ## a replay beside bare numpy, scoring beside VW's own driver
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m simulator.bench.replay
 
 bench: $(STAMP)  ## the service beside a bare handler, as ratios taken in one run
 	$(BIN)/python -m simulator.bench

@@ -22,7 +22,7 @@ from simulator.rounds import Float64s
 CHUNK_ROWS: Final = 1024
 """Situations that travel to another process, and back as vectors, at a time."""
 
-ROWS_WORTH_PROCESSES: Final = 50_000
+ROWS_WORTH_PROCESSES: Final = 250_000
 """Below this many rows, starting processes and loading the model in each takes longer than it saves."""
 
 _REMEMBERED: Final = 65_536
@@ -111,6 +111,7 @@ def vectors(chunks: Iterable[bytes], served: ServedPolicy, origin: Origin | None
         yield from map(Scored(served).vectors, chunks)
         return
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["simulator.candidates.bulk"])
     # A scorer holds a workspace, which no other process can have: it is loaded there from its bytes.
     parts = (served.version, served.manifest, served.model, origin)
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_load, initargs=parts) as pool:

@@ -20,7 +20,7 @@ from simulator.partitions.first_look import FirstLook
 from simulator.partitions.partition import Source
 from simulator.progress import Track, silent
 
-BLOCK_ROWS: Final = 32_768
+BLOCK_ROWS: Final = 16_384
 """Rows handled at once within a partition. Another number gives other last digits, so it is no setting."""
 
 

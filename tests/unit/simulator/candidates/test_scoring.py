@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from cxi_bandit.domain.decision import Defect, Situation
+from cxi_bandit.domain.decision import Defect, Situation, Stage
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
-from cxi_bandit.domain.release import PolicyVersion, Stage
+from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.decide import ServedPolicy, distribution
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.vowpal import VowpalRoom
