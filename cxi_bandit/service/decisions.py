@@ -81,7 +81,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
     )
     async def decide_many(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await request.body()
-        items = decode(_BATCH, raw).decisions
+        items = decode(_BATCH, raw, parts=True).decisions
         token = _idempotency(request, raw)
         deadline_seconds = _deadline_seconds(request, settings)
         dry_run = _dry_run(request)

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,7 +11,6 @@ import msgspec
 from cxi_bandit.domain.errors import InvalidInput
 
 T = TypeVar("T")
-_Find = Callable[[object, str], str | None]
 
 _FIELD: Final = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>.*)`$")
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
@@ -21,11 +20,12 @@ class MalformedBody(InvalidInput):
     """The body is no JSON document in UTF-8 at all."""
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, at: str = "") -> T:
+def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, at: str = "", *, parts: bool = False) -> T:
     """The message in `body`.
 
     Args:
         at: JSON pointer of `body` within the request.
+        parts: Its parts stay raw and are decoded one by one later, so that what is wrong in one spoils no other.
 
     Raises:
         InvalidInput: Names the field by JSON pointer, also for NaN, infinities and numbers out of range.
@@ -33,6 +33,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, at: str 
     """
     try:
         message = decoder.decode(body)
+        # PostgreSQL text cannot hold U+0000, and one such string would fail the whole commit it is in.
+        nul = None if parts or b"\\u0000" not in bytes(body) else _nul(bytes(body))
     except msgspec.ValidationError as error:
         raise _invalid(error, bytes(body), at) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -41,9 +43,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, at: str 
         raise MalformedBody(at, f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
         raise MalformedBody(at, "the body is nested too deeply") from error
-    # PostgreSQL text cannot hold U+0000, and one such string would fail the whole commit it is in.
-    if b"\\u0000" in bytes(body) and (pointer := _nul(json.loads(bytes(body)), "")):
-        raise InvalidInput(at + pointer, "must not contain the character U+0000")
+    if nul is not None:
+        raise InvalidInput(at + nul, "must not contain the character U+0000")
     return message
 
 
@@ -63,38 +64,50 @@ def _invalid(error: msgspec.ValidationError, body: bytes, at: str) -> InvalidInp
 def _not_finite(body: bytes) -> str | None:
     """Where the first number stands that is not finite; only after a failure, so the slow parser will do."""
     try:
-        return _find_not_finite(json.loads(body), "")
+        document = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    return next((pointer for pointer, value in _values(document) if _is_not_finite(value)), None)
 
 
-def _find_not_finite(value: object, pointer: str) -> str | None:
+def _is_not_finite(value: object) -> bool:
     if isinstance(value, float):
-        return None if math.isfinite(value) else pointer
-    if isinstance(value, int) and not isinstance(value, bool):
-        return pointer if abs(value) >= 1 << 1024 else None
-    return _first(value, pointer, _find_not_finite)
+        return not math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 1024
 
 
-def _nul(value: object, pointer: str) -> str | None:
-    if isinstance(value, str):
-        return pointer if "\0" in value else None
-    if isinstance(value, dict) and any("\0" in key for key in value):
-        return pointer or "/"
-    return _first(value, pointer, _nul)
-
-
-def _first(value: object, pointer: str, find: _Find) -> str | None:
-    pairs: list[tuple[str, object]] = []
-    if isinstance(value, dict):
-        pairs = [(escape(key), held) for key, held in value.items()]
-    elif isinstance(value, list):
-        pairs = [(str(index), held) for index, held in enumerate(value)]
-    for key, held in pairs:
-        found = find(held, f"{pointer}/{key}")
-        if found is not None:
-            return found
+def _nul(body: bytes) -> str | None:
+    """Where the first U+0000 stands; a key's place is that of its object."""
+    for pointer, value in _values(json.loads(body)):
+        if isinstance(value, str) and "\0" in value:
+            return pointer
+        if isinstance(value, dict) and any("\0" in key for key in value):
+            return pointer or "/"
     return None
+
+
+def _values(document: object) -> Iterator[tuple[str, object]]:
+    """Every value with its JSON pointer, in order. Without recursion: a body nests deeper than Python's stack is."""
+    yield "", document
+    open_ = [("", _members(document))]
+    while open_:
+        above, members = open_[-1]
+        member = next(members, None)
+        if member is None:
+            open_.pop()
+            continue
+        key, value = member
+        pointer = f"{above}/{key}"
+        yield pointer, value
+        open_.append((pointer, _members(value)))
+
+
+def _members(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        return ((escape(key), held) for key, held in value.items())
+    if isinstance(value, list):
+        return ((str(index), held) for index, held in enumerate(value))
+    return iter(())
 
 
 def escape(key: str) -> str:

@@ -52,7 +52,7 @@ class RewardDesk:
         if raw.lstrip()[:1] != b"[":
             read: list[RewardEvent | RewardResult] = [_event(decode(_ONE, raw), source)]
         else:
-            items = decode(_LIST, raw)
+            items = decode(_LIST, raw, parts=True)
             if not 1 <= len(items) <= BATCH_LIMIT:
                 raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
             read = [_read(item, index, source) for index, item in enumerate(items)]

@@ -81,6 +81,8 @@ def raw(severity: str = "1", context: str = "{}", kind: str = "price_jump", surf
         (raw(context='{"price":true}'), 422, "/context/price"),
         (raw(context='{"a/b":{"c~d":[1,NaN]}}'), 422, "/context/a~1b/c~0d/1"),
         (raw(context='{"device":"\\u0000"}'), 422, "/context/device"),
+        (raw(context='{"n":' + "[" * 500 + '"\\u0000"' + "]" * 500 + "}"), 422, "/context/n" + "/0" * 500),
+        (raw(context='{"n":' + '{"a":' * 500 + "NaN" + "}" * 500 + "}"), 422, "/context/n" + "/a" * 500),
         (raw(kind="nope"), 422, "/defect/type"),
         (raw(surface="moon"), 422, "/surface"),
         (raw()[:-1] + b',"interventions":[{"id":"x"}]}', 422, "/interventions/0/id"),
@@ -115,6 +117,13 @@ def test_each_of_a_batch_has_its_own_answer_or_problem(client: Client) -> None:
     assert second["pointer"] == "/surface"
     assert third["status"] == 422
     assert fourth["probabilities"] == {"hold": 1.0}
+
+
+def test_a_character_that_cannot_be_kept_spoils_only_its_own_item_of_a_batch(client: Client) -> None:
+    items = [ask(), ask(subject="a\0b")]
+    first, second = client.post("/v1/decisions/batch", json={"decisions": items}).json()["decisions"]
+    assert first["durability"] == "committed"
+    assert (second["status"], second["pointer"]) == (422, "/subject")
 
 
 def test_a_batch_sent_again_under_its_key_gives_the_same_decisions(client: Client) -> None:

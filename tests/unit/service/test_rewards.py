@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,14 @@ def test_each_event_of_a_list_has_its_own_result_in_order(client: Client, decisi
     ]
     assert [result["reward_id"] for result in answer] == ["a", "b", "c", "d", "e", "f", "g", "h", "a", None]
     assert answer[4]["reason"].startswith("/4/value: ")
+
+
+def test_a_character_that_cannot_be_kept_spoils_only_its_own_event_of_a_list(client: Client, decision_id: str) -> None:
+    deep = "[" * 500 + '"\\u0000"' + "]" * 500
+    body = f"[{json.dumps(event(decision_id, 'a'))},{json.dumps(event(decision_id, 'b', metric=chr(0)))},{deep}]"
+    answer = client.post("/v1/rewards", content=body.encode()).json()["results"]
+    assert [result["status"] for result in answer] == ["accepted", "rejected", "rejected"]
+    assert answer[1]["reason"].startswith("/1/metric: ")
 
 
 def test_corrections_and_retractions_are_new_events(client: Client, decision_id: str) -> None:
