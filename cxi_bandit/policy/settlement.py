@@ -1,8 +1,11 @@
 """What a decision earned: a pure function of its reward events, whatever the order they arrived in."""
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from fractions import Fraction
+from typing import Final
 
 from cxi_bandit.domain.identifiers import InterventionId, RewardId, Source
 from cxi_bandit.domain.outcome import Settlement
@@ -10,6 +13,8 @@ from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
 from cxi_bandit.policy.manifest import Manifest, Metric
 
 _Key = tuple[Source, RewardId]
+
+_MOST: Final = sys.float_info.max
 
 
 def quarantine_reason(manifest: Manifest, metric: str, value: float | None) -> str | None:
@@ -34,8 +39,8 @@ def settle(
     `occurred_at`, then by id, stands. A correction whose metric is another one, or whose value that metric does not
     allow, amends nothing; a retracted amendment is as if it had never been sent. A reward counts when it occurred
     within the window, both ends included, and the value that stands for it lies in its metric's range. The manifest
-    alone judges, never what was thought of an event on receipt, and sums are exact (`math.fsum`): so neither the order
-    of `entries` nor the order of their arrival can show.
+    alone judges, never what was thought of an event on receipt, and sums are exact before they are rounded once: so
+    neither the order of `entries` nor the order of their arrival can show.
 
     Args:
         window: When the decision was made and when its attribution window closes.
@@ -49,9 +54,8 @@ def settle(
         if quarantine_reason(manifest, event.metric, value) is None:
             values.setdefault(event.metric, []).append((event.occurred_at, _key(event), value))
     metrics = {name: _aggregate(metric, values[name]) for name, metric in reward.metrics.items() if name in values}
-    gross = (
-        math.fsum(reward.metrics[name].weight * value for name, value in metrics.items()) if metrics else reward.default
-    )
+    weighted = [_finite(reward.metrics[name].weight * value) for name, value in metrics.items()]
+    gross = _summed(weighted) if weighted else reward.default
     net = gross - manifest.intervention(intervention).cost
     return Settlement(
         reward=min(max(net, reward.min), reward.max),
@@ -114,8 +118,24 @@ def _key(event: RewardEvent) -> _Key:
 def _aggregate(metric: Metric, observed: list[tuple[datetime, _Key, float]]) -> float:
     match metric.aggregate:
         case "sum":
-            return math.fsum(value for _, _, value in observed)
+            return _summed([value for _, _, value in observed])
         case "max":
             return max(value for _, _, value in observed)
         case "last":
             return max(observed)[2]
+
+
+def _summed(values: Sequence[float]) -> float:
+    """The sum of finite values, the nearest float to it, and the largest float where it is larger still.
+
+    One sum that raised would stop the sequencer, and with it every policy's learning. `fsum` may also overflow on the
+    way to a sum that is no large number at all, in one order of the values and not in another; fractions never do.
+    """
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return float(min(max(sum(map(Fraction, values)), -_MOST), _MOST))
+
+
+def _finite(value: float) -> float:
+    return min(max(value, -_MOST), _MOST)

@@ -1,3 +1,6 @@
+import math
+import random
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -192,3 +195,32 @@ def test_every_order_of_arrival_settles_equal_to_the_bit(entries: list[LedgerEnt
 @given(ledgers())
 def test_a_settled_reward_always_lies_within_the_range(entries: list[LedgerEntry]) -> None:
     assert MANIFEST.reward.min <= settle(MANIFEST, WAVE, WINDOW, entries).reward <= MANIFEST.reward.max
+
+
+BOUNDLESS = parse_manifest(
+    (Path(__file__).parent / "shelf.toml")
+    .read_text("utf-8")
+    .replace("weight = 0.5\nmin = 0\nmax = 2", "weight = 1e300\nmin = -1.7e308\nmax = 1.7e308")
+    .replace("weight = 0.25\nmin = -1", "weight = -1e300\nmin = -1.7e308")
+    .replace("max = 1\naggregate", "max = 1.7e308\naggregate"),
+    "shelf.toml",
+)
+
+
+@given(st.lists(st.sampled_from([-1.7e308, -1.0, 0.5, 1.7e308]), max_size=5), st.randoms())
+def test_values_as_large_as_floats_settle_in_every_order(values: list[float], shuffler: random.Random) -> None:
+    spent = [entry(f"s{index}", value, metric="spent") for index, value in enumerate(values)]
+    mood = [entry(f"m{index}", value, metric="mood") for index, value in enumerate(values)]
+    settled = settle(BOUNDLESS, WAVE, WINDOW, [*spent, *mood])
+    assert -1.0 <= settled.reward <= 2.0
+    assert all(math.isfinite(value) for value in settled.metrics.values())
+    arrived = [*spent, *mood]
+    shuffler.shuffle(arrived)
+    assert settle(BOUNDLESS, WAVE, WINDOW, arrived) == settled
+
+
+def test_an_overflow_on_the_way_to_a_sum_does_not_show_in_it() -> None:
+    spent = [entry("a", 1.7e308, metric="spent"), entry("b", 1.7e308, metric="spent")]
+    spent += [entry("c", -1.7e308, metric="spent"), entry("d", -1.7e308, metric="spent")]
+    assert settle(BOUNDLESS, HOLD, WINDOW, spent).metrics == {"spent": 0.0}
+    assert settle(BOUNDLESS, HOLD, WINDOW, spent[:2]).metrics == {"spent": sys.float_info.max}
