@@ -13,7 +13,7 @@ from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal.arguments import workspace_arguments
 from cxi_bandit.vowpal.encoding import ACTION, ENCODING_VERSION, SHARED, Encoding
-from cxi_bandit.vowpal.workspace import example, open_workspace, saved_bytes
+from cxi_bandit.vowpal.workspace import PlainExamples, action_scores, example, open_workspace, saved_bytes
 
 
 class VowpalScorer:
@@ -26,6 +26,7 @@ class VowpalScorer:
     def __init__(self, workspace: pyvw.Workspace, encoding: Encoding) -> None:
         self._workspace = workspace
         self._encoding = encoding
+        self._examples = PlainExamples(workspace)
         self._catalogue = {
             name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()
         }
@@ -33,15 +34,14 @@ class VowpalScorer:
     def probabilities(self, situation: Situation) -> Sequence[float]:
         """The explorer's raw vector over the eligible interventions, float32 values as Python floats."""
         workspace, encoding = self._workspace, self._encoding
-        shared = example(workspace, {SHARED: encoding.shared(situation.defect, situation.context)}, "shared")
+        shared = self._examples.made({SHARED: encoding.shared(situation.defect, situation.context)}, "shared")
         examples = [shared]
         for name in situation.eligible:
             if name in situation.offered:
-                examples.append(example(workspace, {ACTION: encoding.action(situation, name)}))
+                examples.append(self._examples.made({ACTION: encoding.action(situation, name)}))
             else:
                 examples.append(self._catalogue[name])
-        vector: Sequence[float] = workspace.predict(examples)
-        return vector
+        return action_scores(workspace, examples)
 
 
 class VowpalRoom:

@@ -1,10 +1,11 @@
 """Workspaces: opened from bytes, saved to bytes, and fed examples that are set up before use.
 
 `Workspace.predict` and `learn` never call `setup_example` on the examples of a list: without it indices are not strided
-and the constant is missing, and the model is silently wrong. `example` below is therefore the only way to make one.
+and the constant is missing, and the model is silently wrong. `example` and `PlainExamples` are therefore the only ways to make one.
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from vowpalwabbit import pyvw
@@ -46,3 +47,30 @@ def example(workspace: pyvw.Workspace, namespaces: dict[str, list[Feature]], lab
         made.set_label_string(label)
     made.setup_example()
     return made
+
+
+class PlainExamples:
+    """The same examples without pyvw's Python layer, which takes as long as all of VW: for prediction alone.
+
+    Nobody may ask them for more than `action_scores` does; in particular they do not know whether they are set up.
+    """
+
+    def __init__(self, workspace: pyvw.Workspace) -> None:
+        self._workspace = workspace
+        self._label_type = workspace.get_label_type().value
+
+    def made(self, namespaces: dict[str, list[Feature]], label: str | None = None) -> pyvw.pylibvw.example:
+        """As `example`."""
+        made = pyvw.pylibvw.example(self._workspace, self._label_type)
+        made.push_feature_dict(self._workspace, namespaces)
+        if label is not None:
+            made.set_label_string(self._workspace, label, self._label_type)
+        self._workspace.setup_example(made)
+        return made
+
+
+def action_scores(workspace: pyvw.Workspace, examples: list[pyvw.pylibvw.example]) -> Sequence[float]:
+    """What `Workspace.predict` gives for a list whose prediction is a vector over its actions, in their order."""
+    pyvw.pylibvw.vw.predict_multi(workspace, examples)
+    scores: Sequence[float] = examples[0].get_action_scores()
+    return scores

@@ -95,7 +95,7 @@ def bench(rounds: int, rows: int, actions: int, scored: int, longest: int, as_js
         figures.append(_ratio("all estimators with intervals, beside numpy", "s", times, 2.0, at_most=True))
         figures.append(_memory(log))
         progress.update(task, description="streaming", advance=1)
-        figures += _streamed(log, longest)
+        figures += _streamed(log, longest, rounds)
         del log
         progress.update(task, description="scoring", advance=1)
         logs = {8: scoring_log(Path(folder), scored, 8), 80: scoring_log(Path(folder), scored // 8, 80)}
@@ -145,35 +145,44 @@ def _memory(log: Partition) -> Figure:
     )
 
 
-def _streamed(log: Partition, longest: int) -> list[Figure]:
-    """Seconds a million rows at each length, the shortest that is not all overhead being the yardstick."""
-    figures, size, per_million = [], 10_000, 0.0
-    while size <= longest:
-        sources = [
-            Repeated(log, start, min(PARTITION_ROWS, size - start, len(log) - start % len(log)))
-            for start in _starts(size, len(log))
-        ]
-        seconds = min(_seconds(partial(evaluate_partitions, sources, _LABELS, settings=_SETTINGS)) for _ in range(3))
-        ratio = None if per_million == 0.0 else seconds / size * 1e6 / per_million
-        per_million = seconds / size * 1e6
+def _streamed(log: Partition, longest: int, rounds: int) -> list[Figure]:
+    """Seconds a million rows at each length, all lengths in each round; each is held against the length before it."""
+    lengths = [10_000]
+    while lengths[-1] * 10 <= longest:
+        lengths.append(lengths[-1] * 10)
+    per_million: dict[int, list[float]] = {}
+    for _ in range(rounds):
+        for length in lengths:
+            sources = [Repeated(log, start, min(rows, length - start)) for start, rows in _cuts(length, len(log))]
+            seconds = _seconds(partial(evaluate_partitions, sources, _LABELS, settings=_SETTINGS))
+            per_million.setdefault(length, []).append(seconds / length * 1e6)
+    figures = []
+    for number, length in enumerate(lengths):
+        ratio = None
+        if number:
+            before = per_million[lengths[number - 1]]
+            ratio = median(own / other for own, other in zip(per_million[length], before, strict=True))
         figures.append(
             Figure(
-                name=f"streamed {size:,} rows",
+                name=f"streamed {length:,} rows",
                 unit="s a million",
-                measured=per_million,
+                measured=median(per_million[length]),
                 against=None,
                 ratio=ratio,
                 target=None if ratio is None else "<= 1.2 of the length before",
                 met=None if ratio is None else ratio <= 1.2,  # noqa: PLR2004 - the target
             )
         )
-        size *= 10
     return figures
 
 
-def _starts(size: int, base: int) -> list[int]:
-    """First rows of partitions that never run over the end of the repeated rows."""
-    return [turn + start for turn in range(0, size, base) for start in range(0, min(base, size - turn), PARTITION_ROWS)]
+def _cuts(length: int, base: int) -> list[tuple[int, int]]:
+    """First row and rows of partitions that never run over the end of the repeated rows."""
+    return [
+        (turn + start, min(PARTITION_ROWS, base - start))
+        for turn in range(0, length, base)
+        for start in range(0, min(base, length - turn), PARTITION_ROWS)
+    ]
 
 
 def _ratio(name: str, unit: str, pairs: list[tuple[float, float]], target: float, *, at_most: bool = False) -> Figure:
