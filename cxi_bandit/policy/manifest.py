@@ -16,6 +16,8 @@ from cxi_bandit.domain.identifiers import InterventionId, ManifestSha, PolicyNam
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 PolicyTitle = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+# Vowpal Wabbit computes in single precision and refuses a setting that does not fit, each time the learner starts it.
+Setting = Annotated[float, Meta(gt=0.0, le=3e38)]
 Seconds = Annotated[float, Meta(gt=0.0, le=90 * 86_400)]
 
 
@@ -138,7 +140,7 @@ class SquareCB(
 ):
     """Inverse-gap weighting; the default."""
 
-    gamma_scale: Annotated[float, Meta(gt=0)] = 1000.0
+    gamma_scale: Setting = 1000.0
 
 
 class EpsilonGreedy(
@@ -154,7 +156,7 @@ class Softmax(
 ):
     """Probabilities by exp(lambda x score)."""
 
-    inverse_temperature: Annotated[float, Meta(gt=0)] = 10.0
+    inverse_temperature: Setting = 10.0
 
 
 class Cover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="cover"):
@@ -200,7 +202,7 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How the model learns: VW's weights, and how outcomes are cut into segments."""
 
     updates: Literal["continuous", "gated"] = "continuous"
-    learning_rate: Annotated[float, Meta(gt=0)] = 0.5
+    learning_rate: Setting = 0.5
     bits: Annotated[int, Meta(ge=10, le=24)] = 18
     interactions: tuple[Annotated[str, Meta(pattern="^[SA]{2,3}$")], ...] = ("SA",)
     segment_outcomes: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000

@@ -98,6 +98,8 @@ def _catalogue(manifest: Manifest) -> Iterator[tuple[str, str]]:
         for defect in entry.defects:
             if defect not in manifest.defects:
                 yield f"{key}.defects", f"{defect!r} is not among [defects]"
+        if not math.isfinite(entry.cost):
+            yield f"{key}.cost", "must be finite"
         for number, condition in enumerate(entry.when):
             yield from _condition(manifest, condition, f"{key}.when[{number}]")
         yield from _described(manifest, entry, key)
@@ -149,16 +151,16 @@ def _features(manifest: Manifest) -> Iterator[tuple[str, str]]:
         for name, kind in schema.features.items():
             key = f"{table}.features.{name}"
             if isinstance(kind, NumberFeature):
-                if not (math.isfinite(kind.min) and math.isfinite(kind.max) and kind.min < kind.max):
-                    yield f"{key}.min", "min and max must be finite, min below max"
+                if reason := _no_range(kind.min, kind.max):
+                    yield f"{key}.min", reason
             elif isinstance(kind, CategoryFeature) and len(set(kind.values)) != len(kind.values):
                 yield f"{key}.values", "has a value twice"
 
 
 def _reward(manifest: Manifest) -> Iterator[tuple[str, str]]:
     reward = manifest.reward
-    if not (math.isfinite(reward.min) and math.isfinite(reward.max) and reward.min < reward.max):
-        yield "reward.min", "min and max must be finite, min below max"
+    if reason := _no_range(reward.min, reward.max):
+        yield "reward.min", reason
         return
     if not reward.min <= reward.default <= reward.max:
         yield "reward.default", f"must lie within [{reward.min:g}, {reward.max:g}]"
@@ -170,6 +172,13 @@ def _reward(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield f"{key}.weight", "must be finite"
         if not (math.isfinite(metric.min) and math.isfinite(metric.max) and metric.min < metric.max):
             yield f"{key}.min", "min and max must be finite, min below max"
+
+
+def _no_range(low: float, high: float) -> str | None:
+    """Why nothing can be scaled from [low, high] to [0, 1], as features and rewards are for the model."""
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        return "min and max must be finite, min below max"
+    return None if math.isfinite(high - low) else "min and max are further apart than a 64-bit float can tell"
 
 
 def _exploration(manifest: Manifest) -> Iterator[tuple[str, str]]:
