@@ -1,7 +1,8 @@
 """Workspaces: opened from bytes, saved to bytes, and fed examples that are set up before use.
 
 `Workspace.predict` and `learn` never call `setup_example` on the examples of a list: without it indices are not strided
-and the constant is missing, and the model is silently wrong. `example` and `PlainExamples` are therefore the only ways to make one.
+and the constant is missing, and the model is silently wrong. `example` and `PlainExamples` are therefore the only ways
+to make one.
 """
 
 import tempfile
