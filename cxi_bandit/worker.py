@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
@@ -27,8 +27,20 @@ from cxi_bandit.telemetry.metrics import Metrics
 _BUSY_SECONDS: Final = 0.05
 _IDLE_SECONDS: Final = 0.15
 _MOST_PATIENT_SECONDS: Final = 5.0
+_LONGEST_REST_SECONDS: Final = 60.0
 _UPKEEP_SECONDS: Final = 3600.0
+_UPKEEP_AGAIN_SECONDS: Final = 60.0
 _UNAVAILABLE: Final = 69
+
+
+class _Rest(NamedTuple):
+    """Until when, by the monotonic clock, a policy that could not learn is left alone."""
+
+    until: float
+    seconds: float
+
+
+_AWAKE: Final = _Rest(0.0, _IDLE_SECONDS)
 
 
 class Workbench:
@@ -43,15 +55,19 @@ class Workbench:
         self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room)
         self._learned: dict[tuple[PolicyName, int], int] = {}
         self._published: dict[PolicyName, float] = {}
+        self._resting: dict[PolicyName, _Rest] = {}
 
     def turn(self) -> bool:
         """Joins once and lets every live policy learn at most one segment; whether anything was done.
+
+        A policy that cannot learn rests, ever longer, while the others go on.
 
         Raises:
             Unavailable: The database is away; nothing is lost, turn again.
         """
         report = self._join()
-        learned = [self._learn(version) for version in self._engine.store.registry.versions()]
+        versions = self._engine.store.registry.versions()
+        learned = [self._learn_or_rest(version) for version in versions if version.stage is Stage.LIVE]
         return not report.idle or any(learned)
 
     def _join(self) -> JoinReport:
@@ -62,9 +78,27 @@ class Workbench:
                 self._metrics.joined.labels(kind).inc(number)
         return report
 
-    def _learn(self, version: PolicyVersion) -> bool:
-        if version.stage is not Stage.LIVE:
+    def _learn_or_rest(self, version: PolicyVersion) -> bool:
+        policy = version.policy
+        rest = self._resting.get(policy, _AWAKE)
+        if time.monotonic() < rest.until:
             return False
+        try:
+            learned = self._learn(version)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever ails one policy must not keep the others from learning
+            seconds = min(2 * rest.seconds, _LONGEST_REST_SECONDS)
+            self._resting[policy] = _Rest(time.monotonic() + seconds, seconds)
+            self._metrics.learner_errors.labels(type(error).__name__).inc()
+            self._log.error(
+                "policy_not_learned", policy=policy, reason=str(error), again_in_seconds=seconds, exc_info=error
+            )
+            return False
+        self._resting.pop(policy, None)
+        return learned
+
+    def _learn(self, version: PolicyVersion) -> bool:
         engine, policy = self._engine, version.policy
         head = engine.store.outcomes.head(policy)
         self._metrics.outcome_position.labels(policy).set(head)
@@ -118,12 +152,16 @@ def work(
     while not stopping.is_set():
         try:
             if time.monotonic() >= due:
+                # Upkeep that fails is called again soon, and meanwhile keeps nobody from learning.
+                due = time.monotonic() + _UPKEEP_AGAIN_SECONDS
                 upkeep()
                 due = time.monotonic() + _UPKEEP_SECONDS
             busy = bench.turn()
-        except CxiBanditError as error:
+        except Exception as error:
+            # Whatever it was: a learner that ended would be started again, to meet the same.
             metrics.learner_errors.labels(type(error).__name__).inc()
-            log.warning("turn_failed", reason=str(error), again_in_seconds=backoff_seconds)
+            unforeseen = None if isinstance(error, CxiBanditError) else error
+            log.warning("turn_failed", reason=str(error), again_in_seconds=backoff_seconds, exc_info=unforeseen)
             stopping.wait(backoff_seconds)
             backoff_seconds = min(2 * backoff_seconds, _MOST_PATIENT_SECONDS)
             continue

@@ -4,16 +4,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
 from cxi_bandit.domain.decision import DecisionRequest, Defect
-from cxi_bandit.domain.errors import LearningConflict, Unavailable
+from cxi_bandit.domain.errors import DistributionInvalid, LearningConflict, ModelInvalid, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.engine.decide import admit, decide
 from cxi_bandit.engine.ports import DecisionEntry
+from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.settings import Settings
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.vowpal import VowpalRoom
 from cxi_bandit.worker import Workbench, work
 
 MANIFEST = Path(__file__).parents[3] / "policies" / "detail-page.toml"
@@ -118,6 +121,90 @@ def test_a_database_that_is_away_is_waited_for(quiet: FilteringBoundLogger) -> N
     work(Flaky(engine, Settings(), quiet, Metrics()), stopping, lambda: upkeeps.append(1), quiet, Metrics())
     assert turns == [True, True, False]
     assert upkeeps == [1]
+
+
+class Poisoned(VowpalRoom):
+    """Cannot learn one policy."""
+
+    def __init__(self, policy: str, error: Exception) -> None:
+        self.policy = policy
+        self.error: Exception | None = error
+        self.asked = 0
+
+    def start(self, manifest: Manifest) -> bytes:
+        if manifest.name == self.policy:
+            self.asked += 1
+            if self.error is not None:
+                raise self.error
+        return super().start(manifest)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("VW"), DistributionInvalid("NaN"), ModelInvalid("other bytes")])
+def test_a_policy_that_cannot_learn_keeps_no_other_from_learning(quiet: FilteringBoundLogger, error: Exception) -> None:
+    clock, room = Clock(), Poisoned("cart", error)
+    texts = [(path.name, path.read_text()) for path in (MANIFEST.with_name("cart.toml"), MANIFEST)]
+    engine = in_memory_engine(texts, clock, room)
+    logged(engine, 3)
+    clock.now += timedelta(hours=3)
+    tested = bench(engine, quiet)
+    assert tested.turn()
+    head = engine.store.registry.head(PolicyName("detail-page"), 1)
+    assert head is not None
+    assert head.lineage.learned_total == 3
+    assert engine.store.registry.head(PolicyName("cart"), 1) is None
+    assert not tested.turn()
+    assert room.asked == 1, "it is left alone for a while"
+
+
+def test_a_policy_that_could_not_learn_is_tried_again(
+    quiet: FilteringBoundLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Poisoned("detail-page", RuntimeError("VW"))
+    engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())], Clock(), room)
+    tested = bench(engine, quiet)
+    now = [1000.0]
+    monkeypatch.setattr("cxi_bandit.worker.time.monotonic", lambda: now[0])
+    pauses = []
+    for _ in range(12):
+        tested.turn()
+        asked, start = room.asked, now[0]
+        while room.asked == asked:
+            now[0] += 0.05
+            tested.turn()
+        pauses.append(now[0] - start)
+    assert pauses == sorted(pauses)
+    assert 30 < pauses[-1] < 120
+    room.error = None
+    now[0] += 120
+    tested.turn()
+    assert engine.store.registry.head(_policy(engine), 1) is not None
+
+
+def test_a_database_that_is_away_is_away_for_every_policy(quiet: FilteringBoundLogger) -> None:
+    room = Poisoned("detail-page", Unavailable("the database"))
+    engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())], Clock(), room)
+    with pytest.raises(Unavailable):
+        bench(engine, quiet).turn()
+
+
+def test_no_failure_ends_the_learner(quiet: FilteringBoundLogger) -> None:
+    stopping = threading.Event()
+    turns: list[int] = []
+
+    class Failing(Workbench):
+        def turn(self) -> bool:
+            turns.append(1)
+            if len(turns) < 3:
+                raise RuntimeError
+            stopping.set()
+            return False
+
+    def upkeep() -> None:
+        raise Unavailable("the partitions")
+
+    engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())])
+    work(Failing(engine, Settings(), quiet, Metrics()), stopping, upkeep, quiet, Metrics())
+    assert len(turns) == 3
 
 
 def _policy(engine: Engine) -> PolicyName:
