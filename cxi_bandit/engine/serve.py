@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from cxi_bandit.domain.decision import DecisionRequest, Stage
-from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput, ModelInvalid
+from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput, ModelInvalid, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import PolicyVersion
@@ -67,7 +67,13 @@ class Serving:
         return served
 
     def refresh(self) -> Refresh:
-        """Takes up live versions and their newest models; loads beside what is served, then swaps in one step."""
+        """Takes up live versions and their newest models; loads beside what is served, then swaps in one step.
+
+        A model that is wrong is refused for good, one that could not be loaded for another reason is tried again.
+
+        Raises:
+            Unavailable: The store is away; what is served stays as it is.
+        """
         swapped: list[Model] = []
         refused: list[Refusal] = []
         heads = {(model.lineage.policy, model.lineage.policy_version): model for model in self._registry.heads()}
@@ -85,6 +91,10 @@ class Serving:
                     # Only what is wrong with the model itself; a store that is away says nothing about it.
                     self._refused.add(head.sha256)
                     refused.append(Refusal(head, str(error)))
+                except Unavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever it was, the other policies' models are taken up
+                    refused.append(Refusal(head, f"{type(error).__name__}: {error}"))
             served[version.policy] = current
         self._served = served
         self._by_surface = {policy.manifest.surface: policy for policy in served.values()}

@@ -62,6 +62,26 @@ def test_a_store_that_is_away_for_a_moment_does_not_condemn_a_model(cart, learne
     assert cart.serving.refresh().swapped == [model]
 
 
+def test_a_model_that_cannot_be_loaded_now_keeps_no_other_from_being_served(cart, learner, monkeypatch):
+    rival = cart.text.replace('name = "cart"', 'name = "a-rival"').replace('surface = "cart"', 'surface = "search"')
+    (version,) = install(cart.store.registry, [("rival.toml", rival)], cart.now, "test")
+    unloaded, model = learner.start(version, cart.now), learn(cart, learner)
+    load = cart.room.load
+
+    def crowded(manifest, data):
+        if manifest.name == version.policy:
+            raise OSError("no room on the device")
+        return load(manifest, data)
+
+    monkeypatch.setattr(cart.room, "load", crowded)
+    found = cart.serving.refresh()
+    assert found.swapped == [model]
+    assert [refusal.model for refusal in found.refused] == [unloaded]
+    assert {policy.version.policy for policy in cart.serving.policies} == {"cart", "a-rival"}
+    monkeypatch.undo()
+    assert cart.serving.refresh().swapped == [unloaded], "it was no fault of the model, so it is tried again"
+
+
 def test_nothing_new_publishes_nothing(cart, learner):
     assert learn(cart, learner) is not None
     assert learner.step(cart.version, cart.now) is None
