@@ -1,5 +1,6 @@
 """Partitions as Ray tasks: on the cluster that `RAY_ADDRESS` names, or on a Ray started here for a while."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -34,7 +35,9 @@ class OnRay:
         ray = _ray()
         started = not ray.is_initialized()
         if started:
-            ray.init(num_cpus=self.workers, include_dashboard=False, log_to_driver=False, logging_level="error")
+            # A cluster that is running has its own processors: only a Ray started here may be told how many.
+            size = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": self.workers, "include_dashboard": False}
+            ray.init(log_to_driver=False, logging_level="error", **size)
         try:
             # The work is stored once: it carries the reward model, and every task needs it.
             task, shared = ray.remote(_call), ray.put(work)
