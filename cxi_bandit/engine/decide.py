@@ -15,7 +15,7 @@ from cxi_bandit.engine.ports import Scorer
 from cxi_bandit.policy.draw import DrawKey, draw, uniform
 from cxi_bandit.policy.eligibility import Eligibility
 from cxi_bandit.policy.features import conform
-from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.policy.manifest import Manifest, Schema
 from cxi_bandit.policy.pmf import checked, floored
 
 DRAW_LABEL: Final = b"draw"
@@ -79,18 +79,26 @@ def admit(request: DecisionRequest, served: ServedPolicy) -> Admitted:
         if not 0.0 <= value <= 1.0:
             raise InvalidInput(pointer, f"must lie within [0, 1], got {value!r}")
     context, dropped = conform(manifest.context, request.context, "/context")
-    offered: dict[InterventionId, Features] = {}
+    named: dict[InterventionId, Features] = {}
     for index, offer in enumerate(request.interventions or ()):
         pointer = f"/interventions/{index}"
         if offer.id not in served.catalogue:
             raise InvalidInput(f"{pointer}/id", f"{offer.id!r} is not an intervention of policy {manifest.name}")
-        if offer.features:
-            features, unknown = conform(manifest.intervention_features, offer.features, f"{pointer}/features")
-            offered[offer.id] = features
-            dropped += unknown
+        features, unknown = _offered(manifest.intervention_features, offer.features, f"{pointer}/features")
+        if named.setdefault(offer.id, features) != features:
+            raise InvalidInput(f"{pointer}/features", f"{offer.id!r} is named twice with other features; name it once")
+        dropped += unknown
+    offered = {name: features for name, features in named.items() if features}
     eligible, excluded = served.eligibility.resolve(defect, context, request.interventions)
     situation = Situation(defect=defect, context=context, eligible=eligible, offered=offered)
     return Admitted(situation, excluded, dropped)
+
+
+def _offered(schema: Schema, given: Features, pointer: str) -> tuple[Features, int]:
+    """A caller's features of one intervention; none, and so the catalogue's, where it sent none that are known here."""
+    if schema.unknown_features == "drop" and schema.features.keys().isdisjoint(given):
+        return {}, len(given)
+    return conform(schema, given, pointer) if given else ({}, 0)
 
 
 def distribution(served: ServedPolicy, situation: Situation) -> Distribution:

@@ -34,6 +34,11 @@ def conform(schema: Schema, given: Features, pointer: str) -> tuple[Features, in
     unknown = [name for name in given if name not in schema.features]
     if unknown and schema.unknown_features == "refuse":
         raise InvalidInput(
-            f"{pointer}/{unknown[0]}", "is not a feature of this policy, and the policy refuses unknown ones"
+            f"{pointer}/{escape(unknown[0])}", "is not a feature of this policy, and the policy refuses unknown ones"
         )
     return known, len(unknown)
+
+
+def escape(key: str) -> str:
+    """A key as a step of a JSON pointer (RFC 6901). A declared name needs none, what a caller sends may."""
+    return key.replace("~", "~0").replace("/", "~1")

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.policy.features import escape
 
 T = TypeVar("T")
 
@@ -108,8 +109,3 @@ def _members(value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, list):
         return ((str(index), held) for index, held in enumerate(value))
     return iter(())
-
-
-def escape(key: str) -> str:
-    """A key as a step of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")

@@ -6,7 +6,7 @@ import pytest
 
 from cxi_bandit.domain.decision import Defect, Fallback, Offer
 from cxi_bandit.domain.errors import InvalidInput
-from cxi_bandit.engine.decide import ServedPolicy, distribution, pseudonym
+from cxi_bandit.engine.decide import ServedPolicy, admit, distribution, pseudonym
 from cxi_bandit.engine.learn import Learner
 
 
@@ -55,12 +55,32 @@ def test_only_hold_left_is_drawn_with_certainty(cart):
         ({"interventions": (Offer("voucher"),)}, "/interventions/0/id"),
         ({"interventions": (Offer("discount", {"colour": "red"}),)}, "/interventions/0/features/colour"),
         ({"interventions": (Offer("discount", {"generosity": 2.0}),)}, "/interventions/0/features/generosity"),
+        ({"interventions": (Offer("discount", {"a/b~c": 2.0}),)}, "/interventions/0/features/a~1b~0c"),
+        (
+            {"interventions": (Offer("discount", {"generosity": 0.2}), Offer("discount", {"generosity": 0.8}))},
+            "/interventions/1/features",
+        ),
+        ({"interventions": (Offer("discount", {"generosity": 0.2}), Offer("discount"))}, "/interventions/1/features"),
     ],
 )
 def test_what_the_manifest_does_not_allow_is_refused_by_name(cart, changes, pointer):
     with pytest.raises(InvalidInput) as refused:
         cart.decide(**changes)
     assert refused.value.pointer == pointer
+
+
+def test_a_candidate_named_twice_alike_is_one_candidate(cart):
+    twice = cart.decide(interventions=(Offer("discount"), Offer("discount")))
+    assert twice.situation.eligible == ("hold", "discount")
+
+
+def test_an_offers_features_that_are_all_dropped_leave_the_catalogues(cart, begin_cart):
+    assert 'unknown_features = "refuse"' in cart.text
+    cart = begin_cart(cart.text.replace('unknown_features = "refuse"', 'unknown_features = "drop"'))
+    request = cart.request(interventions=(Offer("discount", {"next_release": 1.0}),))
+    admitted = admit(request, cart.serving.route(request))
+    assert admitted.situation.offered == {}
+    assert admitted.dropped_features == 1
 
 
 def test_unknown_context_features_are_dropped(cart):
