@@ -43,8 +43,12 @@ def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
     first = next((outcome for outcome in outcomes if outcome.revision == 0), None)
     learned_by = []
     if first is not None and first.standing is OutcomeStanding.LEARNABLE:
-        lineages = [model.lineage for model in store.registry.models(decision.policy)]
-        learned_by = [int(lineage.version) for lineage in lineages if lineage.after < first.position <= lineage.up_to]
+        # A model passes over what was decided under another manifest: it is not its to learn.
+        learned_by = [
+            int(lineage.version)
+            for lineage in (model.lineage for model in store.registry.models(decision.policy))
+            if lineage.after < first.position <= lineage.up_to and lineage.manifest_sha == decision.manifest_sha
+        ]
     model = None
     if decision.model_version is not None:
         model = store.registry.model(decision.policy, decision.model_version).lineage

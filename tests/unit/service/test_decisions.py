@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,9 @@ from litestar.testing import TestClient
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.engine.install import install
+from cxi_bandit.engine.join import join
+from cxi_bandit.engine.learn import Learner
 
 Client = TestClient[Litestar]
 
@@ -167,6 +171,22 @@ def test_a_receipt_tells_all(client: Client) -> None:
     assert receipt["outcomes"] == receipt["learned_by"] == []
     assert receipt["model"] is None
     assert client.get("/v1/decisions/nonsense").status_code == 404
+
+
+def test_a_model_of_another_manifest_did_not_learn_a_decision(client: Client, engine: Engine) -> None:
+    decision = client.post("/v1/decisions", json=ask()).json()["decision_id"]
+    store, now = engine.store, engine.clock() + timedelta(days=1)
+    join(store.outcomes, engine.manifests, now, timedelta(0))
+    (first,) = store.registry.versions()
+    changed = store.registry.manifest_text(first.manifest_sha).replace("cost = 0.08", "cost = 0.07")
+    (second,) = install(store.registry, [("changed.toml", changed)], now, "test")
+    learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room)
+    own, other = learner.step(first, now), learner.step(second, now)
+    assert own is not None
+    assert other is not None
+    assert (own.lineage.learned, other.lineage.learned) == (1, 0)
+    receipt = client.get(f"/v1/decisions/{decision}").json()
+    assert receipt["learned_by"] == [own.lineage.version]
 
 
 def test_preferring_a_short_wait_is_understood(client: Client) -> None:
