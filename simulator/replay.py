@@ -38,7 +38,7 @@ class ReplaySettings:
 
     Args:
         folds: Of cross-fitting; 0 fits the reward model on the rows it predicts, None takes the model's default.
-        interval: None takes cressie_read where every row is its own unit, gaussian by shopper where shoppers return.
+        interval: None takes gaussian, by shopper where shoppers return.
         smallest_propensity: Declared floor of the logging policy, in (0, 1]; bounds the weights of intervals that need
             it. None where it is not known; the log's own minimum is no substitute.
         seed: Of folds and resampling.
@@ -170,10 +170,8 @@ def _reward_model(log: ReplayLog, settings: ReplaySettings, track: Track) -> Rew
 
 
 def _interval(log: ReplayLog, asked: IntervalMethod | None) -> tuple[IntervalMethod, tuple[str, ...]]:
-    """Cressie-Read covers rare rewards but takes rows for independent; where shoppers return, only shoppers are."""
-    if not returning(log):
-        return asked or "cressie_read", ()
-    if asked is None or asked not in BY_ROW:
+    """Some methods take rows for independent; where shoppers return, only shoppers are."""
+    if asked is None or asked not in BY_ROW or not returning(log):
         return asked or "gaussian", ()
     note = (
         f"shoppers return in this log and {asked} takes rows for independent, so gaussian intervals by shopper stand in"

@@ -67,7 +67,7 @@ _INTERVALS = ("cressie_read", "gaussian", "bootstrap", "empirical_bernstein", "c
     type=click.Choice(_INTERVALS),
     envvar="CXI_BANDIT_INTERVAL",
     show_envvar=True,
-    help="Method, where defined. [default: cressie_read; gaussian by shopper where shoppers return]",
+    help="Method, where defined. [default: gaussian, by shopper where shoppers return]",
 )
 @click.option(
     "--smallest-propensity",

@@ -77,8 +77,9 @@ class Evidence:
         """Waits until every decision's window is closed and learned, or the patience is over."""
         until = time.monotonic() + _CLOSING_SECONDS
         while time.monotonic() < until:
-            heads = {model.lineage.policy: model.lineage.up_to for model in self.store.registry.heads()}
-            if sum(heads.values()) >= decisions:
+            # Not positions: a late reward's revision takes one too.
+            learned = sum(model.lineage.learned_total for model in self.store.registry.heads())
+            if learned >= decisions:
                 return
             time.sleep(_LOOK_SECONDS)
 

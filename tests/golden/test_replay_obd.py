@@ -10,9 +10,11 @@ import pytest
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.vowpal import VowpalRoom
 from simulator.candidates import Parts, parse_candidate
+from simulator.candidates.candidate import Candidate
 from simulator.datasets.imported import read_imported
+from simulator.datasets.log import ReplayLog
 from simulator.datasets.open_bandit import OpenBanditFile
-from simulator.replay import Replay, replay
+from simulator.replay import ReplaySettings, replay
 from simulator.report import as_json
 
 pytestmark = pytest.mark.golden
@@ -31,7 +33,7 @@ def row(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def replayed(row: dict[str, Any], postgres_store: PostgresStore) -> Replay:
+def log(row: dict[str, Any], postgres_store: PostgresStore) -> ReplayLog:
     folder = SHIPPED if row["campaign"] == "men" else LARGE
     path = folder / f"{row['behavior']}-{row['campaign']}.csv.gz"
     if not path.exists():
@@ -41,13 +43,17 @@ def replayed(row: dict[str, Any], postgres_store: PostgresStore) -> Replay:
         source.describe("obd", datetime.now(UTC)), (impression.as_round() for impression in source.rows())
     )
     assert written == row["n"]
+    return read_imported(postgres_store.imported, "obd")
+
+
+@pytest.fixture
+def candidate(row: dict[str, Any], postgres_store: PostgresStore) -> Candidate:
     spec = f"table:{SHIPPED / 'obd.json'}#{row['evaluation']}-{row['campaign']}"
-    candidate = parse_candidate(spec, Parts(registry=postgres_store.registry, room=VowpalRoom()))
-    return replay(read_imported(postgres_store.imported, "obd"), candidate)
+    return parse_candidate(spec, Parts(registry=postgres_store.registry, room=VowpalRoom()))
 
 
-def test_replay_equals_the_oracle(row: dict[str, Any], replayed: Replay) -> None:
-    document = json.loads(as_json(replayed))
+def test_replay_equals_the_oracle(row: dict[str, Any], log: ReplayLog, candidate: Candidate) -> None:
+    document = json.loads(as_json(replay(log, candidate)))
     for name, theirs in OBP.items():
         expected = row["estimates_obp_0.5.7"][theirs]
         assert document["estimates"][name]["value"] == pytest.approx(expected, abs=1e-9), name
@@ -57,6 +63,9 @@ def test_replay_equals_the_oracle(row: dict[str, Any], replayed: Replay) -> None
     assert diagnostics["ess"] == pytest.approx(row["ess"], rel=1e-9)
     assert diagnostics["mean_weight"] == pytest.approx(row["w_mean"], rel=1e-9)
     assert diagnostics["max_weight"] == pytest.approx(row["w_max"], rel=1e-9)
-    assert document["estimates"]["ips"]["interval_method"] == "cressie_read"
-    interval = row["intervals95_vw_estimators_0.2.2"]["cressieread"]
-    assert document["estimates"]["ips"]["interval"] == pytest.approx(interval, rel=1e-9, abs=1e-12)
+    for method, theirs in (("gaussian", "gaussian"), ("cressie_read", "cressieread")):
+        settings = ReplaySettings(interval=None if method == "gaussian" else method)
+        ips = json.loads(as_json(replay(log, candidate, settings)))["estimates"]["ips"]
+        assert ips["interval_method"] == method
+        expected = row["intervals95_vw_estimators_0.2.2"][theirs]
+        assert ips["interval"] == pytest.approx(expected, rel=1e-9, abs=1e-12)

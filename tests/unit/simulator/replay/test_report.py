@@ -97,7 +97,8 @@ def test_same_rows_or_other_rows_is_said() -> None:
 
 
 def test_a_declared_floor_bounds_the_weights() -> None:
-    report = replay(a_log(2000), Uniform(), ReplaySettings(smallest_propensity=0.1)).report
+    settings = ReplaySettings(interval="cressie_read", smallest_propensity=0.1)
+    report = replay(a_log(2000), Uniform(), settings).report
     assert "weights lie in [0, 5]" in report.estimates["ips"].assumptions
     with pytest.raises(InvalidInput, match=r"holds a propensity of 0\.5"):
         replay(a_log(2000), Uniform(), ReplaySettings(smallest_propensity=0.6))
