@@ -66,9 +66,18 @@ class Workbench:
             Unavailable: The database is away; nothing is lost, turn again.
         """
         report = self._join()
-        versions = self._engine.store.registry.versions()
-        learned = [self._learn_or_rest(version) for version in versions if version.stage is Stage.LIVE]
-        return not report.idle or any(learned)
+        busy = not report.idle
+        away: Unavailable | None = None
+        for version in self._engine.store.registry.versions():
+            if version.stage is Stage.LIVE:
+                try:
+                    busy |= self._learn_or_rest(version)
+                except Unavailable as error:
+                    # A statement that one policy's rows make too slow looks the same: the others have their turn first.
+                    away = error
+        if away is not None:
+            raise away
+        return busy
 
     def _join(self) -> JoinReport:
         engine = self._engine
@@ -92,7 +101,11 @@ class Workbench:
             self._resting[policy] = _Rest(time.monotonic() + seconds, seconds)
             self._metrics.learner_errors.labels(type(error).__name__).inc()
             self._log.error(
-                "policy_not_learned", policy=policy, reason=str(error), again_in_seconds=seconds, exc_info=error
+                "policy_not_learned",
+                policy=policy,
+                reason=str(error),
+                again_in_seconds=seconds,
+                exc_info=_unforeseen(error),
             )
             return False
         self._resting.pop(policy, None)
@@ -160,13 +173,17 @@ def work(
         except Exception as error:
             # Whatever it was: a learner that ended would be started again, to meet the same.
             metrics.learner_errors.labels(type(error).__name__).inc()
-            unforeseen = None if isinstance(error, CxiBanditError) else error
-            log.warning("turn_failed", reason=str(error), again_in_seconds=backoff_seconds, exc_info=unforeseen)
+            log.warning("turn_failed", reason=str(error), again_in_seconds=backoff_seconds, exc_info=_unforeseen(error))
             stopping.wait(backoff_seconds)
             backoff_seconds = min(2 * backoff_seconds, _MOST_PATIENT_SECONDS)
             continue
         backoff_seconds = _BUSY_SECONDS
         stopping.wait(_BUSY_SECONDS if busy else _IDLE_SECONDS)
+
+
+def _unforeseen(error: Exception) -> Exception | None:
+    """Whose traceback is worth a log's lines: that of an error we did not raise on purpose."""
+    return None if isinstance(error, CxiBanditError) else error
 
 
 def main() -> int:

@@ -180,11 +180,17 @@ def test_a_policy_that_could_not_learn_is_tried_again(
     assert engine.store.registry.head(_policy(engine), 1) is not None
 
 
-def test_a_database_that_is_away_is_away_for_every_policy(quiet: FilteringBoundLogger) -> None:
-    room = Poisoned("detail-page", Unavailable("the database"))
-    engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())], Clock(), room)
+def test_a_policy_whose_question_is_too_slow_keeps_no_other_from_learning(quiet: FilteringBoundLogger) -> None:
+    clock, room = Clock(), Poisoned("cart", Unavailable("the database"))
+    texts = [(path.name, path.read_text()) for path in (MANIFEST.with_name("cart.toml"), MANIFEST)]
+    engine = in_memory_engine(texts, clock, room)
+    logged(engine, 3)
+    clock.now += timedelta(hours=3)
     with pytest.raises(Unavailable):
         bench(engine, quiet).turn()
+    head = engine.store.registry.head(PolicyName("detail-page"), 1)
+    assert head is not None
+    assert head.lineage.learned_total == 3
 
 
 def test_no_failure_ends_the_learner(quiet: FilteringBoundLogger) -> None:
