@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import Any, Final
 
 import msgspec
+from psycopg.sql import SQL
 
 from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardStatus
@@ -45,19 +46,23 @@ SELECT known.source, known.reward_id, known.digest
 FROM reward_keys known JOIN unnest(%b::text[], %b::text[]) AS given (source, reward_id) USING (source, reward_id)
 """
 
-_HISTORY: Final = """
-SELECT l.source, l.reward_id, l.decision_id, l.metric, l.value, l.occurred_at, l.corrects, l.retracts,
-  l.received_at, p.position, l.quarantined
+ENTRY_COLUMNS: Final = SQL(
+    "l.source, l.reward_id, l.decision_id, l.metric, l.value, l.occurred_at, l.corrects, l.retracts, "
+    "l.received_at, p.position, l.quarantined"
+)
+"""What `ledger_entry` reads: of the ledger as l, its positions as p."""
+
+_HISTORY: Final = SQL("""
+SELECT {}
 FROM reward_ledger l LEFT JOIN ledger_positions p USING (entry_id)
 WHERE l.decision_id = %b ORDER BY l.received_at, l.entry_id
-"""
+""").format(ENTRY_COLUMNS)
 
-_KNOWN: Final = """
-SELECT l.source, l.reward_id, l.decision_id, l.metric, l.value, l.occurred_at, l.corrects, l.retracts,
-  l.received_at, p.position, l.quarantined
+_KNOWN: Final = SQL("""
+SELECT {}
 FROM reward_ledger l JOIN ledger_positions p USING (entry_id)
 WHERE l.decision_id = ANY(%b::uuid[]) AND p.position <= %b::bigint ORDER BY p.position
-"""
+""").format(ENTRY_COLUMNS)
 
 _Key = tuple[Source, RewardId]
 

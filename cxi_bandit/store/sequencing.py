@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from psycopg.sql import SQL, Composed
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
@@ -17,14 +18,14 @@ from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.ports import Closure, OpenDecision
 from cxi_bandit.store import decision_rows
 from cxi_bandit.store.connection import Connection
-from cxi_bandit.store.reward_ledger import ledger_entry
+from cxi_bandit.store.reward_ledger import ENTRY_COLUMNS, ledger_entry
 
 SEQUENCER_LOCK: Final = 0x6378695F736571  # "cxi_seq"
 LEDGER: Final = "ledger"
 
 _LAST: Final = "SELECT name, last_position FROM sequences"
 
-_TAKE: Final = """
+_TAKE: Final = SQL("""
 WITH due AS (
   SELECT received_at, entry_id FROM ledger_inbox ORDER BY received_at, entry_id LIMIT %b::bigint
 ), placed AS (
@@ -34,10 +35,9 @@ WITH due AS (
 ), gone AS (
   DELETE FROM ledger_inbox i USING due WHERE i.received_at = due.received_at AND i.entry_id = due.entry_id
 )
-SELECT l.source, l.reward_id, l.decision_id, l.metric, l.value, l.occurred_at, l.corrects, l.retracts,
-  l.received_at, p.position, l.quarantined
+SELECT {}
 FROM placed p JOIN reward_ledger l USING (entry_id) ORDER BY p.position
-"""
+""").format(ENTRY_COLUMNS)
 
 _MATURED: Final = """
 SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false)
@@ -57,12 +57,11 @@ SELECT DISTINCT ON (decision_id) policy, position, decision_id, revision, reward
 FROM outcomes WHERE decision_id = ANY(%b::uuid[]) ORDER BY decision_id, revision DESC
 """
 
-_PLACED: Final = """
-SELECT l.source, l.reward_id, l.decision_id, l.metric, l.value, l.occurred_at, l.corrects, l.retracts,
-  l.received_at, p.position, l.quarantined
+_PLACED: Final = SQL("""
+SELECT {}
 FROM reward_ledger l JOIN ledger_positions p USING (entry_id)
 WHERE l.decision_id = ANY(%b::uuid[]) ORDER BY p.position
-"""
+""").format(ENTRY_COLUMNS)
 
 _APPEND: Final = """
 INSERT INTO outcomes (
@@ -178,7 +177,7 @@ class PostgresSequencing:
             self._moved.add(name)
         return self._last.get(name, 0)
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str | Composed, *values: object) -> list[tuple[Any, ...]]:
         with self._connection.cursor(binary=True) as cursor:
             return cursor.execute(query, values).fetchall()
 
