@@ -1,0 +1,14 @@
+"""Decisions that no model may learn: nobody saw them, or another stands for them."""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
