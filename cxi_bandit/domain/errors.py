@@ -49,6 +49,14 @@ class IdempotencyConflict(CxiBanditError):
         self.key = key
 
 
+class IdempotencyInProgress(CxiBanditError):
+    """The first request with this Idempotency-Key has not been answered within this one's deadline."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the first request with Idempotency-Key {key!r} is still being answered; send the same again")
+        self.key = key
+
+
 class DistributionInvalid(CxiBanditError):
     """A probability vector failed its check: it must not be sampled from."""
 
@@ -79,3 +87,10 @@ class Unavailable(CxiBanditError):
         super().__init__(f"{part} is unavailable; try again in {retry_after_seconds:g} s")
         self.part = part
         self.retry_after_seconds = retry_after_seconds
+
+
+class SpoolFull(Unavailable):
+    """The spool has reached its bound, or its disk takes no more: nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("the spool (it is full)")

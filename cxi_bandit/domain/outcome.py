@@ -10,11 +10,17 @@ from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 
 
 class OutcomeStanding(StrEnum):
-    """Whether an outcome may be learned from."""
+    """Whether an outcome may be learned from, or why not.
+
+    `abandoned`: the answer came too late for anyone to see it. `alias`: an earlier decision stands for the same
+    Idempotency-Key. Neither depends on the intervention drawn, so leaving them out biases nothing.
+    """
 
     LEARNABLE = "learnable"
     UNACTIVATED = "unactivated"
     OVERRIDDEN = "overridden"
+    ABANDONED = "abandoned"
+    ALIAS = "alias"
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -91,6 +91,8 @@ def _settled(decision: Decision, entries: Sequence[LedgerEntry], manifests: Mani
 
 
 def _standing(open_: OpenDecision, manifests: Manifests) -> OutcomeStanding:
+    if open_.set_aside is not None:
+        return open_.set_aside
     counts_when = manifests.by_sha(open_.decision.manifest_sha).reward.counts_when
     shown = counts_when == "answered" or open_.activated
     return OutcomeStanding.LEARNABLE if shown else OutcomeStanding.UNACTIVATED

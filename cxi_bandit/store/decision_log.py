@@ -61,6 +61,23 @@ SELECT known.caller, known.key, known.body_sha256, known.decision_id
 FROM idempotency_keys known JOIN unnest(%b::text[], %b::text[]) AS given (caller, key) USING (caller, key)
 """
 
+# Answered again by its key, so somebody saw it after all: whichever of the two is noted last, it counts as seen.
+_ANSWERED: Final = """
+INSERT INTO set_asides (decision_id, reason)
+SELECT decision_id, 'answered' FROM unnest(%b::uuid[]) AS given (decision_id) ORDER BY decision_id
+ON CONFLICT (decision_id) DO UPDATE SET reason = 'answered' WHERE set_asides.reason = 'abandoned'
+"""
+_ABANDON: Final = """
+INSERT INTO set_asides (decision_id, reason)
+SELECT decision_id, 'abandoned' FROM unnest(%b::uuid[]) AS given (decision_id) ORDER BY decision_id
+ON CONFLICT (decision_id) DO NOTHING
+"""
+_ALIASES: Final = """
+INSERT INTO set_asides (decision_id, reason, alias_of)
+SELECT decision_id, 'alias', alias_of FROM unnest(%b::uuid[], %b::uuid[]) AS given (decision_id, alias_of)
+ORDER BY decision_id ON CONFLICT (decision_id) DO NOTHING
+"""
+
 # The row lock of the log's row makes an erasure wait, so that no activation outlives its decision.
 _ACTIVATE: Final = """
 WITH known AS (SELECT decision_id FROM decisions WHERE decision_id = %b FOR KEY SHARE), noted AS (
@@ -95,12 +112,34 @@ class PostgresDecisionLog:
         """See the port. Without idempotency keys it costs one round trip."""
         if not entries:
             return []
-        tokens = [(entry.idempotency, entry.decision.decision_id) for entry in entries if entry.idempotency is not None]
+        tokens = _tokens(entries)
         if not tokens:
             with self._database.connection() as connection:
                 return list(_appended(connection, [entry.decision for entry in entries]))
         with self._database.transaction() as connection:
             return _append_once(connection, entries, _claimed(connection, tokens))
+
+    def adopt(self, entries: Sequence[DecisionEntry]) -> int:
+        """See the port."""
+        if not entries:
+            return 0
+        with self._database.transaction() as connection:
+            tokens = _tokens(entries)
+            holders = _claimed(connection, tokens) if tokens else {}
+            aliases = {}
+            for token, name in tokens:
+                body, holder = holders[token.caller, token.key]
+                if holder != name and body == token.body_sha256:
+                    aliases[name] = holder
+            _appended(connection, [entry.decision for entry in entries])
+            if aliases:
+                connection.execute(_ALIASES, [list(aliases), list(aliases.values())])
+            return len(aliases)
+
+    def abandon(self, decisions: Collection[DecisionId]) -> None:
+        """See the port."""
+        with self._database.connection() as connection:
+            connection.execute(_ABANDON, [list(decisions)])
 
     def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
         """See the port."""
@@ -124,6 +163,10 @@ class PostgresDecisionLog:
         with self._database.transaction(LONG) as connection, connection.cursor(binary=True) as cursor:
             cursor.execute(_LATEST, [policy, limit])
             return [decision_rows.read(row) for row in cursor][::-1]
+
+
+def _tokens(entries: Sequence[DecisionEntry]) -> list[tuple[IdempotencyToken, DecisionId]]:
+    return [(entry.idempotency, entry.decision.decision_id) for entry in entries if entry.idempotency is not None]
 
 
 def _appended(connection: Connection, decisions: Sequence[Decision]) -> list[Decision]:
@@ -161,7 +204,9 @@ def _append_once(
     ]
     standing = {decision.decision_id: decision for decision in (_appended(connection, own) if own else [])}
     earlier = {verdict for verdict in verdicts if not isinstance(verdict, IdempotencyConflict)} - standing.keys()
-    standing |= decision_rows.by_id(connection, earlier)
+    if earlier:
+        standing |= decision_rows.by_id(connection, earlier)
+        connection.execute(_ANSWERED, [list(earlier)])
     try:
         return [
             verdict if isinstance(verdict, IdempotencyConflict) else standing[DecisionId(verdict)]

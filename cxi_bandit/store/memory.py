@@ -9,6 +9,7 @@ from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, Source
+from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.policy.draw import DrawKey
@@ -57,7 +58,34 @@ class MemoryDecisions:
             if body != token.body_sha256:
                 return IdempotencyConflict(token.key)
             if first != decision.decision_id:
+                self._windows.answered(first)
                 return self.rows[first]
+        return self._kept(decision)
+
+    def adopt(self, entries: Sequence[DecisionEntry]) -> int:
+        """See the port."""
+        aliases = 0
+        with self._lock:
+            for entry in entries:
+                decision, token = entry.decision, entry.idempotency
+                self._kept(decision)
+                if token is None:
+                    continue
+                self._forget_erased(token)
+                own = (token.body_sha256, decision.decision_id)
+                body, first = self._tokens.setdefault((token.caller, token.key), own)
+                if first != decision.decision_id and body == token.body_sha256:
+                    self._windows.set_aside.setdefault(decision.decision_id, OutcomeStanding.ALIAS)
+                    aliases += 1
+        return aliases
+
+    def abandon(self, decisions: Collection[DecisionId]) -> None:
+        """See the port."""
+        with self._lock:
+            for name in decisions:
+                self._windows.abandoned(name)
+
+    def _kept(self, decision: Decision) -> Decision:
         if decision.decision_id not in self.rows:
             self.rows[decision.decision_id] = decision
             self._windows.opened(decision)

@@ -31,6 +31,8 @@ class OpenWindows:
         self._by_close: list[tuple[datetime, DecisionId]] = []
         self._open: dict[DecisionId, Decision] = {}
         self.activated: dict[DecisionId, datetime] = {}
+        self.set_aside: dict[DecisionId, OutcomeStanding] = {}
+        self._seen_after_all: set[DecisionId] = set()
 
     def opened(self, decision: Decision) -> None:
         """A decision was logged."""
@@ -42,6 +44,17 @@ class OpenWindows:
         self._open.pop(decision, None)
         while self._by_close and self._by_close[0][1] not in self._open:
             heapq.heappop(self._by_close)
+
+    def abandoned(self, decision: DecisionId) -> None:
+        """Nobody was told of it in time."""
+        if decision not in self._seen_after_all:
+            self.set_aside.setdefault(decision, OutcomeStanding.ABANDONED)
+
+    def answered(self, decision: DecisionId) -> None:
+        """Somebody was told of it, if only later."""
+        self._seen_after_all.add(decision)
+        if self.set_aside.get(decision) is OutcomeStanding.ABANDONED:
+            del self.set_aside[decision]
 
     def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
         """See the port."""
@@ -62,7 +75,7 @@ class OpenWindows:
     def _seen(self, decision: DecisionId) -> OpenDecision:
         seen = self._open[decision]
         shown = self.activated.get(decision)
-        return OpenDecision(seen, shown is not None and shown <= seen.closes_at)
+        return OpenDecision(seen, shown is not None and shown <= seen.closes_at, self.set_aside.get(decision))
 
 
 class MemoryOutcomes:

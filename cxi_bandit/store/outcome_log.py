@@ -68,6 +68,7 @@ _REMOVE: Final = (
     "DELETE FROM open_windows WHERE decision_id = ANY(%s)",
     "DELETE FROM decisions WHERE decision_id = ANY(%s)",
     "DELETE FROM activations WHERE decision_id = ANY(%s)",
+    "DELETE FROM set_asides WHERE decision_id = ANY(%s)",
 )
 
 _CHUNK: Final = 5000

@@ -46,6 +46,7 @@ _DROP: Final = SQL("ALTER TABLE decisions DETACH PARTITION {partition}; DROP TAB
 _FORGET: Final = (
     "DELETE FROM activations WHERE decision_id >= %s AND decision_id < %s",
     "DELETE FROM idempotency_keys WHERE decision_id >= %s AND decision_id < %s",
+    "DELETE FROM set_asides WHERE decision_id >= %s AND decision_id < %s",
 )
 _PRUNE: Final = "DELETE FROM idempotency_keys WHERE created_at < %s"
 

@@ -40,14 +40,16 @@ FROM placed p JOIN reward_ledger l USING (entry_id) ORDER BY p.position
 """).format(ENTRY_COLUMNS)
 
 _MATURED: Final = """
-SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false)
+SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false), s.reason
 FROM open_windows w LEFT JOIN activations a USING (decision_id)
+LEFT JOIN set_asides s ON s.decision_id = w.decision_id AND s.reason <> 'answered'
 WHERE w.closes_at <= %b::timestamptz ORDER BY w.closes_at, w.decision_id LIMIT %b::bigint
 """
 
 _STILL_OPEN: Final = """
-SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false)
+SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false), s.reason
 FROM open_windows w LEFT JOIN activations a USING (decision_id)
+LEFT JOIN set_asides s ON s.decision_id = w.decision_id AND s.reason <> 'answered'
 WHERE w.decision_id = ANY(%b::uuid[]) ORDER BY w.decision_id
 """
 
@@ -182,8 +184,12 @@ class PostgresSequencing:
             return cursor.execute(query, values).fetchall()
 
     def _open(self, rows: Sequence[tuple[Any, ...]]) -> list[OpenDecision]:
-        known = decision_rows.by_id(self._connection, [name for name, _ in rows])
-        return [OpenDecision(known[name], activated) for name, activated in rows if name in known]
+        known = decision_rows.by_id(self._connection, [row[0] for row in rows])
+        return [
+            OpenDecision(known[name], activated, None if reason is None else OutcomeStanding(reason))
+            for name, activated, reason in rows
+            if name in known
+        ]
 
 
 def outcome_revision(row: Sequence[Any]) -> OutcomeRevision:

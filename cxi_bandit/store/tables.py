@@ -86,6 +86,18 @@ activations = Table(
     PrimaryKeyConstraint("decision_id", name="activations_pkey"),
 )
 
+set_asides = Table(
+    "set_asides",
+    metadata,
+    Column("decision_id", Uuid, nullable=False),
+    # `abandoned` or `alias`; `answered` where an abandoned one was seen after all
+    Column("reason", Text, nullable=False),
+    Column("alias_of", Uuid),
+    Column("noted_at", _MOMENT, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("decision_id", name="set_asides_pkey"),
+    CheckConstraint("(reason = 'alias') = (alias_of IS NOT NULL)", name="set_asides_alias"),
+)
+
 open_windows = Table(
     "open_windows",
     metadata,

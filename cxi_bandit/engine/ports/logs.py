@@ -47,6 +47,28 @@ class DecisionLog(Protocol):
         """
         ...
 
+    def adopt(self, entries: Sequence[DecisionEntry]) -> int:
+        """Appends decisions that were answered while the log was away: every one of them lands, as itself.
+
+        Where another decision holds an entry's idempotency key by now, with the same body, the entry is set aside as
+        its alias and never learned. With another body it was a request of its own, and stands without a key.
+
+        Returns:
+            How many became aliases.
+
+        Raises:
+            Unavailable: As `append`.
+        """
+        ...
+
+    def abandon(self, decisions: Collection[DecisionId]) -> None:
+        """Sets decisions aside that nobody was told of in time, so that no model learns them.
+
+        Whether they are in the log or not: the commit that carried them may have failed. One that a later request with
+        the same Idempotency-Key was answered with, before or after, is seen after all and not set aside.
+        """
+        ...
+
     def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
         """Those of `decisions` that are in the log."""
         ...

@@ -26,10 +26,12 @@ class OpenDecision(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         activated: Whether it was shown before its window ended; when that became known does not matter.
+        set_aside: Why it is not to be learned whatever the manifest says; None otherwise.
     """
 
     decision: Decision
     activated: bool
+    set_aside: OutcomeStanding | None = None
 
 
 class Closure(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -183,3 +183,17 @@ def test_an_early_close_waits_until_the_decision_was_shown(begin_cart):
     eager.store.decisions.activate(decision.decision_id, eager.now)
     eager.join(100)
     assert eager.store.outcomes.revisions(decision.decision_id)[0].standing is OutcomeStanding.LEARNABLE
+
+
+def test_what_nobody_saw_closes_unlearnable_with_its_rewards(cart):
+    seen, unseen = cart.logged(), cart.logged()
+    cart.store.decisions.abandon([unseen.decision_id])
+    cart.record(cart.event(unseen, "a"))
+    cart.join(100)
+    standings = {
+        name: cart.store.outcomes.revisions(name)[0].standing for name in (seen.decision_id, unseen.decision_id)
+    }
+    assert list(standings.values()) == [OutcomeStanding.LEARNABLE, OutcomeStanding.ABANDONED]
+    assert rewards_of(cart, unseen) == [1.0 - cost_of(unseen)]
+    segment = cart.store.outcomes.segment(seen.policy, 0, 2, cart.store.outcomes.ledger_cut())
+    assert [row.decision for row in segment.rows] == [seen]
