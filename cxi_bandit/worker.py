@@ -1,5 +1,6 @@
 """The learner's process: join then learn, for ever."""
 
+import math
 import signal
 import sys
 import threading
@@ -117,7 +118,7 @@ class Workbench:
         self._metrics.outcome_position.labels(policy).set(head)
         learned = self._learned.get((policy, version.version), -1)
         patience = engine.manifests.by_sha(version.manifest_sha).learning.publish_seconds
-        if head <= learned or time.monotonic() - self._published.get(policy, 0.0) < patience:
+        if head <= learned or time.monotonic() - self._published.get(policy, -math.inf) < patience:
             return False
         with engine.store.registry.writer(policy) as mine:
             if not mine:
