@@ -13,6 +13,7 @@ from cxi_bandit.engine.ports.models import ModelRoom, Scorer
 from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, Segment, Sequencing
 from cxi_bandit.engine.ports.registry import Registry
 from cxi_bandit.engine.ports.secrets import Access, Keyring
+from cxi_bandit.engine.ports.spool import Spool
 
 Clock = Callable[[], datetime]
 
@@ -34,4 +35,5 @@ __all__ = [
     "Scorer",
     "Segment",
     "Sequencing",
+    "Spool",
 ]
