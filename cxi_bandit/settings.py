@@ -28,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         policies_dir: Where the manifests stand that are installed at start-up; None means those shipped with the code.
         queue_entries: Decisions waiting for the commit under way, per worker; one more is refused early.
         batch_entries: Most decisions of one commit.
+        stall_ms: A commit that takes longer sends its decisions, and those behind it, to the spool.
+        spool_bytes: Most that a worker's spool takes of the disk while the database is away.
         deadline_ms: How long a decision may take unless its caller says otherwise by `Prefer: wait=<ms>`.
         deadline_limit_ms: The longest wait a caller may ask for.
         lateness_seconds: How long after its close a window waits for commits still on their way.
@@ -46,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policies_dir: Path | None = None
     queue_entries: Count = 2000
     batch_entries: Annotated[int, Meta(ge=1, le=5000)] = 512
+    stall_ms: Count = 500
+    spool_bytes: Annotated[int, Meta(ge=512 * 1024)] = 256 * 1024 * 1024
     deadline_ms: Count = 1000
     deadline_limit_ms: Count = 10_000
     lateness_seconds: Annotated[float, Meta(ge=0.0)] = 0.25
@@ -65,6 +69,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def database_dir(self) -> Path:
         """Where the embedded database keeps its files."""
         return self.data_dir / "database"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where decisions wait while the database is away."""
+        return self.data_dir / "spool"
 
     @property
     def metrics_dir(self) -> Path:

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 from cxi_bandit.store.embedded import EmbeddedPostgres
 from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.spool import SpoolShelf
 
 _numbers = itertools.count(1)
 
@@ -28,6 +29,12 @@ def servers_directory() -> Iterator[Path]:
     """Where servers keep their data. Not pytest's own: every run closes that to the user a server is run as by root."""
     with tempfile.TemporaryDirectory(prefix="cxi-bandit-", ignore_cleanup_errors=True) as directory:
         yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> SpoolShelf:
+    """Where applications made in a test take a spool each."""
+    return SpoolShelf(tmp_path_factory.mktemp("spool"), 1 << 20)
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ class Fallback(StrEnum):
     COLD_START = "cold_start"
     MODEL_UNAVAILABLE = "model_unavailable"
     MODEL_REFUSED = "model_refused"
+    UNLOGGED = "unlogged"
 
 
 class Defect(msgspec.Struct, frozen=True, gc=False):

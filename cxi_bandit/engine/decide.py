@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
+import msgspec
+
 from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Fallback, Features, Situation
 from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ModelVersion, minted_at
@@ -163,6 +165,22 @@ def decide(
         draw_key_id=draw_key.key_id,
         u=u,
         fallback=fallback,
+    )
+
+
+def unlogged(decision: Decision) -> Decision:
+    """What is answered when a decision can be logged nowhere: `hold`, for certain, and flagged. Never kept or learned.
+
+    Drawing would be of no use without a row that says with which probability.
+    """
+    return msgspec.structs.replace(
+        decision,
+        situation=msgspec.structs.replace(decision.situation, eligible=(HOLD,)),
+        probabilities=(1.0,),
+        intervention=HOLD,
+        propensity=1.0,
+        model_version=None,
+        fallback=Fallback.UNLOGGED,
     )
 
 

@@ -209,6 +209,17 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     publish_seconds: Annotated[float, Meta(ge=0.0, le=3600.0)] = 0.25
 
 
+class ServingRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the service answers when something it needs is away.
+
+    Attributes:
+        when_unlogged: A decision that neither the database nor the spool can take: `default` answers `hold`, marked
+            unlogged and never learned, `refuse` answers 503.
+    """
+
+    when_unlogged: Literal["default", "refuse"] = "default"
+
+
 class Guardrail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A metric of which more is worse, and by how much it may grow.
 
@@ -259,6 +270,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     exploration: Exploration = msgspec.field(default_factory=Exploration)
     learning: Learning = msgspec.field(default_factory=Learning)
     gate: Gate = msgspec.field(default_factory=Gate)
+    serving: ServingRules = msgspec.field(default_factory=ServingRules)
 
     @property
     def policy(self) -> PolicyName:

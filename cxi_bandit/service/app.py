@@ -1,7 +1,10 @@
 """The Litestar application of one worker."""
 
+import asyncio
 import gc
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from litestar import Litestar
@@ -10,11 +13,13 @@ from structlog.typing import FilteringBoundLogger
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.identifiers import Source
+from cxi_bandit.engine.ports import DecisionEntry, Spool
 from cxi_bandit.engine.record import record
 from cxi_bandit.service.auth import Gatekeeper, declared_access
 from cxi_bandit.service.batcher import Batcher
 from cxi_bandit.service.decisions import decision_routes
-from cxi_bandit.service.desk import DecisionBatcher, Desk
+from cxi_bandit.service.desk import Desk
+from cxi_bandit.service.drainer import Drainer
 from cxi_bandit.service.health import health_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
@@ -23,7 +28,9 @@ from cxi_bandit.service.requests import RequestLog
 from cxi_bandit.service.rewards import RewardBatcher, RewardDesk, reward_routes
 from cxi_bandit.service.routing import in_thread
 from cxi_bandit.service.webhooks import Webhooks
+from cxi_bandit.service.writer import DecisionBatcher, SpoolBatcher, Writer
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 _READERS: Final = 4
@@ -34,12 +41,14 @@ def create_app(
     settings: Settings,
     log: FilteringBoundLogger,
     metrics: Metrics,
+    shelf: SpoolShelf,
     *,
     model_hints: Hints | None = None,
 ) -> Litestar:
     """The application over an engine. It starts its threads when the server starts it and ends them with it.
 
     Args:
+        shelf: Where this worker takes a spool for itself, at once, and those that dead ones left.
         model_hints: Tells when models were published; None means to look every `reload_seconds`.
 
     Raises:
@@ -47,13 +56,25 @@ def create_app(
     """
     store = engine.store
     threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store")
+    spool = shelf.claim()
     decisions: DecisionBatcher = Batcher(
         "decision log",
         store.decisions.append,
         metrics,
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
+        stall_seconds=settings.stall_ms / 1000,
+        forsake=lambda entries: store.decisions.abandon([entry.decision.decision_id for entry in entries]),
     )
+    spooling: SpoolBatcher = Batcher(
+        "spool",
+        partial(_spooled, spool),
+        metrics,
+        queue_entries=settings.queue_entries,
+        batch_entries=settings.batch_entries,
+    )
+    writer = Writer(decisions, spooling, metrics, log)
+    drainer = Drainer(spool, shelf.orphan, store.decisions, log, metrics, batch_entries=settings.batch_entries)
     rewards: RewardBatcher = Batcher(
         "reward ledger",
         lambda events: record(events, engine.clock(), store.decisions, store.ledger, engine.manifests),
@@ -70,6 +91,7 @@ def create_app(
         return await in_thread(threads, lambda: store.access.webhook_secrets(source))
 
     async def start() -> None:
+        drainer.start(partial(asyncio.get_running_loop().call_soon_threadsafe, writer.log_answers))
         if settings.dev:
             log.warning("development_mode", meaning="no keys are asked for: everyone on this machine may call anything")
         await in_thread(threads, reloader.start)
@@ -79,7 +101,10 @@ def create_app(
 
     async def stop() -> None:
         await decisions.drain()
+        await spooling.drain()
         await rewards.drain()
+        drainer.stop()
+        spool.close()
         reloader.stop()
         threads.shutdown()
 
@@ -87,7 +112,7 @@ def create_app(
     webhooks = Webhooks(find_secrets, cache_seconds=settings.key_cache_seconds)
     app = Litestar(
         [
-            *decision_routes(engine, Desk(engine, decisions, metrics), threads, settings),
+            *decision_routes(engine, Desk(engine, writer, spool, metrics), threads, settings),
             *reward_routes(RewardDesk(rewards, metrics, settings), webhooks),
             *policy_routes(engine, threads),
             *health_routes(engine, threads, metrics),
@@ -103,3 +128,8 @@ def create_app(
     declared_access(app)
     app.asgi_handler = RequestLog(app.asgi_handler, log, metrics)
     return app
+
+
+def _spooled(spool: Spool, entries: Sequence[DecisionEntry]) -> list[None]:
+    spool.append(entries)
+    return [None] * len(entries)

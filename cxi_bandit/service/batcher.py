@@ -15,6 +15,23 @@ Result = TypeVar("Result")
 
 _RETRY_SECONDS: Final = 0.05
 _RETRIES: Final = 2
+_FORSAKE_AGAIN_SECONDS: Final = 1.0
+
+
+class Full(Unavailable):
+    """More entries wait than the bound allows: nothing was taken."""
+
+
+class Late(Unavailable):
+    """The deadline passed before the entries' turn came: nothing was written, or ever will be."""
+
+
+class Overdue(Unavailable):
+    """The deadline passed with the commit under way. Its entries may be in the port, and are forsaken."""
+
+
+class Stalled(Unavailable):
+    """The commit under way takes too long. Its entries may yet be in the port: keep them elsewhere, or forsake them."""
 
 
 class _Waiting(Generic[Item, Result]):
@@ -34,6 +51,11 @@ class Batcher(Generic[Item, Result]):
 
     Bounded: beyond `queue_entries` waiting items the next request is refused at once, while those accepted stay fast.
     A request whose deadline passes while it is still queued is taken out, so nothing is written for it.
+
+    Args:
+        stall_seconds: How long one commit may take before everyone who waits for it, or behind it, is sent away.
+        forsake: Told, in the port's thread and after the commit, of items that nobody waits for any more and that may
+            have been written; told again until it does not raise.
     """
 
     def __init__(
@@ -44,19 +66,22 @@ class Batcher(Generic[Item, Result]):
         *,
         queue_entries: int,
         batch_entries: int,
+        stall_seconds: float | None = None,
+        forsake: Callable[[Sequence[Item]], object] | None = None,
     ) -> None:
         self._name = name
         self._run = run
         self._batch_entries = batch_entries
         self._queue_entries = queue_entries
+        self._stall_seconds = stall_seconds
+        self._forsake = forsake
+        self._forsaken: list[Item] = []
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._queued = 0
         self._flight: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-batch")
         self._depth = metrics.queue_entries.labels(name)
-        self._full = metrics.refused.labels(name, "full")
-        self._late = metrics.refused.labels(name, "late")
-        self._abandoned = metrics.refused.labels(name, "abandoned")
+        self._refused = {kind: metrics.refused.labels(name, kind) for kind in ("full", "late", "abandoned", "stalled")}
         self._entries = metrics.batch_entries.labels(name)
         self._seconds = metrics.batch_seconds.labels(name)
 
@@ -64,23 +89,28 @@ class Batcher(Generic[Item, Result]):
         """The port's results for `items`, at most one batch of them, once they are durable.
 
         Raises:
-            Unavailable: The queue is full, or the deadline passed. When it passed with the commit under way, the items
-                may still turn out to be in the log.
+            Unavailable: The port is away; the items may still turn out to have been written. Or one of `Full`, `Late`,
+                `Overdue`, `Stalled`.
         """
         if self._queued + len(items) > self._queue_entries:
-            self._full.inc()
-            raise Unavailable(f"the {self._name} queue")
+            self._refused["full"].inc(len(items))
+            raise Full(f"the {self._name} queue")
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Item, Result] = _Waiting(items, loop.create_future())
         waiting.timer = loop.call_later(deadline_seconds, self._expire, waiting)
         self._queue.append(waiting)
         self._queued += len(items)
-        if self._flight is None:
-            self._flight = loop.create_task(self._fly())
+        self._take_off()
         try:
             return await waiting.answer
         finally:
             waiting.timer.cancel()
+
+    def forsake(self, items: Sequence[Item]) -> None:
+        """Nobody waits for these any more, and they may have been written."""
+        if self._forsake is not None:
+            self._forsaken += items
+            self._take_off()
 
     async def drain(self) -> None:
         """Waits until everything accepted has been answered, then ends the thread."""
@@ -88,30 +118,78 @@ class Batcher(Generic[Item, Result]):
             await asyncio.wait([self._flight])
         self._thread.shutdown()
 
+    def _take_off(self) -> None:
+        if self._flight is None:
+            self._flight = asyncio.get_running_loop().create_task(self._fly())
+
     def _expire(self, waiting: _Waiting[Item, Result]) -> None:
         if waiting.answer.done():
             return
-        (self._abandoned if waiting.flying else self._late).inc(len(waiting.items))
-        waiting.answer.set_exception(Unavailable(f"the {self._name} within its deadline"))
+        part = f"the {self._name} within its deadline"
+        if waiting.flying:
+            self._refused["abandoned"].inc(len(waiting.items))
+            self._forsaken += waiting.items if self._forsake else ()
+            waiting.answer.set_exception(Overdue(part))
+        else:
+            self._refused["late"].inc(len(waiting.items))
+            waiting.answer.set_exception(Late(part))
+
+    def _stall(self, batch: Sequence[_Waiting[Item, Result]]) -> None:
+        for waiting in (*batch, *self._queue):
+            if not waiting.answer.done():
+                self._refused["stalled"].inc(len(waiting.items))
+                waiting.answer.set_exception(Stalled(f"the {self._name}"))
 
     async def _fly(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            while batch := self._take():
-                items = [item for waiting in batch for item in waiting.items]
+            while (batch := self._take()) or self._forsaken:
                 self._depth.set(self._queued)
-                self._entries.observe(len(items))
-                started = time.perf_counter()
+                watch = self._watch(batch)
                 try:
-                    results: Sequence[Result] = await loop.run_in_executor(self._thread, self._patiently, items)
-                except Exception as error:  # noqa: BLE001 - every failure belongs to the requests that wait, not to this task
-                    await self._fail(batch, error)
-                else:
-                    self._land(batch, results)
-                self._seconds.observe(time.perf_counter() - started)
+                    if batch:
+                        await self._commit(batch)
+                    if self._forsaken and not await self._tell_of_forsaken():
+                        break
+                finally:
+                    if watch is not None:
+                        watch.cancel()
         finally:
             self._depth.set(self._queued)
             self._flight = None
+        if self._queue:
+            self._take_off()
+
+    def _watch(self, batch: Sequence[_Waiting[Item, Result]]) -> asyncio.TimerHandle | None:
+        if self._stall_seconds is None:
+            return None
+        return asyncio.get_running_loop().call_later(self._stall_seconds, self._stall, batch)
+
+    async def _commit(self, batch: list[_Waiting[Item, Result]]) -> None:
+        items = [item for waiting in batch for item in waiting.items]
+        self._entries.observe(len(items))
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        try:
+            results: Sequence[Result] = await loop.run_in_executor(self._thread, self._patiently, items)
+        except Exception as error:  # noqa: BLE001 - every failure belongs to the requests that wait, not to this task
+            await self._fail(batch, error)
+        else:
+            self._land(batch, results)
+        self._seconds.observe(time.perf_counter() - started)
+
+    async def _tell_of_forsaken(self) -> bool:
+        """Whether the port has been told; otherwise it is told again a little later."""
+        if self._forsake is None:
+            return True
+        loop = asyncio.get_running_loop()
+        told, self._forsaken = self._forsaken, []
+        try:
+            await loop.run_in_executor(self._thread, self._forsake, told)
+        except Unavailable:
+            self._forsaken += told
+            loop.call_later(_FORSAKE_AGAIN_SECONDS, self._take_off)
+            return False
+        return True
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []

@@ -19,7 +19,7 @@ from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.engine.ports import IdempotencyToken
 from cxi_bandit.service.decoding import decode
-from cxi_bandit.service.desk import Answered, Desk, answer
+from cxi_bandit.service.desk import Answered, Desk, answer, preview
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
 from cxi_bandit.service.requests import facts
@@ -58,16 +58,17 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         raw = await request.body()
         proposed = desk.propose(decode(_ONE, raw))
         if _dry_run(request):
-            return json_answer(answer(proposed, logged=False), 201)
+            return json_answer(preview(proposed), 201)
         token = _idempotency(request, raw)
-        standing, replayed = await desk.commit(proposed, token, _deadline_seconds(request, settings))
+        standing, replayed, durability = await desk.commit(proposed, token, _deadline_seconds(request, settings))
         facts(request.scope).update(
             decision_id=str(standing.decision_id),
             policy=standing.policy,
             intervention=standing.intervention,
             model_version=standing.model_version,
+            durability=durability.value,
         )
-        return json_answer(answer(standing), 201, _REPLAYED if replayed else None)
+        return json_answer(answer(standing, durability), 201, _REPLAYED if replayed else None)
 
     @post(
         "/v1/decisions/batch",
@@ -90,10 +91,10 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
             try:
                 proposed = desk.propose(decode(_ONE, item))
                 if dry_run:
-                    return answer(proposed, logged=False)
+                    return preview(proposed)
                 own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
                 standing: Answered = await desk.commit(proposed, own, deadline_seconds)
-                return answer(standing.decision)
+                return answer(standing.decision, standing.durability)
             except CxiBanditError as error:
                 return problem(error)
 

@@ -2,19 +2,19 @@
 
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
 from cxi_bandit.domain.errors import IdempotencyConflict
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
-from cxi_bandit.engine.decide import admit, decide
-from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
-from cxi_bandit.service.batcher import Batcher
+from cxi_bandit.engine.decide import admit, decide, unlogged
+from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
+from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
+from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
-
-DecisionBatcher = Batcher[DecisionEntry, Decision | IdempotencyConflict]
 
 
 class Answered(NamedTuple):
@@ -22,15 +22,18 @@ class Answered(NamedTuple):
 
     decision: Decision
     replayed: bool
+    durability: Durability
 
 
 class Desk:
-    """Decides on the event loop (a tenth of a millisecond, and the learner holds the GIL anyway), logs in a thread."""
+    """Decides on the event loop (a tenth of a millisecond; a thread would want the same GIL), writes in a thread."""
 
-    def __init__(self, engine: Engine, batcher: DecisionBatcher, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, writer: Writer, spool: Spool, metrics: Metrics) -> None:
         self._engine = engine
-        self._batcher = batcher
+        self._writer = writer
+        self._spool = spool
         self._metrics = metrics
+        self._under_way: KeysUnderWay[Written] = KeysUnderWay()
 
     def propose(self, body: DecisionBody) -> Decision:
         """Decides without logging.
@@ -50,19 +53,52 @@ class Desk:
     async def commit(
         self, decision: Decision, idempotency: IdempotencyToken | None, deadline_seconds: float
     ) -> Answered:
-        """Logs a decision, or finds the one that stands for its Idempotency-Key.
+        """Makes a decision durable, or finds the one that stands for its Idempotency-Key.
+
+        Where nothing takes it, the manifest says whether the default is answered instead.
 
         Raises:
             IdempotencyConflict: The key was used before with another body.
-            Unavailable: The log is away, full, or late.
+            IdempotencyInProgress: The first request with the key was not answered in time.
+            Unavailable: Too many wait, the deadline passed, or nothing takes the decision and the manifest refuses.
         """
-        landed = (await self._batcher.submit((DecisionEntry(decision, idempotency),), deadline_seconds))[0]
+        try:
+            if idempotency is None:
+                written = await self._writer.write(DecisionEntry(decision), deadline_seconds)
+                replayed = False
+            else:
+                written, replayed = await self._once(
+                    DecisionEntry(decision, idempotency), idempotency, deadline_seconds
+                )
+        except NotWritten:
+            return self._default(decision)
+        landed, durability = written
         if isinstance(landed, IdempotencyConflict):
             raise landed
         self._metrics.decisions.labels(landed.policy, landed.intervention).inc()
         if landed.fallback is not None:
             self._metrics.fallbacks.labels(landed.policy, landed.fallback.value).inc()
-        return Answered(landed, landed.decision_id != decision.decision_id)
+        return Answered(landed, replayed or landed.decision_id != decision.decision_id, durability)
+
+    async def _once(
+        self, entry: DecisionEntry, token: IdempotencyToken, deadline_seconds: float
+    ) -> tuple[Written, bool]:
+        async def write(seconds: float) -> Written:
+            spooled = self._spool.find(token.caller, token.key)
+            if spooled is None:
+                return await self._writer.write(entry, seconds)
+            if spooled.idempotency is None or spooled.idempotency.body_sha256 != token.body_sha256:
+                return Written(IdempotencyConflict(token.key), Durability.SPOOLED)
+            return Written(spooled.decision, Durability.SPOOLED)
+
+        return await self._under_way.answer(token, deadline_seconds, write)
+
+    def _default(self, decision: Decision) -> Answered:
+        """The manifest's answer to a decision that could be logged nowhere."""
+        if self._engine.manifests.by_sha(decision.manifest_sha).serving.when_unlogged == "refuse":
+            raise NotWritten
+        self._metrics.unlogged.labels(decision.policy).inc()
+        return Answered(unlogged(decision), replayed=False, durability=Durability.UNLOGGED)
 
 
 def _request(body: DecisionBody) -> DecisionRequest:
@@ -86,18 +122,24 @@ def _stated(features: dict[str, Any]) -> dict[str, Any]:
     return features
 
 
-def answer(decision: Decision, *, logged: bool = True) -> DecisionAnswer:
-    """What the caller gets. Without a row in the log there is no id to send rewards for, and no propensity to use."""
+def answer(decision: Decision, durability: Durability) -> DecisionAnswer:
+    """What the caller gets. Without a row in the log there is no id to send rewards for."""
+    logged = durability is not Durability.UNLOGGED
     return DecisionAnswer(
         decision_id=decision.decision_id if logged else None,
         intervention=decision.intervention,
-        propensity=decision.propensity if logged else None,
+        propensity=decision.propensity,
         probabilities=dict(zip(decision.situation.eligible, decision.probabilities, strict=True)),
         policy=decision.policy,
         policy_version=decision.policy_version,
         model_version=decision.model_version,
         stage=decision.stage,
-        durability=Durability.COMMITTED if logged else Durability.UNLOGGED,
+        durability=durability,
         closes_at=decision.closes_at if logged else None,
         fallback=UNSET if decision.fallback is None else decision.fallback,
     )
+
+
+def preview(decision: Decision) -> DecisionAnswer:
+    """The answer of a dry run: what would be decided. Nothing was drawn for anyone, so there is no propensity."""
+    return msgspec.structs.replace(answer(decision, Durability.UNLOGGED), propensity=None)

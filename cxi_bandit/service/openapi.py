@@ -19,6 +19,7 @@ _PROBLEMS: Final = {
     "401": "No valid key or signature",
     "403": "The key lacks the scope",
     "404": "No such thing",
+    "409": "The first request with this Idempotency-Key is still being answered",
     "413": "The body is too long",
     "422": "A field cannot be accepted",
     "503": "Full or away; see Retry-After",

@@ -8,7 +8,14 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import UNSET
 
-from cxi_bandit.domain.errors import CxiBanditError, IdempotencyConflict, InvalidInput, NotFound, Unavailable
+from cxi_bandit.domain.errors import (
+    CxiBanditError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+)
 from cxi_bandit.service.decoding import MalformedBody
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.wire import Problem
@@ -39,6 +46,10 @@ _KINDS: Final[tuple[tuple[type[Exception], _Kind], ...]] = (
     (
         IdempotencyConflict,
         _Kind("idempotency-conflict", HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key was used before"),
+    ),
+    (
+        IdempotencyInProgress,
+        _Kind("idempotency-in-progress", HTTPStatus.CONFLICT, "The first request with this key is being answered"),
     ),
     (Unavailable, _Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Try again shortly")),
     (Unauthenticated, _Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "A valid API key is needed")),

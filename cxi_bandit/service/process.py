@@ -19,6 +19,7 @@ from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.listen import listen
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.registry import MODELS_CHANNEL
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes
 
@@ -36,7 +37,8 @@ def open_app() -> Litestar:
     engine = _patient_engine(settings, log)
     every = timedelta(seconds=settings.reload_seconds)
     hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, every)
-    app = create_app(engine, settings, log, Metrics(), model_hints=hints)
+    shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
+    app = create_app(engine, settings, log, Metrics(), shelf, model_hints=hints)
     app.on_shutdown.append(engine.store.close)
     return app
 

@@ -71,6 +71,31 @@ class Metrics:
         self.batch_seconds = Histogram(
             "cxi_bandit_batch_seconds", "Time of one commit.", ["queue"], buckets=_SECONDS, registry=registry
         )
+        self.spool_entries = Gauge(
+            "cxi_bandit_spool_entries",
+            "Decisions on the local disk, not in the database yet.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.spool_moves = Counter(
+            "cxi_bandit_spool_moves_total",
+            "Decisions into the spool (`spooled`), from it into the log (`drained`), there as an alias (`alias`), "
+            "or neither read back nor taken by the log (`damaged`).",
+            ["kind"],
+            registry=registry,
+        )
+        self.unlogged = Counter(
+            "cxi_bandit_unlogged_total",
+            "Decisions answered with the default because they could be logged nowhere.",
+            ["policy"],
+            registry=registry,
+        )
+        self.log_away = Gauge(
+            "cxi_bandit_decision_log_away",
+            "Workers that cannot reach the decision log and answer from the spool.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.joined = Counter(
             "cxi_bandit_joined_total",
             "Rewards sequenced, windows closed, outcomes revised.",

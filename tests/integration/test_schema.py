@@ -19,6 +19,7 @@ from cxi_bandit.bootstrap import in_memory_engine
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.openapi import openapi
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 MANIFEST = """
@@ -55,9 +56,9 @@ CHECKS: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def operations() -> list[Any]:
+def operations(shelf: SpoolShelf) -> list[Any]:
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
-    app = create_app(in_memory_engine([("quick.toml", MANIFEST)]), Settings(dev=True), silent, Metrics())
+    app = create_app(in_memory_engine([("quick.toml", MANIFEST)]), Settings(dev=True), silent, Metrics(), shelf)
     schema = schemathesis.openapi.from_asgi("/schema", app)
     return [operation.ok() for operation in schema.get_all_operations() if isinstance(operation, Ok)]
 
@@ -89,9 +90,9 @@ def test_no_request_breaks_the_service(operations: list[Any], data: st.DataObjec
     case.call_and_validate(checks=CHECKS)
 
 
-def test_the_schema_says_which_scope_each_route_needs() -> None:
+def test_the_schema_says_which_scope_each_route_needs(shelf: SpoolShelf) -> None:
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
-    app = create_app(in_memory_engine([("quick.toml", MANIFEST)]), Settings(), silent, Metrics())
+    app = create_app(in_memory_engine([("quick.toml", MANIFEST)]), Settings(), silent, Metrics(), shelf)
     document = openapi(app)
     decide = document["paths"]["/v1/decisions"]["post"]
     assert decide["security"] == [{"key": []}]

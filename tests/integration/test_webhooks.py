@@ -18,6 +18,7 @@ from cxi_bandit.bootstrap import Engine, in_memory_engine
 from cxi_bandit.domain.identifiers import DecisionId, Source
 from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 Client = TestClient[Litestar]
@@ -75,9 +76,9 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="module")
-def client(engine: Engine) -> Iterator[Client]:
+def client(engine: Engine, shelf: SpoolShelf) -> Iterator[Client]:
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
-    app = create_app(engine, Settings(key_cache_seconds=0.0), silent, Metrics())
+    app = create_app(engine, Settings(key_cache_seconds=0.0), silent, Metrics(), shelf)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -13,6 +13,7 @@ from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.auth import digest, new_secret
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 MANIFEST = Path(__file__).parents[3] / "policies" / "detail-page.toml"
@@ -35,8 +36,8 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(engine: Engine, settings: Settings, quiet: FilteringBoundLogger) -> Litestar:
-    return create_app(engine, settings, quiet, Metrics())
+def app(engine: Engine, settings: Settings, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> Litestar:
+    return create_app(engine, settings, quiet, Metrics(), shelf)
 
 
 @pytest.fixture

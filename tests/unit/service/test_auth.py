@@ -14,6 +14,7 @@ from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.auth import OPEN, SIGNED, UndeclaredRoute, declared_access, new_secret, well_formed
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 Client = TestClient[Litestar]
@@ -100,12 +101,12 @@ class AwayAccess:
 
 
 def test_a_known_key_is_trusted_while_the_database_is_away(
-    engine: Engine, settings: Settings, quiet: FilteringBoundLogger, new_key: NewKey
+    engine: Engine, settings: Settings, quiet: FilteringBoundLogger, new_key: NewKey, shelf: SpoolShelf
 ) -> None:
     secret, other = new_key(Scope.READ, name="a"), new_key(Scope.READ, name="b")
     access = AwayAccess(engine.store.access)
     engine.store.access = access  # type: ignore[misc, assignment]
-    with TestClient(create_app(replace(engine), settings, quiet, Metrics())) as client:
+    with TestClient(create_app(replace(engine), settings, quiet, Metrics(), shelf)) as client:
         known = {"authorization": f"Bearer {secret}"}
         assert client.get("/v1/policies", headers=known).status_code == 200
         access.away = True
@@ -116,9 +117,9 @@ def test_a_known_key_is_trusted_while_the_database_is_away(
 
 
 def test_development_mode_asks_for_no_key_and_stays_on_the_loopback(
-    engine: Engine, quiet: FilteringBoundLogger
+    engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf
 ) -> None:
-    with TestClient(create_app(engine, Settings(dev=True), quiet, Metrics())) as client:
+    with TestClient(create_app(engine, Settings(dev=True), quiet, Metrics(), shelf)) as client:
         assert client.get("/v1/policies").status_code == 200
     with pytest.raises(InvalidInput, match="loopback"):
         Settings(dev=True, host="0.0.0.0")  # noqa: S104 - that is the point

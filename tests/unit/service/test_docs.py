@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from cxi_bandit.bootstrap import in_memory_engine
 from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings, variable
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
@@ -23,9 +24,9 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("error")
-def test_every_example_of_the_reference_is_answered_as_it_says(quiet: FilteringBoundLogger) -> None:
+def test_every_example_of_the_reference_is_answered_as_it_says(quiet: FilteringBoundLogger, shelf: SpoolShelf) -> None:
     manifests = [(path.name, path.read_text()) for path in sorted((ROOT / "policies").glob("*.toml"))]
-    app = create_app(in_memory_engine(manifests), Settings(dev=True), quiet, Metrics())
+    app = create_app(in_memory_engine(manifests), Settings(dev=True), quiet, Metrics(), shelf)
     text = (ROOT / "docs" / "reference" / "http.md").read_text()
     examples = list(EXAMPLE.finditer(text))
     assert len(examples) == text.count("```http")

@@ -1,0 +1,88 @@
+"""The writer: a decision becomes durable in the log, or on the local disk while the log is away, and says which."""
+
+from typing import NamedTuple
+
+from structlog.typing import FilteringBoundLogger
+
+from cxi_bandit.domain.decision import Decision, Durability
+from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
+from cxi_bandit.engine.ports import DecisionEntry
+from cxi_bandit.service.batcher import Batcher, Full, Late, Overdue
+from cxi_bandit.telemetry.metrics import Metrics
+
+DecisionBatcher = Batcher[DecisionEntry, Decision | IdempotencyConflict]
+SpoolBatcher = Batcher[DecisionEntry, None]
+
+
+class Written(NamedTuple):
+    """The decision that stands, or why none does, and what stands behind it."""
+
+    standing: Decision | IdempotencyConflict
+    durability: Durability
+
+
+class NotWritten(Unavailable):
+    """Neither the log nor the spool takes decisions now."""
+
+    def __init__(self) -> None:
+        super().__init__("the decision log, and the spool in its place,")
+
+
+class Writer:
+    """Writes to the log while it answers, to the spool from the moment it does not until somebody says that it does.
+
+    A decision whose commit stalled or failed is spooled under the same id, so it does not matter whether that commit
+    comes through after all. One that could not be spooled either may still be in the log: it is forsaken.
+    """
+
+    def __init__(
+        self, log_batcher: DecisionBatcher, spool_batcher: SpoolBatcher, metrics: Metrics, log: FilteringBoundLogger
+    ) -> None:
+        self._log_batcher = log_batcher
+        self._spool_batcher = spool_batcher
+        self._metrics = metrics
+        self._log = log
+        self._away = False
+        self._spooled = metrics.spool_moves.labels("spooled")
+
+    @property
+    def away(self) -> bool:
+        """Whether decisions go to the spool now."""
+        return self._away
+
+    def log_answers(self) -> None:
+        """The log has taken something: it is written to again. Called on the event loop."""
+        if self._away:
+            self._away = False
+            self._metrics.log_away.set(0)
+            self._log.warning("decision_log_back")
+
+    async def write(self, entry: DecisionEntry, deadline_seconds: float) -> Written:
+        """Makes one decision durable.
+
+        Raises:
+            NotWritten: Nothing takes it now.
+            Unavailable: Too many wait, or the deadline passed.
+        """
+        if not self._away:
+            try:
+                landed = await self._log_batcher.submit((entry,), deadline_seconds)
+                return Written(landed[0], Durability.COMMITTED)
+            except (Full, Late, Overdue):
+                # Too much to do is no reason to take on more: only a log that does not answer is.
+                raise
+            except Unavailable as error:
+                self._leave(error)
+        try:
+            await self._spool_batcher.submit((entry,), deadline_seconds)
+        except Unavailable as error:
+            self._log_batcher.forsake((entry,))
+            raise NotWritten from error
+        self._spooled.inc()
+        return Written(entry.decision, Durability.SPOOLED)
+
+    def _leave(self, error: Unavailable) -> None:
+        if not self._away:
+            self._away = True
+            self._metrics.log_away.set(1)
+            self._log.error("decision_log_away", reason=str(error), meaning="decisions are kept in the spool")
