@@ -28,6 +28,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[learning]`": rooms.Learning,
     "`[gate]`": rooms.Gate,
     "`[[gate.guardrails]]`": rooms.Guardrail,
+    "`[serving]`": rooms.ServingRules,
 }
 EXPLORERS = (rooms.SquareCB, rooms.EpsilonGreedy, rooms.Softmax, rooms.Cover, rooms.Bag, rooms.RegCB, rooms.RND)
 
