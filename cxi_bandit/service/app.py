@@ -34,6 +34,8 @@ from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 _READERS: Final = 4
+_PATIENT_SECONDS: Final = 2.0
+"""How long a commit of rewards may take before their senders are told to send them again: they can wait, and do."""
 
 
 def create_app(
@@ -81,6 +83,7 @@ def create_app(
         metrics,
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
+        stall_seconds=_PATIENT_SECONDS,
     )
     reloader = Reloader(engine.serving, log, metrics, seconds=settings.reload_seconds, hints=model_hints)
 
