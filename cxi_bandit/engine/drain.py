@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.engine.ports import DecisionEntry, DecisionLog, Spool
 
 
@@ -25,24 +25,30 @@ class DrainReport(msgspec.Struct, frozen=True, gc=False):
 def drain(spool: Spool, log: DecisionLog, limit: int) -> DrainReport:
     """Moves up to `limit` of the oldest entries. An entry leaves the spool after the commit that holds it.
 
-    A pass that dies in between is made again, and finds its decisions in the log already.
+    A pass that dies in between is made again, and finds its decisions in the log already. An entry is refused where the
+    log cannot keep it, and where it alone fails while another one lands: what ails the log itself is no entry's fault.
 
     Raises:
         Unavailable: The log is still away; nothing left the spool.
     """
     entries = spool.read(limit)
-    refused: list[str] = []
+    refused: list[tuple[DecisionEntry, Exception]] = []
     try:
         aliases = log.adopt(entries)
     except Unavailable:
         raise
-    except Exception:  # noqa: BLE001 - one entry that the log cannot take must not keep all others out of it
+    except Exception as error:
         aliases = _one_by_one(entries, log, refused)
+        if len(refused) == len(entries) and not all(isinstance(own, InvalidInput) for _, own in refused):
+            raise error from None
     spool.release(damaged=len(refused))
-    return DrainReport(len(entries) - len(refused), aliases, tuple(refused))
+    reasons = tuple(f"{entry.decision.decision_id}: {error}" for entry, error in refused)
+    return DrainReport(len(entries) - len(refused), aliases, reasons)
 
 
-def _one_by_one(entries: Sequence[DecisionEntry], log: DecisionLog, refused: list[str]) -> int:
+def _one_by_one(
+    entries: Sequence[DecisionEntry], log: DecisionLog, refused: list[tuple[DecisionEntry, Exception]]
+) -> int:
     aliases = 0
     for entry in entries:
         try:
@@ -50,5 +56,5 @@ def _one_by_one(entries: Sequence[DecisionEntry], log: DecisionLog, refused: lis
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            refused.append(f"{entry.decision.decision_id}: {error}")
+            refused.append((entry, error))
     return aliases

@@ -66,7 +66,7 @@ def create_app(
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
         stall_seconds=settings.stall_ms / 1000,
-        forsake=lambda entries: store.decisions.abandon([entry.decision.decision_id for entry in entries]),
+        abandon=lambda entries: store.decisions.abandon([entry.decision.decision_id for entry in entries]),
     )
     spooling: SpoolBatcher = Batcher(
         "spool",
@@ -74,6 +74,7 @@ def create_app(
         metrics,
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
+        retries=0,
     )
     writer = Writer(decisions, spooling, metrics, log)
     drainer = Drainer(spool, shelf.orphan, store.decisions, log, metrics, batch_entries=settings.batch_entries)
@@ -94,7 +95,8 @@ def create_app(
         return await in_thread(threads, lambda: store.access.webhook_secrets(source))
 
     async def start() -> None:
-        drainer.start(partial(asyncio.get_running_loop().call_soon_threadsafe, writer.log_answers))
+        back = partial(asyncio.get_running_loop().call_soon_threadsafe, writer.log_answers)
+        drainer.start(lambda: writer.away, back)
         if settings.dev:
             log.warning("development_mode", meaning="no keys are asked for: everyone on this machine may call anything")
         await in_thread(threads, reloader.start)
@@ -115,7 +117,7 @@ def create_app(
     webhooks = Webhooks(find_secrets, cache_seconds=settings.key_cache_seconds)
     app = Litestar(
         [
-            *decision_routes(engine, Desk(engine, writer, spool, metrics), threads, settings),
+            *decision_routes(engine, Desk(engine, writer, spool, metrics, threads), threads, settings),
             *reward_routes(RewardDesk(rewards, metrics, settings), webhooks),
             *policy_routes(engine, threads),
             *health_routes(engine, threads, metrics),

@@ -14,8 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _RETRY_SECONDS: Final = 0.05
-_RETRIES: Final = 2
-_FORSAKE_AGAIN_SECONDS: Final = 1.0
+_TELL_AGAIN_SECONDS: Final = 1.0
 
 
 class Full(Unavailable):
@@ -27,11 +26,11 @@ class Late(Unavailable):
 
 
 class Overdue(Unavailable):
-    """The deadline passed with the commit under way. Its entries may be in the port, and are forsaken."""
+    """The deadline passed with the commit under way. Its entries may be in the port, and are abandoned there."""
 
 
 class Stalled(Unavailable):
-    """The commit under way takes too long. Its entries may yet be in the port: keep them elsewhere, or forsake them."""
+    """The commit under way takes too long. Its entries may yet be in the port: keep them elsewhere, or abandon them."""
 
 
 class _Waiting(Generic[Item, Result]):
@@ -53,8 +52,10 @@ class Batcher(Generic[Item, Result]):
     A request whose deadline passes while it is still queued is taken out, so nothing is written for it.
 
     Args:
-        stall_seconds: How long one commit may take before everyone who waits for it, or behind it, is sent away.
-        forsake: Told, in the port's thread and after the commit, of items that nobody waits for any more and that may
+        retries: How often a port that was away is sent the same batch again.
+        stall_seconds: How long one commit may take before everyone who waits for it is sent away, and everyone who
+            comes while it goes on.
+        abandon: Told, in the port's thread and after the commit, of items that nobody waits for any more and that may
             have been written; told again until it does not raise.
     """
 
@@ -66,18 +67,23 @@ class Batcher(Generic[Item, Result]):
         *,
         queue_entries: int,
         batch_entries: int,
+        retries: int = 2,
         stall_seconds: float | None = None,
-        forsake: Callable[[Sequence[Item]], object] | None = None,
+        abandon: Callable[[Sequence[Item]], object] | None = None,
     ) -> None:
         self._name = name
         self._run = run
         self._batch_entries = batch_entries
         self._queue_entries = queue_entries
+        self._retries = retries
         self._stall_seconds = stall_seconds
-        self._forsake = forsake
-        self._forsaken: list[Item] = []
+        self._abandon = abandon
+        # Bounded as the queue is: what is forgotten beyond it is learned as if it had been seen.
+        self._abandoned: deque[Item] = deque(maxlen=queue_entries)
+        self._again: asyncio.TimerHandle | None = None
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._queued = 0
+        self._stalled = False
         self._flight: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-batch")
         self._depth = metrics.queue_entries.labels(name)
@@ -92,6 +98,9 @@ class Batcher(Generic[Item, Result]):
             Unavailable: The port is away; the items may still turn out to have been written. Or one of `Full`, `Late`,
                 `Overdue`, `Stalled`.
         """
+        if self._stalled:
+            self._refused["stalled"].inc(len(items))
+            raise Stalled(f"the {self._name}")
         if self._queued + len(items) > self._queue_entries:
             self._refused["full"].inc(len(items))
             raise Full(f"the {self._name} queue")
@@ -103,19 +112,26 @@ class Batcher(Generic[Item, Result]):
         self._take_off()
         try:
             return await waiting.answer
+        except asyncio.CancelledError:
+            if waiting.flying:
+                self.abandon(items)
+            raise
         finally:
             waiting.timer.cancel()
 
-    def forsake(self, items: Sequence[Item]) -> None:
+    def abandon(self, items: Sequence[Item]) -> None:
         """Nobody waits for these any more, and they may have been written."""
-        if self._forsake is not None:
-            self._forsaken += items
-            self._take_off()
+        if self._abandon is not None:
+            self._abandoned.extend(items)
+            if self._again is None:
+                self._take_off()
 
     async def drain(self) -> None:
         """Waits until everything accepted has been answered, then ends the thread."""
         while self._flight is not None:
             await asyncio.wait([self._flight])
+        if self._again is not None:
+            self._again.cancel()
         self._thread.shutdown()
 
     def _take_off(self) -> None:
@@ -128,13 +144,15 @@ class Batcher(Generic[Item, Result]):
         part = f"the {self._name} within its deadline"
         if waiting.flying:
             self._refused["abandoned"].inc(len(waiting.items))
-            self._forsaken += waiting.items if self._forsake else ()
+            if self._abandon is not None:
+                self._abandoned.extend(waiting.items)
             waiting.answer.set_exception(Overdue(part))
         else:
             self._refused["late"].inc(len(waiting.items))
             waiting.answer.set_exception(Late(part))
 
     def _stall(self, batch: Sequence[_Waiting[Item, Result]]) -> None:
+        self._stalled = True
         for waiting in (*batch, *self._queue):
             if not waiting.answer.done():
                 self._refused["stalled"].inc(len(waiting.items))
@@ -142,22 +160,23 @@ class Batcher(Generic[Item, Result]):
 
     async def _fly(self) -> None:
         try:
-            while (batch := self._take()) or self._forsaken:
+            while (batch := self._take()) or (self._abandoned and self._again is None):
                 self._depth.set(self._queued)
                 watch = self._watch(batch)
                 try:
                     if batch:
                         await self._commit(batch)
-                    if self._forsaken and not await self._tell_of_forsaken():
-                        break
+                    if self._abandoned and self._again is None:
+                        await self._tell_of_abandoned()
                 finally:
+                    self._stalled = False
                     if watch is not None:
                         watch.cancel()
         finally:
             self._depth.set(self._queued)
             self._flight = None
-        if self._queue:
-            self._take_off()
+            if self._queue:
+                self._take_off()
 
     def _watch(self, batch: Sequence[_Waiting[Item, Result]]) -> asyncio.TimerHandle | None:
         if self._stall_seconds is None:
@@ -177,19 +196,20 @@ class Batcher(Generic[Item, Result]):
             self._land(batch, results)
         self._seconds.observe(time.perf_counter() - started)
 
-    async def _tell_of_forsaken(self) -> bool:
-        """Whether the port has been told; otherwise it is told again a little later."""
-        if self._forsake is None:
-            return True
+    async def _tell_of_abandoned(self) -> None:
+        if self._abandon is None:
+            return
         loop = asyncio.get_running_loop()
-        told, self._forsaken = self._forsaken, []
+        told = [self._abandoned.popleft() for _ in range(min(len(self._abandoned), self._batch_entries))]
         try:
-            await loop.run_in_executor(self._thread, self._forsake, told)
-        except Unavailable:
-            self._forsaken += told
-            loop.call_later(_FORSAKE_AGAIN_SECONDS, self._take_off)
-            return False
-        return True
+            await loop.run_in_executor(self._thread, self._abandon, told)
+        except Exception:  # noqa: BLE001 - whatever it was, nothing is lost by telling it again
+            self._abandoned.extendleft(reversed(told))
+            self._again = loop.call_later(_TELL_AGAIN_SECONDS, self._tell_again)
+
+    def _tell_again(self) -> None:
+        self._again = None
+        self._take_off()
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []
@@ -205,7 +225,7 @@ class Batcher(Generic[Item, Result]):
 
     def _patiently(self, items: Sequence[Item]) -> Sequence[Result]:
         """Runs in the thread. A port that was away may be sent the same batch again, so it gets a second chance."""
-        for _ in range(_RETRIES):
+        for _ in range(self._retries):
             try:
                 return self._run(items)
             except Unavailable:
@@ -220,9 +240,12 @@ class Batcher(Generic[Item, Result]):
                     waiting.answer.set_exception(error)
             return
         loop = asyncio.get_running_loop()
-        for waiting in batch:
+        for index, waiting in enumerate(batch):
             try:
                 results = await loop.run_in_executor(self._thread, self._run, waiting.items)
+            except Unavailable as away:
+                await self._fail(batch[index:], away)
+                return
             except Exception as own:  # noqa: BLE001 - as above
                 await self._fail([waiting], own)
             else:

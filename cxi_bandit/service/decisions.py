@@ -97,6 +97,9 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
                 return answer(standing.decision, standing.durability)
             except CxiBanditError as error:
                 return problem(error)
+            except Exception as error:  # noqa: BLE001 - its siblings are in the log, and must be answered
+                facts(request.scope)["exc_info"] = error
+                return problem(error)
 
         answers = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))
         facts(request.scope)["decisions"] = len(answers)

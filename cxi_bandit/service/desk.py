@@ -1,5 +1,7 @@
 """The decision desk: from a decoded request to an answer that is durable, or is said not to be."""
 
+from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -7,8 +9,8 @@ from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
-from cxi_bandit.domain.errors import IdempotencyConflict
-from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
 from cxi_bandit.engine.decide import admit, decide, unlogged
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
 from cxi_bandit.service.keys_under_way import KeysUnderWay
@@ -28,11 +30,12 @@ class Answered(NamedTuple):
 class Desk:
     """Decides on the event loop (a tenth of a millisecond; a thread would want the same GIL), writes in a thread."""
 
-    def __init__(self, engine: Engine, writer: Writer, spool: Spool, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, writer: Writer, spool: Spool, metrics: Metrics, threads: Executor) -> None:
         self._engine = engine
         self._writer = writer
         self._spool = spool
         self._metrics = metrics
+        self._threads = threads
         self._under_way: KeysUnderWay[Written] = KeysUnderWay()
 
     def propose(self, body: DecisionBody) -> Decision:
@@ -78,7 +81,18 @@ class Desk:
         self._metrics.decisions.labels(landed.policy, landed.intervention).inc()
         if landed.fallback is not None:
             self._metrics.fallbacks.labels(landed.policy, landed.fallback.value).inc()
-        return Answered(landed, replayed or landed.decision_id != decision.decision_id, durability)
+        if landed.decision_id != decision.decision_id:
+            replayed = True
+            self._threads.submit(self._note_answered, landed.decision_id)
+        return Answered(landed, replayed, durability)
+
+    def _note_answered(self, decision_id: DecisionId) -> None:
+        """The first answer with this key may have come too late for anyone to see; this one was seen.
+
+        Noted beside the answer, not before it: where the note gets lost, a decision is not learned, and that is all.
+        """
+        with suppress(Unavailable):
+            self._engine.store.decisions.answered([decision_id])
 
     async def _once(
         self, entry: DecisionEntry, token: IdempotencyToken, deadline_seconds: float

@@ -41,15 +41,17 @@ class Drainer:
         self._batch_entries = batch_entries
         self._stopping = threading.Event()
         self._look_for_orphans_at = 0.0
+        self._told_damaged = 0
         self._thread: threading.Thread | None = None
 
-    def start(self, back: Callable[[], object]) -> None:
+    def start(self, away: Callable[[], bool], back: Callable[[], object]) -> None:
         """Begins with what an earlier process left in the slot.
 
         Args:
-            back: Called from the thread whenever the log has answered.
+            away: Whether decisions are being spooled now.
+            back: Called from the thread once the log takes decisions again.
         """
-        self._thread = threading.Thread(target=self._run, args=[back], name="drain", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=[away, back], name="drain", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -58,13 +60,17 @@ class Drainer:
         if self._thread is not None:
             self._thread.join(timeout=5.0)
 
-    def _run(self, back: Callable[[], object]) -> None:
+    def _run(self, away: Callable[[], bool], back: Callable[[], object]) -> None:
         pause_seconds = _PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
-                more = self._drain(self._spool) == self._batch_entries
-                back()
+                drained, self._told_damaged = self._drain(self._spool, self._told_damaged)
+                if away():
+                    if not drained:
+                        self._decisions.probe()
+                    back()
                 self._empty_orphans()
+                more = drained == self._batch_entries
                 pause_seconds = 0.0 if more else _PAUSE_SECONDS
             except Unavailable:
                 pause_seconds = min(max(2 * pause_seconds, _PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
@@ -74,11 +80,12 @@ class Drainer:
             self._metrics.spool_entries.set(self._spool.waiting)
             self._stopping.wait(pause_seconds)
 
-    def _drain(self, spool: Spool) -> int:
-        known = spool.damaged
+    def _drain(self, spool: Spool, told_damaged: int) -> tuple[int, int]:
+        """How many entries got into the log, and how much damage of this spool has been told of now."""
         report = drain(spool, self._decisions, self._batch_entries)
-        self._tell(report, spool.damaged - known)
-        return report.drained
+        damaged = spool.damaged
+        self._tell(report, damaged - told_damaged)
+        return report.drained, damaged
 
     def _empty_orphans(self) -> None:
         if time.monotonic() < self._look_for_orphans_at:
@@ -87,8 +94,9 @@ class Drainer:
         while not self._stopping.is_set() and (orphan := self._orphans()) is not None:
             try:
                 self._log.warning("spool_taken_over", entries=orphan.waiting)
+                told = 0
                 while orphan.waiting and not self._stopping.is_set():
-                    self._drain(orphan)
+                    _, told = self._drain(orphan, told)
             finally:
                 orphan.close()
 

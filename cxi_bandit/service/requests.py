@@ -50,5 +50,5 @@ class RequestLog:
             method = str(scope["method"])
             route = str(scope.get("path_template") or "(none)")
             self._metrics.request_seconds.labels(method, route, status).observe(seconds)
-            tell = self._log.error if status >= _FAILED and "exc_info" in noted else self._log.info
+            tell = self._log.error if "exc_info" in noted else self._log.info
             tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3), **noted)

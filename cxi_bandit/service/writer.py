@@ -1,6 +1,7 @@
 """The writer: a decision becomes durable in the log, or on the local disk while the log is away, and says which."""
 
-from typing import NamedTuple
+import asyncio
+from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,6 +13,10 @@ from cxi_bandit.telemetry.metrics import Metrics
 
 DecisionBatcher = Batcher[DecisionEntry, Decision | IdempotencyConflict]
 SpoolBatcher = Batcher[DecisionEntry, None]
+
+
+_LEAST_SECONDS: Final = 0.1
+"""The disk is given this long however little of a deadline the log has left: the answer is worth more than that."""
 
 
 class Written(NamedTuple):
@@ -32,7 +37,7 @@ class Writer:
     """Writes to the log while it answers, to the spool from the moment it does not until somebody says that it does.
 
     A decision whose commit stalled or failed is spooled under the same id, so it does not matter whether that commit
-    comes through after all. One that could not be spooled either may still be in the log: it is forsaken.
+    comes through after all. One that could not be spooled either may still be in the log: it is abandoned there.
     """
 
     def __init__(
@@ -64,7 +69,10 @@ class Writer:
             NotWritten: Nothing takes it now.
             Unavailable: Too many wait, or the deadline passed.
         """
-        if not self._away:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_seconds
+        tried_log = not self._away
+        if tried_log:
             try:
                 landed = await self._log_batcher.submit((entry,), deadline_seconds)
                 return Written(landed[0], Durability.COMMITTED)
@@ -74,9 +82,10 @@ class Writer:
             except Unavailable as error:
                 self._leave(error)
         try:
-            await self._spool_batcher.submit((entry,), deadline_seconds)
+            await self._spool_batcher.submit((entry,), max(deadline - loop.time(), _LEAST_SECONDS))
         except Unavailable as error:
-            self._log_batcher.forsake((entry,))
+            if tried_log or isinstance(error, Overdue):
+                self._log_batcher.abandon((entry,))
             raise NotWritten from error
         self._spooled.inc()
         return Written(entry.decision, Durability.SPOOLED)

@@ -17,6 +17,14 @@ Connection = psycopg.Connection[TupleRow]
 SHORT: Final = timedelta(seconds=5)
 LONG: Final = timedelta(minutes=5)
 
+# A server that has become a read-only standby, or whose grants were changed, is as good as away.
+_AWAY: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    psycopg.errors.InsufficientPrivilege,
+)
+
 # A half-open connection must fail within seconds, not after the kernel's two hours.
 _LIVENESS: Final = {
     "connect_timeout": "5",
@@ -53,12 +61,13 @@ def translated(part: str = "the database") -> Iterator[None]:
     """Turns the driver's errors into the domain's.
 
     Raises:
-        Unavailable: The database is away, full, too slow, or broke a deadlock: the call may be repeated.
+        Unavailable: The database is away, full, too slow, reads only, does not let us, or broke a deadlock: the call
+            may be repeated once somebody has seen to it.
         InvalidInput: A value cannot be stored at all, such as text with a NUL character.
     """
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except _AWAY as error:
         raise Unavailable(part) from error
     except psycopg.DataError as error:
         raise InvalidInput("", f"holds a value the database cannot keep: {error}".rstrip()) from error

@@ -72,6 +72,7 @@ INSERT INTO set_asides (decision_id, reason)
 SELECT decision_id, 'abandoned' FROM unnest(%b::uuid[]) AS given (decision_id) ORDER BY decision_id
 ON CONFLICT (decision_id) DO NOTHING
 """
+_UNSEEN: Final = "SELECT decision_id FROM set_asides WHERE decision_id = ANY(%b::uuid[]) AND reason = 'abandoned'"
 _ALIASES: Final = """
 INSERT INTO set_asides (decision_id, reason, alias_of)
 SELECT decision_id, 'alias', alias_of FROM unnest(%b::uuid[], %b::uuid[]) AS given (decision_id, alias_of)
@@ -131,6 +132,9 @@ class PostgresDecisionLog:
                 body, holder = holders[token.caller, token.key]
                 if holder != name and body == token.body_sha256:
                     aliases[name] = holder
+            if aliases:
+                unseen = {name for (name,) in connection.execute(_UNSEEN, [list(aliases.values())])}
+                aliases = {name: holder for name, holder in aliases.items() if holder not in unseen}
             _appended(connection, [entry.decision for entry in entries])
             if aliases:
                 connection.execute(_ALIASES, [list(aliases), list(aliases.values())])
@@ -140,6 +144,18 @@ class PostgresDecisionLog:
         """See the port."""
         with self._database.connection() as connection:
             connection.execute(_ABANDON, [list(decisions)])
+
+    def answered(self, decisions: Collection[DecisionId]) -> None:
+        """See the port."""
+        with self._database.connection() as connection:
+            connection.execute(_ANSWERED, [list(decisions)])
+
+    def probe(self) -> None:
+        """See the port. A server that only reads answers everything but the one thing that matters."""
+        with self._database.connection() as connection:
+            row = connection.execute("SELECT current_setting('transaction_read_only') = 'off'").fetchone()
+        if row is None or not row[0]:
+            raise Unavailable("the decision log")
 
     def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
         """See the port."""
@@ -204,9 +220,7 @@ def _append_once(
     ]
     standing = {decision.decision_id: decision for decision in (_appended(connection, own) if own else [])}
     earlier = {verdict for verdict in verdicts if not isinstance(verdict, IdempotencyConflict)} - standing.keys()
-    if earlier:
-        standing |= decision_rows.by_id(connection, earlier)
-        connection.execute(_ANSWERED, [list(earlier)])
+    standing |= decision_rows.by_id(connection, earlier)
     try:
         return [
             verdict if isinstance(verdict, IdempotencyConflict) else standing[DecisionId(verdict)]

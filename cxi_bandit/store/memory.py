@@ -58,7 +58,6 @@ class MemoryDecisions:
             if body != token.body_sha256:
                 return IdempotencyConflict(token.key)
             if first != decision.decision_id:
-                self._windows.answered(first)
                 return self.rows[first]
         return self._kept(decision)
 
@@ -74,7 +73,8 @@ class MemoryDecisions:
                 self._forget_erased(token)
                 own = (token.body_sha256, decision.decision_id)
                 body, first = self._tokens.setdefault((token.caller, token.key), own)
-                if first != decision.decision_id and body == token.body_sha256:
+                unseen = self._windows.set_aside.get(first) is OutcomeStanding.ABANDONED
+                if first != decision.decision_id and body == token.body_sha256 and not unseen:
                     self._windows.set_aside.setdefault(decision.decision_id, OutcomeStanding.ALIAS)
                     aliases += 1
         return aliases
@@ -84,6 +84,15 @@ class MemoryDecisions:
         with self._lock:
             for name in decisions:
                 self._windows.abandoned(name)
+
+    def answered(self, decisions: Collection[DecisionId]) -> None:
+        """See the port."""
+        with self._lock:
+            for name in decisions:
+                self._windows.answered(name)
+
+    def probe(self) -> None:
+        """See the port."""
 
     def _kept(self, decision: Decision) -> Decision:
         if decision.decision_id not in self.rows:

@@ -219,3 +219,18 @@ class TestImportedLogs:
         assert postgres_store.imported.read("obd-men").height == 0
         with pytest.raises(InvalidInput):
             postgres_store.imported.write(self.LOG, self.rounds())
+
+
+def test_a_database_that_only_reads_is_away(postgres_dsn: str, make: Any) -> None:
+    info = make_conninfo(postgres_dsn, options="-c default_transaction_read_only=on")
+    store = PostgresStore.open(info)
+    try:
+        for call in (
+            store.decisions.probe,
+            lambda: store.decisions.append([DecisionEntry(make.decision())]),
+            lambda: store.decisions.adopt([DecisionEntry(make.decision())]),
+        ):
+            with pytest.raises(Unavailable):
+                call()
+    finally:
+        store.close()

@@ -43,7 +43,8 @@ def test_what_its_key_answered_after_all_was_seen_whichever_is_noted_first(
     store.decisions.append([DecisionEntry(first, TOKEN), DecisionEntry(late, other)])
     store.decisions.abandon([first.decision_id])
     assert store.decisions.append([DecisionEntry(make.decision(), TOKEN)]) == [first]
-    assert store.decisions.append([DecisionEntry(make.decision(), other)]) == [late]
+    assert set_aside(store, noon)[first.decision_id] is OutcomeStanding.ABANDONED, "asked for is not answered yet"
+    store.decisions.answered([first.decision_id, late.decision_id])
     store.decisions.abandon([late.decision_id])
     assert set_aside(store, noon) == {first.decision_id: None, late.decision_id: None}
 
@@ -68,6 +69,18 @@ def test_a_later_row_of_the_same_request_is_the_first_ones_alias(store: Any, mak
         third.decision_id: OutcomeStanding.ALIAS,
     }
     assert store.decisions.append([DecisionEntry(make.decision(), TOKEN)]) == [first]
+
+
+def test_nothing_is_the_alias_of_what_nobody_saw(store: Any, make: Any, noon: datetime) -> None:
+    unseen, seen = make.decision(), make.decision()
+    store.decisions.append([DecisionEntry(unseen, TOKEN)])
+    store.decisions.abandon([unseen.decision_id])
+    assert store.decisions.adopt([DecisionEntry(seen, TOKEN)]) == 0
+    assert set_aside(store, noon) == {unseen.decision_id: OutcomeStanding.ABANDONED, seen.decision_id: None}
+
+
+def test_a_store_that_answers_passes_its_probe(store: Any) -> None:
+    store.decisions.probe()
 
 
 def test_a_key_used_for_another_request_meanwhile_leaves_both_standing(store: Any, make: Any, noon: datetime) -> None:

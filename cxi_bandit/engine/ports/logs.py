@@ -51,7 +51,8 @@ class DecisionLog(Protocol):
         """Appends decisions that were answered while the log was away: every one of them lands, as itself.
 
         Where another decision holds an entry's idempotency key by now, with the same body, the entry is set aside as
-        its alias and never learned. With another body it was a request of its own, and stands without a key.
+        its alias and never learned; unless that other one was abandoned, for then this is the one that was seen. With
+        another body it was a request of its own, and stands without a key.
 
         Returns:
             How many became aliases.
@@ -64,9 +65,19 @@ class DecisionLog(Protocol):
     def abandon(self, decisions: Collection[DecisionId]) -> None:
         """Sets decisions aside that nobody was told of in time, so that no model learns them.
 
-        Whether they are in the log or not: the commit that carried them may have failed. One that a later request with
-        the same Idempotency-Key was answered with, before or after, is seen after all and not set aside.
+        Whether they are in the log or not: the commit that carried them may have failed.
         """
+        ...
+
+    def answered(self, decisions: Collection[DecisionId]) -> None:
+        """Notes that a later request with the same Idempotency-Key was answered with these decisions.
+
+        They were seen after all, and are not set aside as abandoned, whichever of the two is noted first.
+        """
+        ...
+
+    def probe(self) -> None:
+        """Raises Unavailable unless decisions can be appended now."""
         ...
 
     def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:

@@ -16,7 +16,7 @@ HEAD_BYTES: Final = _HEAD.size
 
 
 class Found(NamedTuple):
-    """What reading a segment gave: where each whole frame starts, its payload, and how many gaps lay between them."""
+    """What reading a segment gave: where each whole frame starts, its payload, and how many gaps there were."""
 
     frames: list[tuple[int, bytes]]
     damaged: int
@@ -39,8 +39,8 @@ def whole_frame(data: bytes, start: int, segment: int) -> bytes | None:
 def read_frames(data: bytes, segment: int) -> Found:
     """All whole frames of a segment's bytes.
 
-    What does not check is passed over up to the next frame that does: rot in one frame loses that one. Where no further
-    frame checks, the segment ends; a frame torn by a crash was never answered for.
+    What does not check is passed over up to the next frame that does: rot in one frame loses that one. Anything but
+    zeros behind the last whole frame counts too: a crash tore a write that was never answered for, or the disk rotted.
     """
     frames: list[tuple[int, bytes]] = []
     end = damaged = 0
@@ -54,7 +54,7 @@ def read_frames(data: bytes, segment: int) -> Found:
         frames.append((start, payload))
         end = start + HEAD_BYTES + len(payload)
         start = data.find(_MARK, end)
-    return Found(frames, damaged)
+    return Found(frames, damaged + bool(data[end:].strip(b"\0")))
 
 
 def _checksum(payload: bytes, segment: int) -> int:

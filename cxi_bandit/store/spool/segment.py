@@ -1,6 +1,8 @@
 """A segment: one preallocated file of frames, written from its start to its end and never over."""
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -27,7 +29,7 @@ class Segment:
         Raises:
             OSError: The disk does not have that much.
         """
-        path = directory / f"{number:012}{_SUFFIX}"
+        path = directory / f"{number:020}{_SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, size)
@@ -50,6 +52,16 @@ class Segment:
         """Every segment of a directory, oldest first."""
         return [cls.open(path) for path in sorted(directory.glob(f"*{_SUFFIX}"))]
 
+    @classmethod
+    def next_number(cls, directory: Path) -> int:
+        """A number above that of every file there, those kept aside too, and of those that were there before today.
+
+        Milliseconds keep numbers from coming again once all files are gone: an earlier file's frames are never taken
+        for those of a later one on the same disk blocks.
+        """
+        taken = (int(path.stem) for path in directory.iterdir() if path.suffix in (_SUFFIX, _DAMAGED))
+        return max(time.time_ns() // 1_000_000, 1 + max(taken, default=0))
+
     @property
     def room(self) -> int:
         """Bytes that can still be written."""
@@ -67,13 +79,23 @@ class Segment:
             starts.append(place)
             frames.append(frame)
             place += len(frame)
-        data = memoryview(b"".join(frames))
+        try:
+            self._write(b"".join(frames))
+        except OSError:
+            # What was refused must not be found again after a crash; on a failing disk this may fail as well.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self.end)
+                os.fsync(self._descriptor)
+            raise
+        self.end = place
+        return starts
+
+    def _write(self, frames: bytes) -> None:
+        data = memoryview(frames)
         written = 0
         while written < len(data):
             written += os.pwrite(self._descriptor, data[written:], self.end + written)
         os.fdatasync(self._descriptor)
-        self.end = place
-        return starts
 
     def read_all(self) -> Found:
         """Every whole frame of the file."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from cxi_bandit.store.spool.segment import Segment, sync_directory
+from cxi_bandit.store.spool.segment import sync_directory
 from cxi_bandit.store.spool.slot import FileSpool
 
 
@@ -41,15 +41,6 @@ class SpoolShelf:
                 spool.close()
         return None
 
-    def waiting(self) -> int:
-        """How many entries wait in all slots together, those held by others included; reads every file."""
-        found = 0
-        for number in self._numbers():
-            for segment in Segment.all_in(self._slot(number)):
-                found += len(segment.read_all().frames)
-                segment.close()
-        return found
-
     def _numbers(self) -> Iterator[int]:
         names = (path.name for path in self._directory.glob("*") if path.name.isdecimal())
         yield from sorted(map(int, names))
@@ -62,10 +53,15 @@ class SpoolShelf:
         if not slot.is_dir():
             slot.mkdir(parents=True, exist_ok=True)
             sync_directory(self._directory)
+            sync_directory(self._directory.parent)
         descriptor = os.open(slot / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None
-        return FileSpool(slot, descriptor, self._bound_bytes)
+        try:
+            return FileSpool(slot, descriptor, self._bound_bytes)
+        except BaseException:
+            os.close(descriptor)
+            raise

@@ -60,13 +60,15 @@ class FileSpool:
         self._by_key: dict[_Key, _Frame] = {}
         self._waiting: dict[int, deque[_Frame]] = {}
         self._reading: list[_Frame] = []
+        self._unreadable = 0
+        self._closed = False
         self._spoilt: set[int] = set()
         self._damaged = 0
         self._current: Segment | None = None
         self._segments = Segment.all_in(directory)
         for segment in self._segments:
             self._take_up(segment)
-        self._next_number = 1 + max((segment.number for segment in self._segments), default=0)
+        self._next_number = Segment.next_number(directory)
         self._tidy()
 
     @property
@@ -103,13 +105,16 @@ class FileSpool:
         with self._lock:
             oldest_first = chain.from_iterable(self._waiting[segment.number] for segment in self._segments)
             self._reading = list(islice(oldest_first, limit))
-            found = [frame.entry() for frame in self._reading]
-            return [entry for entry in found if entry is not None]
+            found = [entry for frame in self._reading if (entry := frame.entry()) is not None]
+            self._unreadable = len(self._reading) - len(found)
+            return found
 
     def release(self, *, damaged: int = 0) -> None:
         """See the port."""
         with self._lock:
-            damaged += sum(frame.entry() is None for frame in self._reading)
+            if self._closed:
+                return
+            damaged += self._unreadable
             if damaged:
                 self._damaged += damaged
                 self._spoilt.update(frame.segment.number for frame in self._reading)
@@ -123,6 +128,7 @@ class FileSpool:
     def close(self) -> None:
         """See the port. An empty slot leaves no segment behind."""
         with self._lock:
+            self._closed = True
             self._current = None
             self._clear_away()
             for segment in self._segments:

@@ -48,6 +48,9 @@ class Log:
         self._answer()
         self._inner.abandon(decisions)
 
+    def probe(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         self.open.wait(20)
         if self.away:
@@ -235,7 +238,7 @@ def test_what_its_deadline_overtook_in_flight_is_abandoned_unless_its_key_asks_a
     until(lambda: shop.standing(unseen) is OutcomeStanding.ABANDONED)
     until(lambda: shop.standing(seen) is OutcomeStanding.ABANDONED)
     assert shop.ask("k").json()["decision_id"] == seen
-    assert shop.standing(seen) is None
+    until(lambda: shop.standing(seen) is None)
 
 
 def run(main: Coroutine[None, None, None]) -> None:
@@ -247,7 +250,7 @@ class Port:
 
     def __init__(self) -> None:
         self.written: list[int] = []
-        self.forsaken: list[int] = []
+        self.abandoned: list[int] = []
         self.away = False
         self.open = threading.Event()
 
@@ -256,10 +259,10 @@ class Port:
         self.written += items
         return list(items)
 
-    def forsake(self, items: Sequence[int]) -> None:
+    def abandon(self, items: Sequence[int]) -> None:
         if self.away:
             raise Unavailable("test")
-        self.forsaken += items
+        self.abandoned += items
 
     def batcher(self) -> Batcher[int, int]:
         return Batcher(
@@ -269,7 +272,7 @@ class Port:
             queue_entries=10,
             batch_entries=1,
             stall_seconds=0.15,
-            forsake=self.forsake,
+            abandon=self.abandon,
         )
 
 
@@ -280,17 +283,37 @@ def test_a_stalled_commit_sends_away_everyone_behind_it_too() -> None:
         tested = port.batcher()
         answers = await asyncio.gather(*(tested.submit([n], 5) for n in range(3)), return_exceptions=True)
         assert [type(answer) for answer in answers] == [Stalled] * 3
+        with pytest.raises(Stalled):
+            await tested.submit([9], 5)
         port.open.set()
+        await asyncio.sleep(0.1)
         assert await tested.submit([3], 5) == [3]
         await tested.drain()
 
     run(main())
     assert port.written == [0, 3], "what was behind it is never written"
-    assert port.forsaken == [], "whoever was sent away keeps it elsewhere, or says that it does not"
+    assert port.abandoned == [], "whoever was sent away keeps it elsewhere, or says that it does not"
 
 
-def test_only_what_was_under_way_is_forsaken_and_told_until_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxi_bandit.service.batcher._FORSAKE_AGAIN_SECONDS", 0.05)
+def test_who_goes_away_while_the_commit_is_under_way_leaves_it_abandoned() -> None:
+    port = Port()
+
+    async def main() -> None:
+        tested = port.batcher()
+        gone = [asyncio.create_task(tested.submit([n], 5)) for n in range(2)]
+        await asyncio.sleep(0.02)
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        port.open.set()
+        await tested.drain()
+
+    run(main())
+    assert (port.written, port.abandoned) == ([0], [0])
+
+
+def test_only_what_was_under_way_is_abandoned_and_told_until_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxi_bandit.service.batcher._TELL_AGAIN_SECONDS", 0.05)
     port = Port()
     port.away = True
 
@@ -300,11 +323,11 @@ def test_only_what_was_under_way_is_forsaken_and_told_until_it_is_heard(monkeypa
         assert [type(answer) for answer in answers] == [Overdue, Late]
         port.open.set()
         await asyncio.sleep(0.1)
-        assert port.forsaken == []
+        assert port.abandoned == []
         port.away = False
-        tested.forsake([7])
+        tested.abandon([7])
         await asyncio.sleep(0.2)
-        assert sorted(port.forsaken) == [0, 7]
+        assert sorted(port.abandoned) == [0, 7]
         await tested.drain()
 
     run(main())
