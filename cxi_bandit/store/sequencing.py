@@ -18,6 +18,7 @@ from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.ports import Closure, OpenDecision
 from cxi_bandit.store import decision_rows
 from cxi_bandit.store.connection import Connection
+from cxi_bandit.store.outage_hold import latest_close
 from cxi_bandit.store.reward_ledger import ENTRY_COLUMNS, ledger_entry
 
 SEQUENCER_LOCK: Final = 0x6378695F736571  # "cxi_seq"
@@ -113,7 +114,7 @@ class PostgresSequencing:
 
     def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
         """See the port."""
-        return self._open(self._rows(_MATURED, before, limit))
+        return self._open(self._rows(_MATURED, latest_close(self._connection, before), limit))
 
     def still_open(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
         """See the port."""

@@ -189,6 +189,18 @@ sequences = Table(
     PrimaryKeyConstraint("name", name="sequences_pkey"),
 )
 
+sequencer_passes = Table(
+    "sequencer_passes",
+    metadata,
+    Column("one", Boolean, nullable=False, server_default=text("true")),  # there is one row
+    Column("last_at", _MOMENT, nullable=False),  # by the database's clock, to the second
+    Column("held_before", _MOMENT),  # windows that ended later wait...
+    Column("held_until", _MOMENT),  # ...until then: their rewards were refused while everything was away
+    PrimaryKeyConstraint("one", name="sequencer_passes_pkey"),
+    CheckConstraint("one", name="sequencer_passes_one"),
+    postgresql_with={"fillfactor": 50},
+)
+
 erasures = Table(
     "erasures",
     metadata,

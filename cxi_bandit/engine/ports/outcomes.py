@@ -61,7 +61,10 @@ class Sequencing(Protocol):
         ...
 
     def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
-        """Not yet closed decisions whose window ended at or before `before`, by (closes_at, decision id)."""
+        """Not yet closed decisions whose window ended at or before `before`, by (closes_at, decision id).
+
+        After an outage those that ended in it or since may be kept back for a while, as `outage_hold` says.
+        """
         ...
 
     def still_open(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
