@@ -36,6 +36,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         body_bytes: Longest request body.
         reload_seconds: Workers look for new models this often, should the database's notice not reach them.
         key_cache_seconds: How long a worker trusts what it knows of an API key; a revocation takes this long.
+        rate_per_second: What one key, or one sender of webhooks, may ask of one worker, in requests or items of a
+            batch, unless the key says otherwise; 0 for no limit.
+        rate_burst: How much of that at once.
         parent_pid: The process this one must not outlive; 0 for none.
     """
 
@@ -56,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     body_bytes: Annotated[int, Meta(ge=1024)] = 256 * 1024
     reload_seconds: Positive = 0.5
     key_cache_seconds: Annotated[float, Meta(ge=0.0)] = 2.0
+    rate_per_second: Annotated[float, Meta(ge=0.0)] = 2000.0
+    rate_burst: Count = 4000
     log_level: str = "info"
     parent_pid: int = 0
 

@@ -12,12 +12,14 @@ from cxi_bandit.engine.ports import (
     Access,
     Clock,
     DecisionLog,
+    Deliveries,
     Evaluations,
     Keyring,
     ModelRoom,
     OutcomeLog,
     Registry,
     RewardLedger,
+    Trail,
 )
 from cxi_bandit.engine.serve import Serving
 from cxi_bandit.policy.draw import DrawKey
@@ -56,6 +58,16 @@ class Store(Protocol):
     @property
     def access(self) -> Access:
         """API keys and webhook secrets."""
+        ...
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Webhook ids and what they stand for."""
+        ...
+
+    @property
+    def trail(self) -> Trail:
+        """The audit trail, to be read."""
         ...
 
     @property

@@ -1,6 +1,7 @@
 """`cxi-bandit keys`: who may call the service, and which senders' webhooks are believed."""
 
 import base64
+import math
 import secrets
 import sys
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
 from cxi_bandit.domain.access import ApiKey, Scope
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import Source
@@ -29,19 +30,42 @@ def keys() -> None:
 @click.option("--name", required=True, help="Unique; the actor of audit lines.")
 @click.option("--scope", "scopes", required=True, multiple=True, type=click.Choice([scope.value for scope in Scope]))
 @click.option("--source", help="Reward source of what is sent with it; keep it when you rotate. [default: the name]")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    help="Requests or items a second it may ask of one worker, 0 for no limit. [default: the service's]",
+)
+@click.option(
+    "--burst",
+    type=click.IntRange(min=1),
+    help="How much of that at once. [default: two seconds of --rate, else the service's]",
+)
+@ACTOR
 @AS_JSON
 @database_options
-def create(name: str, scopes: tuple[str, ...], source: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+def create(
+    *,
+    name: str,
+    scopes: tuple[str, ...],
+    source: str | None,
+    rate: float | None,
+    burst: int | None,
+    actor: str,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - settings of any type
+) -> None:
     """Make a key and show its secret, once."""
     key = ApiKey(
         name=_printable(name, "--name"),
         scopes=frozenset(Scope(scope) for scope in scopes),
         source=_source(source or name),
         created_at=datetime.now(UTC),
+        rate_per_second=_finite(rate),
+        rate_burst=burst if burst is not None or not rate else max(1, math.ceil(2 * rate)),
     )
     secret = new_secret()
     with open_store(read_settings(**options)) as store:
-        store.access.add_key(key, digest(secret))
+        store.access.add_key(key, digest(secret), actor)
     if as_json:
         show_json({"name": key.name, "scopes": sorted(key.scopes), "source": key.source, "secret": secret})
     else:
@@ -60,18 +84,28 @@ def list_(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of 
         show_json({"keys": found})
     else:
         rows = [
-            (key.name, " ".join(sorted(key.scopes)), key.source, key.created_at.date(), key.revoked_at) for key in found
+            (
+                key.name,
+                " ".join(sorted(key.scopes)),
+                key.source,
+                key.rate_per_second,
+                key.rate_burst,
+                key.created_at.date(),
+                key.revoked_at,
+            )
+            for key in found
         ]
-        show_table("API keys", ("name", "scopes", "source", "created", "revoked"), rows)
+        show_table("API keys", ("name", "scopes", "source", "rate", "burst", "created", "revoked"), rows)
 
 
 @keys.command()
 @click.argument("name")
+@ACTOR
 @database_options
-def revoke(name: str, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+def revoke(name: str, actor: str, **options: Any) -> None:  # noqa: ANN401 - settings of any type
     """Refuse a key from now on; running workers follow within seconds."""
     with open_store(read_settings(**options)) as store:
-        store.access.revoke_key(name, datetime.now(UTC))
+        store.access.revoke_key(name, datetime.now(UTC), actor)
 
 
 @keys.group("webhook-secret")
@@ -81,13 +115,14 @@ def webhook_secret() -> None:
 
 @webhook_secret.command("add")
 @click.argument("source")
+@ACTOR
 @AS_JSON
 @database_options
-def add_secret(source: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+def add_secret(source: str, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
     """Make another active secret for SOURCE and show it, once."""
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
     with open_store(read_settings(**options)) as store:
-        store.access.add_webhook_secret(_source(source), secret, datetime.now(UTC))
+        store.access.add_webhook_secret(_source(source), secret, datetime.now(UTC), actor)
     if as_json:
         show_json({"source": source, "secret": secret})
     else:
@@ -97,12 +132,20 @@ def add_secret(source: str, as_json: bool, **options: Any) -> None:  # noqa: ANN
 @webhook_secret.command("revoke")
 @click.argument("source")
 @click.option("--all", "every", is_flag=True, help="The newest too: webhooks of this source are refused.")
+@ACTOR
 @database_options
-def revoke_secrets(source: str, every: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+def revoke_secrets(source: str, every: bool, actor: str, **options: Any) -> None:  # noqa: ANN401 - settings of any type
     """Revoke SOURCE's older secrets, once its sender signs with the newest."""
+    at = datetime.now(UTC)
     with open_store(read_settings(**options)) as store:
-        number = store.access.revoke_webhook_secrets(_source(source), datetime.now(UTC), but_newest=not every)
+        number = store.access.revoke_webhook_secrets(_source(source), at, actor, but_newest=not every)
     sys.stdout.write(f"{number} revoked\n")
+
+
+def _finite(rate: float | None) -> float | None:
+    if rate is not None and not math.isfinite(rate):
+        raise InvalidInput("--rate", "must be a finite number; 0 means no limit")
+    return rate
 
 
 def _source(name: str) -> Source:

@@ -1,5 +1,7 @@
 """Options that several commands take, each also an environment variable, and how answers are shown."""
 
+import getpass
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,6 +21,26 @@ DATABASE_URL: Final = click.option(
     "--database-url", help="A PostgreSQL to use instead of the embedded one. [env: DATABASE_URL]"
 )
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
+
+
+def _operator(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    actor = value or _account()
+    if not actor.isprintable() or not actor.strip():
+        raise click.BadParameter("must be printable text")
+    return actor
+
+
+def _account() -> str:
+    """The user's name; a container may run as a number that nobody has named."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
+
+
+ACTOR: Final = click.option(
+    "--actor", callback=_operator, help="Who does it, for the audit trail. [default: the operating system's user]"
+)
 
 
 def database_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Releases: which manifest is which version of a policy, what stage it is in, and who put it there."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,3 +27,10 @@ class AuditEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     action: str
     policy: PolicyName | None
     detail: dict[str, str]
+
+
+class AuditLine(NamedTuple):
+    """A line of the trail as it is read, with its number: later lines have higher ones, with gaps."""
+
+    number: int
+    entry: AuditEntry

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from litestar import Litestar
+from standardwebhooks.webhooks import Webhook
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine
@@ -24,10 +25,13 @@ from cxi_bandit.service.health import health_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
 from cxi_bandit.service.reload import Hints, Reloader
+from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.requests import RequestLog
-from cxi_bandit.service.rewards import RewardBatcher, RewardDesk, reward_routes
+from cxi_bandit.service.rewards import DeliveryBatcher, RewardBatcher, RewardDesk, reward_routes
 from cxi_bandit.service.routing import in_thread
-from cxi_bandit.service.webhooks import Webhooks
+from cxi_bandit.service.throttle import Bucket, Throttle
+from cxi_bandit.service.trail import trail_routes
+from cxi_bandit.service.webhooks import Webhooks, open_secret
 from cxi_bandit.service.writer import DecisionBatcher, SpoolBatcher, Writer
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
@@ -36,6 +40,10 @@ from cxi_bandit.telemetry.metrics import Metrics
 _READERS: Final = 4
 _PATIENT_SECONDS: Final = 2.0
 """How long a commit of rewards may take before their senders are told to send them again: they can wait, and do."""
+_DOORKEEPERS: Final = 2
+# Look-ups of keys and senders that there are not, per worker: a few of them are a client's mistake, more an attack.
+_GUESSES_PER_SECOND: Final = 100.0
+_GUESSES_BURST: Final = 200
 
 
 def create_app(
@@ -59,6 +67,8 @@ def create_app(
     store = engine.store
     threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store")
     spool = shelf.claim()
+    # Their own: who may call must not wait behind those who read.
+    doorkeepers = ThreadPoolExecutor(_DOORKEEPERS, thread_name_prefix="access")
     decisions: DecisionBatcher = Batcher(
         "decision log",
         store.decisions.append,
@@ -86,13 +96,22 @@ def create_app(
         batch_entries=settings.batch_entries,
         stall_seconds=_PATIENT_SECONDS,
     )
+    deliveries: DeliveryBatcher = Batcher(
+        "webhook ids",
+        store.deliveries.bind,
+        metrics,
+        queue_entries=settings.queue_entries,
+        batch_entries=settings.batch_entries,
+        stall_seconds=_PATIENT_SECONDS,
+    )
     reloader = Reloader(engine.serving, log, metrics, seconds=settings.reload_seconds, hints=model_hints)
 
     async def find_key(wanted: bytes) -> ApiKey | None:
-        return await in_thread(threads, lambda: store.access.key(wanted))
+        return await in_thread(doorkeepers, lambda: store.access.key(wanted))
 
-    async def find_secrets(source: Source) -> list[str]:
-        return await in_thread(threads, lambda: store.access.webhook_secrets(source))
+    async def find_secrets(source: Source) -> list[Webhook]:
+        secrets = await in_thread(doorkeepers, lambda: store.access.webhook_secrets(source))
+        return [opened for secret in secrets if (opened := open_secret(secret)) is not None]
 
     async def start() -> None:
         back = partial(asyncio.get_running_loop().call_soon_threadsafe, writer.log_answers)
@@ -108,18 +127,25 @@ def create_app(
         await decisions.drain()
         await spooling.drain()
         await rewards.drain()
+        await deliveries.drain()
         drainer.stop()
         spool.close()
         reloader.stop()
         threads.shutdown()
+        doorkeepers.shutdown()
 
-    gatekeeper = Gatekeeper(find_key, cache_seconds=settings.key_cache_seconds, dev=settings.dev)
-    webhooks = Webhooks(find_secrets, cache_seconds=settings.key_cache_seconds)
+    throttle = Throttle(settings.rate_per_second, settings.rate_burst)
+    guesses = Bucket(_GUESSES_PER_SECOND, _GUESSES_BURST)
+    gatekeeper = Gatekeeper(
+        Remembered(find_key, guesses, cache_seconds=settings.key_cache_seconds), throttle, dev=settings.dev
+    )
+    webhooks = Webhooks(Remembered(find_secrets, guesses, cache_seconds=settings.key_cache_seconds))
     app = Litestar(
         [
             *decision_routes(engine, Desk(engine, writer, spool, metrics, threads), threads, settings),
-            *reward_routes(RewardDesk(rewards, metrics, settings), webhooks),
+            *reward_routes(RewardDesk(rewards, deliveries, metrics, settings), webhooks, throttle, engine.clock),
             *policy_routes(engine, threads),
+            *trail_routes(engine, threads),
             *health_routes(engine, threads, metrics),
         ],
         middleware=[gatekeeper.guarding],

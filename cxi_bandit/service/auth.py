@@ -3,9 +3,7 @@
 import hmac
 import secrets
 import string
-import time
 import zlib
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPMethod
@@ -17,10 +15,12 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.access import Scope as KeyScope
-from cxi_bandit.domain.errors import CxiBanditError, Unavailable
+from cxi_bandit.domain.errors import CxiBanditError
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.problems import Forbidden, Unauthenticated
+from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.requests import facts
+from cxi_bandit.service.throttle import Throttle, charge_to
 
 OPEN: Final = "open"
 """Said by a route that anyone may call."""
@@ -28,14 +28,12 @@ SIGNED: Final = "signed"
 """Said by a route that checks a signature over the body itself."""
 
 Access = KeyScope | Literal["open", "signed"]
-Lookup = Callable[[bytes], Awaitable[ApiKey | None]]
+KnownKeys = Remembered[bytes, ApiKey | None]
 
 _PREFIX: Final = "cxi_"
 _ALPHABET: Final = string.digits + string.ascii_letters
 _SECRET_CHARACTERS: Final = 43  # 62^43 > 2^256
 _CHECK_CHARACTERS: Final = 6
-_KEPT: Final = 10_000
-_TRUSTED_WHILE_AWAY_SECONDS: Final = 600.0
 _DECLARED: Final = "access"
 
 
@@ -79,15 +77,13 @@ DEVELOPER: Final = ApiKey(
 class Gatekeeper:
     """Turns a request into the key it came with, and refuses what that key does not allow.
 
-    What is known of a key is trusted for `cache_seconds`, and while the database is away for ten minutes: a shopping
-    surface must go on being answered. The digest, not the secret, is looked up and compared, so timing tells nothing.
+    The digest, not the secret, is looked up and compared, so timing tells nothing.
     """
 
-    def __init__(self, lookup: Lookup, *, cache_seconds: float, dev: bool) -> None:
-        self._lookup = lookup
-        self._cache_seconds = cache_seconds
+    def __init__(self, keys: KnownKeys, throttle: Throttle, *, dev: bool) -> None:
+        self._keys = keys
+        self._throttle = throttle
         self._dev = dev
-        self._known: dict[bytes, tuple[float, ApiKey | None]] = {}
 
     def guarding(self, app: ASGIApp) -> ASGIApp:
         """Stands before every route; the framework's own guards would copy the route handler for each request."""
@@ -104,6 +100,8 @@ class Gatekeeper:
         Raises:
             Unauthenticated: No key, or an unknown or revoked one.
             Forbidden: The key lacks the route's scope, or the route declares no access at all.
+            RateLimited: The key asks too much, or too many ask with keys that are none.
+            Unavailable: The database is away, and this key is not one known from before.
         """
         access: Access | None = scope["route_handler"].opt.get(_DECLARED)
         if access in (OPEN, SIGNED):
@@ -111,6 +109,8 @@ class Gatekeeper:
         key = DEVELOPER if self._dev else await self._identify(_authorization(scope))
         scope["user"] = key
         facts(scope)["key"] = key.name
+        if not self._dev:
+            charge_to(scope, self._throttle.bucket(f"key {key.name}", key.rate_per_second, key.rate_burst))
         if access not in key.scopes:
             needed = "no scope opens this route" if access is None else f"it needs the scope {access}"
             raise Forbidden(f"key {key.name!r} does not allow this: {needed}")
@@ -122,25 +122,9 @@ class Gatekeeper:
             raise Unauthenticated("send `Authorization: Bearer <key>`")
         if not well_formed(secret):
             raise Unauthenticated("this is not a key of ours: its prefix, length or checksum is wrong")
-        key = await self._key(digest(secret))
+        key = await self._keys.get(digest(secret))
         if key is None:
             raise Unauthenticated("this key is unknown or revoked")
-        return key
-
-    async def _key(self, wanted: bytes) -> ApiKey | None:
-        now = time.monotonic()
-        held = self._known.get(wanted)
-        if held is not None and now - held[0] < self._cache_seconds:
-            return held[1]
-        try:
-            key = await self._lookup(wanted)
-        except Unavailable:
-            if held is None or now - held[0] > _TRUSTED_WHILE_AWAY_SECONDS:
-                raise
-            return held[1]
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        self._known[wanted] = (now, key)
         return key
 
 

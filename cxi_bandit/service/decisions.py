@@ -24,6 +24,7 @@ from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.routing import declared, in_thread, json_answer
+from cxi_bandit.service.throttle import charge_items
 from cxi_bandit.service.wire import (
     DecisionAnswer,
     DecisionBatchAnswer,
@@ -83,6 +84,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
     async def decide_many(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await request.body()
         items = decode(_BATCH, raw, parts=True).decisions
+        charge_items(request.scope, len(items))
         token = _idempotency(request, raw)
         deadline_seconds = _deadline_seconds(request, settings)
         dry_run = _dry_run(request)

@@ -22,10 +22,15 @@ _PROBLEMS: Final = {
     "409": "The first request with this Idempotency-Key is still being answered",
     "413": "The body is too long",
     "422": "A field cannot be accepted",
+    "429": "This caller asks too much at once; see Retry-After",
     "503": "Full or away; see Retry-After",
 }
 _ITEMS: Final = (Problem, DecisionBody, DecisionAnswer)
-_QUERY: Final = {"dry_run": {"type": "string", "enum": ["true", "false"]}}
+_QUERY: Final = {
+    "dry_run": {"type": "string", "enum": ["true", "false"]},
+    "before": {"type": "integer", "minimum": 1},
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+}
 
 
 def openapi(app: Litestar) -> dict[str, Any]:

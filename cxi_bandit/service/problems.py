@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents: a stable type, the field at fault, and never a stack trace."""
 
+import math
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -8,6 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import UNSET
 
+from cxi_bandit.domain.delivery import DeliveryConflict
 from cxi_bandit.domain.errors import (
     CxiBanditError,
     IdempotencyConflict,
@@ -18,6 +20,7 @@ from cxi_bandit.domain.errors import (
 )
 from cxi_bandit.service.decoding import MalformedBody
 from cxi_bandit.service.requests import facts
+from cxi_bandit.service.throttle import RateLimited
 from cxi_bandit.service.wire import Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -51,7 +54,12 @@ _KINDS: Final[tuple[tuple[type[Exception], _Kind], ...]] = (
         IdempotencyInProgress,
         _Kind("idempotency-in-progress", HTTPStatus.CONFLICT, "The first request with this key is being answered"),
     ),
+    (
+        DeliveryConflict,
+        _Kind("delivery-conflict", HTTPStatus.UNPROCESSABLE_ENTITY, "The webhook-id was used before"),
+    ),
     (Unavailable, _Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Try again shortly")),
+    (RateLimited, _Kind("rate-limited", HTTPStatus.TOO_MANY_REQUESTS, "This caller asks too much at once")),
     (Unauthenticated, _Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "A valid API key is needed")),
     (Forbidden, _Kind("forbidden", HTTPStatus.FORBIDDEN, "The API key does not allow this")),
 )
@@ -84,8 +92,8 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     noted = facts(request.scope)
     noted["problem"] = document.type.removeprefix(_PREFIX)
     headers = dict(getattr(error, "headers", None) or {})
-    if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+    if isinstance(error, Unavailable | RateLimited):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
     elif document.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     elif document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

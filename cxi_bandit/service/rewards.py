@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -11,15 +12,18 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from cxi_bandit.domain.access import Scope
+from cxi_bandit.domain.delivery import Delivery, DeliveryConflict
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
 from cxi_bandit.domain.reward import RewardEvent, RewardStatus
+from cxi_bandit.engine.ports import Clock
 from cxi_bandit.engine.record import RewardReceipt
 from cxi_bandit.service.auth import SIGNED
 from cxi_bandit.service.batcher import Batcher
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.routing import declared, json_answer
+from cxi_bandit.service.throttle import Throttle, charge_items, charge_to
 from cxi_bandit.service.webhooks import Webhooks
 from cxi_bandit.service.wire import BATCH_LIMIT, RewardBody, RewardResult, RewardsAnswer
 from cxi_bandit.settings import Settings
@@ -31,31 +35,41 @@ _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 RewardBatcher = Batcher[RewardEvent, RewardReceipt]
+DeliveryBatcher = Batcher[Delivery, bool]
+Read = list[RewardEvent | RewardResult]
+"""What was sent, in order: events, and a result already for what could not be read as one."""
 
 
 class RewardDesk:
     """Takes reward events in and says what became of each; what it answers is durable."""
 
-    def __init__(self, batcher: RewardBatcher, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self, batcher: RewardBatcher, deliveries: DeliveryBatcher, metrics: Metrics, settings: Settings
+    ) -> None:
         self._batcher = batcher
+        self._deliveries = deliveries
         self._metrics = metrics
         self._deadline_seconds = settings.deadline_limit_ms / 1000
         self._batch_entries = settings.batch_entries
 
-    async def take(self, raw: bytes, source: Source) -> RewardsAnswer:
-        """One event or a list. An event of a list that cannot be read is rejected by itself.
+    async def bind(self, delivery: Delivery) -> None:
+        """Makes sure that a webhook's id stands for its body alone, before anything in it takes effect.
+
+        It keeps no event out: what a delivery brings that is not in the ledger yet, its redelivery brings.
 
         Raises:
-            InvalidInput: The only event, or the list as such, cannot be read.
+            DeliveryConflict: The id came before with another body; nothing of this one is taken.
+            Unavailable: The store is away, full, or late; deliver the same again.
+        """
+        if not all(await self._deliveries.submit((delivery,), self._deadline_seconds)):
+            raise DeliveryConflict(delivery.webhook_id)
+
+    async def take(self, read: Read) -> RewardsAnswer:
+        """Records the events, and gives a result for each in order.
+
+        Raises:
             Unavailable: The ledger is away, full, or late; send the same again.
         """
-        if raw.lstrip()[:1] != b"[":
-            read: list[RewardEvent | RewardResult] = [_event(decode(_ONE, raw), source)]
-        else:
-            items = decode(_LIST, raw, parts=True)
-            if not 1 <= len(items) <= BATCH_LIMIT:
-                raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
-            read = [_read(item, index, source) for index, item in enumerate(items)]
         receipts = iter(await self._record([event for event in read if isinstance(event, RewardEvent)]))
         results = [_result(next(receipts)) if isinstance(event, RewardEvent) else event for event in read]
         for result in results:
@@ -73,6 +87,20 @@ class RewardDesk:
 
 def _result(receipt: RewardReceipt) -> RewardResult:
     return RewardResult(receipt.reward_id, receipt.status, receipt.reason)
+
+
+def read_events(raw: bytes, source: Source) -> Read:
+    """One event or a list. An event of a list that cannot be read is rejected by itself.
+
+    Raises:
+        InvalidInput: The only event, or the list as such, cannot be read.
+    """
+    if raw.lstrip()[:1] != b"[":
+        return [_event(decode(_ONE, raw), source)]
+    items = decode(_LIST, raw, parts=True)
+    if not 1 <= len(items) <= BATCH_LIMIT:
+        raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
+    return [_read(item, index, source) for index, item in enumerate(items)]
 
 
 def _read(item: msgspec.Raw, index: int, source: Source) -> RewardEvent | RewardResult:
@@ -112,7 +140,7 @@ def _event(body: RewardBody, source: Source, at: str = "") -> RewardEvent:
     )
 
 
-def reward_routes(desk: RewardDesk, webhooks: Webhooks) -> list[HTTPRouteHandler]:
+def reward_routes(desk: RewardDesk, webhooks: Webhooks, throttle: Throttle, clock: Clock) -> list[HTTPRouteHandler]:
     """The handlers, closed over what they need."""
 
     @post(
@@ -126,7 +154,9 @@ def reward_routes(desk: RewardDesk, webhooks: Webhooks) -> list[HTTPRouteHandler
         ),
     )
     async def report(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return _told(request, await desk.take(await request.body(), request.user.source))
+        read = read_events(await request.body(), request.user.source)
+        charge_items(request.scope, len(read))
+        return _told(request, await desk.take(read))
 
     @post(
         "/v1/webhooks/rewards/{source:str}",
@@ -141,8 +171,13 @@ def reward_routes(desk: RewardDesk, webhooks: Webhooks) -> list[HTTPRouteHandler
     )
     async def receive(request: Request[Any, Any, Any], source: FromPath[str]) -> ASGIResponse:
         raw = await request.body()
-        verified = await webhooks.verify(source, raw, request.headers)
-        return _told(request, await desk.take(raw, verified))
+        verified, webhook_id = await webhooks.verify(source, raw, request.headers)
+        # Only a sender that signed can pay: anybody can write a source's name.
+        charge_to(request.scope, throttle.bucket(f"webhooks {verified}"))
+        read = read_events(raw, verified)
+        charge_items(request.scope, len(read))
+        await desk.bind(Delivery(verified, webhook_id, sha256(raw).digest(), clock()))
+        return _told(request, await desk.take(read))
 
     return [report, receive]
 

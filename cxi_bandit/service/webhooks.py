@@ -1,41 +1,42 @@
 """Signed webhooks: the Standard Webhooks check, behind a wall that anything malformed bounces off as a plain 401."""
 
 import re
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
-from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.delivery import WebhookId
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.problems import Unauthenticated
+from cxi_bandit.service.remembered import Remembered
 
 _ID: Final = re.compile(r"[\x21-\x7e]{1,256}")
 _SECONDS: Final = re.compile(r"[0-9]{1,11}")
 _SIGNATURES: Final = re.compile(r"[\x20-\x7e]{1,4096}")
 _SOURCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_KEPT: Final = 1000
 _REFUSED: Final = "the webhook's signature, its timestamp or its source is not valid"
 
-Secrets = Callable[[Source], Awaitable[list[str]]]
+ActiveSecrets = Remembered[Source, list[Webhook]]
+"""Every active secret of a source, opened; empty for a source that has none."""
 
 
 class Webhooks:
-    """Checks signatures with each active secret of a source; secrets are trusted for `cache_seconds`."""
+    """Checks signatures with each active secret of a source."""
 
-    def __init__(self, secrets: Secrets, *, cache_seconds: float) -> None:
+    def __init__(self, secrets: ActiveSecrets) -> None:
         self._secrets = secrets
-        self._cache_seconds = cache_seconds
-        self._known: dict[Source, tuple[float, list[Webhook]]] = {}
 
-    async def verify(self, source: str, body: bytes, headers: Mapping[str, str]) -> Source:
-        """The source that signed.
+    async def verify(self, source: str, body: bytes, headers: Mapping[str, str]) -> tuple[Source, WebhookId]:
+        """The source that signed, and its id of what it signed.
 
-        The five minutes of the timestamp are no deduplication: a redelivery is told by its reward ids, for ever.
+        The five minutes of the timestamp are no deduplication: the id is, for as long as deliveries are kept, and the
+        reward ids in the body are for ever.
 
         Raises:
             Unauthenticated: One answer for all that can be wrong, so that probing tells nothing.
+            RateLimited: Too many name sources that are none.
+            Unavailable: The database is away, and this source is not one known from before.
         """
         stated = {name: headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
         # The package takes `1.7e9` for a timestamp, and what is signed is its own spelling of it: plain integers only.
@@ -47,28 +48,13 @@ class Webhooks:
         ):
             raise Unauthenticated(_REFUSED)
         name = Source(source)
-        if any(_signed_by(secret, body, stated) for secret in await self._active(name)):
-            return name
+        if any(_signed_by(secret, body, stated) for secret in await self._secrets.get(name)):
+            return name, WebhookId(stated["webhook-id"])
         raise Unauthenticated(_REFUSED)
 
-    async def _active(self, source: Source) -> list[Webhook]:
-        now = time.monotonic()
-        held = self._known.get(source)
-        if held is not None and now - held[0] < self._cache_seconds:
-            return held[1]
-        try:
-            found = [opened for secret in await self._secrets(source) if (opened := _open(secret)) is not None]
-        except Unavailable:
-            if held is None:
-                raise
-            return held[1]
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        self._known[source] = (now, found)
-        return found
 
-
-def _open(secret: str) -> Webhook | None:
+def open_secret(secret: str) -> Webhook | None:
+    """A secret ready to check signatures with; None when it is none."""
     try:
         return Webhook(secret)
     except (EmptyWebhookSecretError, ValueError):

@@ -4,20 +4,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from cxi_bandit.domain.access import ApiKey, Scope
+from cxi_bandit.domain.access import ApiKey, Scope, key_added, key_revoked, secret_added, secrets_revoked
 from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.store.connection import Database
+from cxi_bandit.store.trail import write_line
 
 _KEY: Final = """
-SELECT name, scopes, source, created_at, revoked_at FROM api_keys WHERE digest = %s AND revoked_at IS NULL
+SELECT name, scopes, source, created_at, revoked_at, rate_per_second, rate_burst FROM api_keys
+WHERE digest = %s AND revoked_at IS NULL
 """
-_KEYS: Final = "SELECT name, scopes, source, created_at, revoked_at FROM api_keys ORDER BY created_at, key_id"
+_KEYS: Final = """
+SELECT name, scopes, source, created_at, revoked_at, rate_per_second, rate_burst FROM api_keys
+ORDER BY created_at, key_id
+"""
 _ADD_KEY: Final = """
-INSERT INTO api_keys (name, digest, scopes, source, created_at, revoked_at) VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO api_keys (name, digest, scopes, source, created_at, revoked_at, rate_per_second, rate_burst)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 """
-_REVOKE_KEY: Final = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, %s) WHERE name = %s"
+_LOCK_KEY: Final = "SELECT revoked_at FROM api_keys WHERE name = %s FOR UPDATE"
+_REVOKE_KEY: Final = "UPDATE api_keys SET revoked_at = %s WHERE name = %s"
 
 _WEBHOOKS: Final = """
 SELECT secret FROM webhook_secrets WHERE source = %s AND revoked_at IS NULL ORDER BY created_at DESC, secret_id DESC
@@ -49,43 +56,55 @@ class PostgresAccess:
         with self._database.connection() as connection:
             return [_api_key(row) for row in connection.execute(_KEYS)]
 
-    def add_key(self, key: ApiKey, digest: bytes) -> None:
+    def add_key(self, key: ApiKey, digest: bytes, actor: str) -> None:
         """See the port."""
         scopes = sorted(scope.value for scope in key.scopes)
-        values = [key.name, digest, scopes, key.source, key.created_at, key.revoked_at]
-        with self._database.connection() as connection:
+        when = [key.created_at, key.revoked_at]
+        values = [key.name, digest, scopes, key.source, *when, key.rate_per_second, key.rate_burst]
+        with self._database.transaction() as connection:
             if connection.execute(_ADD_KEY, values).rowcount == 0:
                 raise InvalidInput("/name", f"a key named {key.name!r} exists; choose another name")
+            write_line(connection, key_added(key, actor))
 
-    def revoke_key(self, name: str, at: datetime) -> None:
+    def revoke_key(self, name: str, at: datetime, actor: str) -> None:
         """See the port."""
-        with self._database.connection() as connection:
-            if connection.execute(_REVOKE_KEY, [at, name]).rowcount == 0:
+        with self._database.transaction() as connection:
+            row = connection.execute(_LOCK_KEY, [name]).fetchone()
+            if row is None:
                 raise NotFound("key", name)
+            if row[0] is None:
+                connection.execute(_REVOKE_KEY, [at, name])
+                write_line(connection, key_revoked(name, at, actor))
 
     def webhook_secrets(self, source: Source) -> list[str]:
         """See the port."""
         with self._database.connection() as connection:
             return [str(secret) for (secret,) in connection.execute(_WEBHOOKS, [source])]
 
-    def add_webhook_secret(self, source: Source, secret: str, at: datetime) -> None:
+    def add_webhook_secret(self, source: Source, secret: str, at: datetime, actor: str) -> None:
         """See the port."""
-        with self._database.connection() as connection:
+        with self._database.transaction() as connection:
             connection.execute(_ADD_WEBHOOK, [source, secret, at])
+            write_line(connection, secret_added(source, at, actor))
 
-    def revoke_webhook_secrets(self, source: Source, at: datetime, *, but_newest: bool) -> int:
+    def revoke_webhook_secrets(self, source: Source, at: datetime, actor: str, *, but_newest: bool) -> int:
         """See the port."""
         values = {"source": source, "at": at, "but_newest": but_newest}
-        with self._database.connection() as connection:
-            return connection.execute(_REVOKE_WEBHOOKS, values).rowcount
+        with self._database.transaction() as connection:
+            number = connection.execute(_REVOKE_WEBHOOKS, values).rowcount
+            if number:
+                write_line(connection, secrets_revoked(source, number, at, actor))
+            return number
 
 
 def _api_key(row: Sequence[Any]) -> ApiKey:
-    name, scopes, source, created_at, revoked_at = row
+    name, scopes, source, created_at, revoked_at, rate_per_second, rate_burst = row
     return ApiKey(
         name=name,
         scopes=frozenset(Scope(scope) for scope in scopes),
         source=source,
         created_at=created_at,
         revoked_at=revoked_at,
+        rate_per_second=rate_per_second,
+        rate_burst=rate_burst,
     )

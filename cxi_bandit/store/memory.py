@@ -5,14 +5,14 @@ import threading
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, NotFound
+from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, Source
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.policy.draw import DrawKey
+from cxi_bandit.store.memory_access import MemoryAccess, MemoryDeliveries, MemoryTrail
 from cxi_bandit.store.memory_evaluations import MemoryEvaluations
 from cxi_bandit.store.memory_outcomes import MemoryOutcomes, OpenWindows
 from cxi_bandit.store.memory_registry import MemoryRegistry
@@ -27,9 +27,11 @@ class MemoryStore:
         self.decisions = MemoryDecisions(lock, windows)
         self.ledger = MemoryLedger(lock)
         self.outcomes = MemoryOutcomes(lock, windows, self.decisions.rows, self.ledger.entries, self.ledger.inbox)
-        self.registry = MemoryRegistry(lock)
+        self.trail = MemoryTrail(lock)
+        self.registry = MemoryRegistry(lock, self.trail)
         self.keyring = MemoryKeyring()
-        self.access = MemoryAccess(lock)
+        self.access = MemoryAccess(lock, self.trail)
+        self.deliveries = MemoryDeliveries(lock)
         self.evaluations = MemoryEvaluations(lock)
 
     def close(self) -> None:
@@ -193,61 +195,3 @@ class MemoryKeyring:
     def subject_key(self) -> bytes:
         """See the port."""
         return self._subject
-
-
-class MemoryAccess:
-    """Access in memory."""
-
-    def __init__(self, lock: threading.RLock) -> None:
-        self._lock = lock
-        self._keys: dict[bytes, ApiKey] = {}
-        self._secrets: dict[Source, list[str]] = {}
-
-    def key(self, digest: bytes) -> ApiKey | None:
-        """See the port."""
-        key = self._keys.get(digest)
-        return None if key is None or key.revoked_at is not None else key
-
-    def keys(self) -> list[ApiKey]:
-        """See the port."""
-        return list(self._keys.values())
-
-    def add_key(self, key: ApiKey, digest: bytes) -> None:
-        """See the port."""
-        with self._lock:
-            if any(known.name == key.name for known in self._keys.values()):
-                raise InvalidInput("/name", f"a key named {key.name!r} exists; choose another name")
-            self._keys[digest] = key
-
-    def revoke_key(self, name: str, at: datetime) -> None:
-        """See the port."""
-        with self._lock:
-            for digest, key in self._keys.items():
-                if key.name == name:
-                    if key.revoked_at is None:
-                        self._keys[digest] = ApiKey(
-                            name=name,
-                            scopes=key.scopes,
-                            source=key.source,
-                            created_at=key.created_at,
-                            revoked_at=at,
-                        )
-                    return
-            raise NotFound("key", name)
-
-    def webhook_secrets(self, source: Source) -> list[str]:
-        """See the port."""
-        return list(reversed(self._secrets.get(source, [])))
-
-    def add_webhook_secret(self, source: Source, secret: str, at: datetime) -> None:  # noqa: ARG002 - the port's signature
-        """See the port."""
-        with self._lock:
-            self._secrets.setdefault(source, []).append(secret)
-
-    def revoke_webhook_secrets(self, source: Source, at: datetime, *, but_newest: bool) -> int:  # noqa: ARG002 - the port's signature
-        """See the port."""
-        with self._lock:
-            held = self._secrets.get(source, [])
-            kept = held[-1:] if but_newest else []
-            self._secrets[source] = kept
-            return len(held) - len(kept)

@@ -9,19 +9,20 @@ from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.policy.manifest import manifest_sha
+from cxi_bandit.store.memory_access import MemoryTrail
 
 
 class MemoryRegistry:
     """See the port for every method."""
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: threading.RLock, trail: MemoryTrail) -> None:
         self._lock = lock
         self._manifests: dict[ManifestSha, str] = {}
         self._versions: dict[tuple[PolicyName, int], PolicyVersion] = {}
         self._models: dict[tuple[PolicyName, ModelVersion], Model] = {}
         self._bytes: dict[tuple[PolicyName, ModelVersion], bytes] = {}
         self._heads: dict[tuple[PolicyName, int], ModelVersion] = {}
-        self._trail: list[AuditEntry] = []
+        self._trail = trail
         self._writers: dict[PolicyName, threading.Lock] = {}
 
     def put_manifest(self, text: str) -> ManifestSha:

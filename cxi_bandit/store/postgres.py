@@ -7,6 +7,7 @@ from typing import Self
 from cxi_bandit.store.access import PostgresAccess
 from cxi_bandit.store.connection import Database
 from cxi_bandit.store.decision_log import PostgresDecisionLog
+from cxi_bandit.store.deliveries import PostgresDeliveries
 from cxi_bandit.store.evaluations import PostgresEvaluations
 from cxi_bandit.store.imported_logs import ImportedLogs
 from cxi_bandit.store.keyring import PostgresKeyring
@@ -14,6 +15,7 @@ from cxi_bandit.store.outcome_log import PostgresOutcomeLog
 from cxi_bandit.store.partitions import Partitions
 from cxi_bandit.store.registry import PostgresRegistry
 from cxi_bandit.store.reward_ledger import PostgresRewardLedger
+from cxi_bandit.store.trail import PostgresTrail
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class PostgresStore:
     registry: PostgresRegistry
     keyring: PostgresKeyring
     access: PostgresAccess
+    deliveries: PostgresDeliveries
+    trail: PostgresTrail
     evaluations: PostgresEvaluations
     imported: ImportedLogs
     partitions: Partitions
@@ -51,6 +55,8 @@ class PostgresStore:
             registry=PostgresRegistry(database),
             keyring=PostgresKeyring(database),
             access=PostgresAccess(database),
+            deliveries=PostgresDeliveries(database),
+            trail=PostgresTrail(database),
             evaluations=PostgresEvaluations(database),
             imported=ImportedLogs(database),
             partitions=Partitions(database),

@@ -14,6 +14,7 @@ from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.store.connection import LONG, Connection, Database, translated
+from cxi_bandit.store.trail import write_line
 
 MODELS_CHANNEL: Final = "cxi_bandit_models"
 
@@ -67,7 +68,6 @@ WHERE policy = %(policy)s AND policy_version = %(policy_version)s AND model_vers
 
 _WRITER: Final = "SELECT pg_try_advisory_lock(hashtextextended('cxi_bandit.writer/' || %s, 0))"
 
-_ADD_AUDIT: Final = "INSERT INTO audit_trail (at, actor, action, policy, detail) VALUES (%s, %s, %s, %s, %s::json)"
 _TRAIL: Final = """
 SELECT at, actor, action, policy, detail::text FROM audit_trail
 WHERE %(policy)s::text IS NULL OR policy = %(policy)s ORDER BY entry_id
@@ -103,7 +103,7 @@ class PostgresRegistry:
         values = [version.policy, version.version, version.manifest_sha, version.stage.value, version.created_at]
         with self._database.transaction() as connection:
             if connection.execute(_INSTALL, values).rowcount:
-                _audit(connection, entry)
+                write_line(connection, entry)
                 return version
             return next(known for known in _versions(connection, version.policy) if known.version == version.version)
 
@@ -189,11 +189,6 @@ class PostgresRegistry:
             AuditEntry(at=at, actor=actor, action=action, policy=name, detail=_detail(detail))
             for at, actor, action, name, detail in rows
         ]
-
-
-def _audit(connection: Connection, entry: AuditEntry) -> None:
-    detail = msgspec.json.encode(entry.detail).decode()
-    connection.execute(_ADD_AUDIT, [entry.at, entry.actor, entry.action, entry.policy, detail])
 
 
 def _versions(connection: Connection, policy: PolicyName | None) -> list[PolicyVersion]:

@@ -116,6 +116,8 @@ api_keys = Table(
     Column("source", Text, nullable=False),
     Column("created_at", _MOMENT, nullable=False),
     Column("revoked_at", _MOMENT),
+    Column("rate_per_second", Double),  # null: as the settings say; 0: no limit
+    Column("rate_burst", Integer),
     PrimaryKeyConstraint("key_id", name="api_keys_pkey"),
     UniqueConstraint("name", name="api_keys_name"),
     UniqueConstraint("digest", name="api_keys_digest"),
@@ -131,6 +133,17 @@ webhook_secrets = Table(
     Column("revoked_at", _MOMENT),
     PrimaryKeyConstraint("secret_id", name="webhook_secrets_pkey"),
     Index("webhook_secrets_source", "source"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("webhook_id", Text, nullable=False),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("received_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("source", "webhook_id", name="webhook_deliveries_pkey"),
+    Index("webhook_deliveries_age", "received_at"),
 )
 
 imported_logs = Table(

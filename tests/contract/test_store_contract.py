@@ -383,25 +383,25 @@ class TestSecrets:
         key = ApiKey(
             name="shop", scopes=frozenset({Scope.DECIDE, Scope.REWARD}), source=Source("shop"), created_at=noon
         )
-        store.access.add_key(key, b"d" * 32)
+        store.access.add_key(key, b"d" * 32, "ann")
         assert store.access.key(b"d" * 32) == key
         assert store.access.key(b"e" * 32) is None
         with pytest.raises(InvalidInput):
-            store.access.add_key(key, b"e" * 32)
+            store.access.add_key(key, b"e" * 32, "ann")
         for at in (noon, noon + timedelta(days=1)):
-            store.access.revoke_key("shop", at)
+            store.access.revoke_key("shop", at, "ann")
         assert store.access.key(b"d" * 32) is None
         assert [known.revoked_at for known in store.access.keys()]  # noqa: SIM118 - no dict == [noon]
         with pytest.raises(NotFound):
-            store.access.revoke_key("nobody", noon)
+            store.access.revoke_key("nobody", noon, "ann")
 
     def test_webhook_secrets_rotate_newest_first(self, store: Any, noon: datetime) -> None:
         shop = Source("shop")
         for days, secret in enumerate(("a", "b", "c")):
-            store.access.add_webhook_secret(shop, secret, noon + timedelta(days=days))
+            store.access.add_webhook_secret(shop, secret, noon + timedelta(days=days), "ann")
         assert store.access.webhook_secrets(shop) == ["c", "b", "a"]
         assert store.access.webhook_secrets(Source("till")) == []
-        assert store.access.revoke_webhook_secrets(shop, noon, but_newest=True) == 2
+        assert store.access.revoke_webhook_secrets(shop, noon, "ann", but_newest=True) == 2
         assert store.access.webhook_secrets(shop) == ["c"]
-        assert store.access.revoke_webhook_secrets(shop, noon, but_newest=False) == 1
+        assert store.access.revoke_webhook_secrets(shop, noon, "ann", but_newest=False) == 1
         assert store.access.webhook_secrets(shop) == []

@@ -15,7 +15,9 @@ from litestar.testing import TestClient
 from standardwebhooks.webhooks import Webhook
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
-from cxi_bandit.domain.identifiers import DecisionId, Source
+from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
+from cxi_bandit.domain.reward import RewardStatus
 from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
@@ -71,7 +73,7 @@ def signed(secret: str, content: str, at: float | None = None, message: str = "m
 def engine() -> Engine:
     engine = in_memory_engine([("quick.toml", MANIFEST)])
     for secret in SECRETS[:2]:
-        engine.store.access.add_webhook_secret(Source("mailer"), secret, engine.clock())
+        engine.store.access.add_webhook_secret(Source("mailer"), secret, engine.clock(), "test")
     return engine
 
 
@@ -93,10 +95,74 @@ def test_any_active_secret_signs_and_a_redelivery_counts_once(client: Client, en
     assert {entry.event.source for entry in stored} == {"mailer"}
 
 
+def results(client: Client, content: str, message: str, **headers: str) -> list[str]:
+    answer = client.post(PATH, content=content, headers=signed(SECRETS[0], content, message=message) | headers)
+    assert answer.status_code == 202, answer.text
+    return [result["status"] for result in answer.json()["results"]]
+
+
+def test_a_replayed_webhook_is_answered_alike_and_has_no_second_effect(client: Client, engine: Engine) -> None:
+    content = body("replayed")
+    assert results(client, content, "msg_replayed") == ["parked"]
+    assert results(client, content, "msg_replayed") == ["duplicate"]
+    many = f"[{body('replayed-2')}, {{}}, {body('replayed')}]"
+    assert results(client, many, "msg_many") == ["parked", "rejected", "duplicate"]
+    assert results(client, many, "msg_many") == ["duplicate", "rejected", "duplicate"]
+    stored = engine.store.ledger.history(DecisionId(UUID(json.loads(content)["decision_id"])))
+    assert [entry.event.reward_id for entry in stored].count(RewardId("replayed")) == 1
+
+
+def test_a_webhook_id_stands_for_one_body(client: Client, engine: Engine) -> None:
+    assert results(client, body("bound"), "msg_bound") == ["parked"]
+    other = body("other-under-the-same-id")
+    answer = client.post(PATH, content=other, headers=signed(SECRETS[0], other, message="msg_bound"))
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:cxi-bandit:problem:delivery-conflict")
+    stored = engine.store.ledger.history(DecisionId(UUID(json.loads(other)["decision_id"])))
+    assert "other-under-the-same-id" not in {entry.event.reward_id for entry in stored}
+    assert results(client, body("bound"), "msg_bound") == ["duplicate"]
+
+
+def test_a_body_that_cannot_be_read_binds_nothing(client: Client) -> None:
+    assert client.post(PATH, content="{}", headers=signed(SECRETS[0], "{}", message="msg_mended")).status_code == 422
+    assert results(client, body("mended"), "msg_mended") == ["parked"]
+
+
+def test_what_failed_between_the_id_and_the_ledger_is_taken_when_it_is_delivered_again(
+    client: Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = body("interrupted")
+
+    def away(entries: object) -> list[RewardStatus]:
+        raise Unavailable("the database")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(engine.store.ledger, "append", away)
+        headers = signed(SECRETS[0], content, message="msg_interrupted")
+        assert client.post(PATH, content=content, headers=headers).status_code == 503
+    assert results(client, content, "msg_interrupted") == ["parked"]
+
+
+def test_each_sender_has_a_rate_of_its_own_and_only_who_signs_pays(engine: Engine) -> None:
+    for source in ("slow", "other"):
+        engine.store.access.add_webhook_secret(Source(source), SECRETS[0], engine.clock(), "test")
+    silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
+    settings = Settings(rate_per_second=0.01, rate_burst=3)
+    with TestClient(create_app(engine, settings, silent, Metrics()), raise_server_exceptions=False) as client:
+
+        def send(source: str, number: int, secret: str = SECRETS[0]) -> int:
+            content, path = body(f"{source} {number}"), f"/v1/webhooks/rewards/{source}"
+            headers = signed(secret, content, message=f"msg_{source}_{number}")
+            return client.post(path, content=content, headers=headers).status_code
+
+        assert {send("slow", number, SECRETS[2]) for number in range(10)} == {401}
+        assert [send("slow", number) for number in range(5)] == [202, 202, 202, 429, 429]
+        assert send("other", 0) == 202
+
+
 def test_several_signatures_in_one_header_are_tried(client: Client) -> None:
     content = body("several")
-    headers = signed(SECRETS[0], content)
-    other = signed(SECRETS[2], content)["webhook-signature"]
+    headers = signed(SECRETS[0], content, message="msg_several")
+    other = signed(SECRETS[2], content, message="msg_several")["webhook-signature"]
     headers["webhook-signature"] = f"v2,abc {other} {headers['webhook-signature']}"
     assert client.post(PATH, content=content, headers=headers).status_code == 202
 

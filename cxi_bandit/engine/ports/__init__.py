@@ -7,6 +7,7 @@ contract suite runs on every implementation.
 from collections.abc import Callable
 from datetime import datetime
 
+from cxi_bandit.engine.ports.deliveries import Deliveries
 from cxi_bandit.engine.ports.evaluations import Evaluations, FiledReport
 from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, RewardLedger
 from cxi_bandit.engine.ports.models import ModelRoom, Scorer
@@ -14,6 +15,7 @@ from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, 
 from cxi_bandit.engine.ports.registry import Registry
 from cxi_bandit.engine.ports.secrets import Access, Keyring
 from cxi_bandit.engine.ports.spool import Spool
+from cxi_bandit.engine.ports.trail import Trail
 
 Clock = Callable[[], datetime]
 
@@ -23,6 +25,7 @@ __all__ = [
     "Closure",
     "DecisionEntry",
     "DecisionLog",
+    "Deliveries",
     "Evaluations",
     "FiledReport",
     "IdempotencyToken",
@@ -36,4 +39,5 @@ __all__ = [
     "Segment",
     "Sequencing",
     "Spool",
+    "Trail",
 ]

@@ -21,7 +21,10 @@ class Keyring(Protocol):
 
 
 class Access(Protocol):
-    """API keys by digest and webhook secrets by source; durable when a call returns."""
+    """API keys by digest and webhook secrets by source; durable when a call returns.
+
+    Every change leaves a line in the audit trail, in the same transaction, with who did it (`actor`), never a secret.
+    """
 
     def key(self, digest: bytes) -> ApiKey | None:
         """The unrevoked key whose secret has this SHA-256 digest."""
@@ -31,11 +34,11 @@ class Access(Protocol):
         """All keys, revoked ones too, oldest first."""
         ...
 
-    def add_key(self, key: ApiKey, digest: bytes) -> None:
+    def add_key(self, key: ApiKey, digest: bytes, actor: str) -> None:
         """Raises InvalidInput when the name is taken."""
         ...
 
-    def revoke_key(self, name: str, at: datetime) -> None:
+    def revoke_key(self, name: str, at: datetime, actor: str) -> None:
         """Raises NotFound. Revoking again changes nothing."""
         ...
 
@@ -43,10 +46,10 @@ class Access(Protocol):
         """Every active secret of a source, newest first; empty when there is no such source."""
         ...
 
-    def add_webhook_secret(self, source: Source, secret: str, at: datetime) -> None:
+    def add_webhook_secret(self, source: Source, secret: str, at: datetime, actor: str) -> None:
         """Adds an active secret (`whsec_...`); older ones stay active until revoked."""
         ...
 
-    def revoke_webhook_secrets(self, source: Source, at: datetime, *, but_newest: bool) -> int:
+    def revoke_webhook_secrets(self, source: Source, at: datetime, actor: str, *, but_newest: bool) -> int:
         """Revokes a source's secrets, or all but the newest; returns how many."""
         ...

@@ -52,7 +52,7 @@ def new_key(engine: Engine) -> Callable[..., str]:
     def make(*scopes: Scope, name: str = "shop", source: str = "shop") -> str:
         secret = new_secret()
         key = ApiKey(name=name, scopes=frozenset(scopes), source=Source(source), created_at=engine.clock())
-        engine.store.access.add_key(key, digest(secret))
+        engine.store.access.add_key(key, digest(secret), "test")
         return secret
 
     return make

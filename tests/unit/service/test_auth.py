@@ -74,7 +74,7 @@ def test_a_mistyped_key_is_known_by_its_checksum() -> None:
 def test_a_revoked_key_is_refused(engine: Engine, anyone: Client, new_key: NewKey) -> None:
     headers = {"authorization": f"Bearer {new_key(Scope.READ, name='r')}"}
     assert anyone.get("/v1/policies", headers=headers).status_code == 200
-    engine.store.access.revoke_key("r", datetime.now(UTC))
+    engine.store.access.revoke_key("r", datetime.now(UTC), "test")
     assert anyone.get("/v1/policies", headers=headers).status_code == 401
 
 
