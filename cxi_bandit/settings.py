@@ -139,6 +139,10 @@ def read_settings(environment: Mapping[str, str] | None = None, **options: objec
     for name in ("data_dir", "policies_dir"):
         if name in values:
             values[name] = str(values[name])
+    for name, value in values.items():
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            # The system allows any bytes in its environment; those that are no text arrive as lone surrogates.
+            raise InvalidInput(variable(name), "must be text in UTF-8")
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:

@@ -42,8 +42,11 @@ def parse_manifest(text: str, file: str) -> Manifest:
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
+        # Its own error is one; so is that of a number with more digits than Python reads.
         raise ManifestInvalid(file, "(toml)", str(error)) from error
+    except RecursionError as error:
+        raise ManifestInvalid(file, "(toml)", "is nested too deeply") from error
     try:
         manifest = msgspec.convert(raw, Manifest, strict=True)
     except msgspec.ValidationError as error:

@@ -14,6 +14,8 @@ from cxi_bandit.service.remembered import Remembered
 _ID: Final = re.compile(r"[\x21-\x7e]{1,256}")
 _SECONDS: Final = re.compile(r"[0-9]{1,11}")
 _SIGNATURES: Final = re.compile(r"[\x20-\x7e]{1,4096}")
+# Exactly one spelling each: the package's decoder skips over whatever is no base64.
+_SIGNATURE: Final = re.compile(r"(?<![^ ])v1,[A-Za-z0-9+/]{43}=(?![^ ])")
 _SOURCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _REFUSED: Final = "the webhook's signature, its timestamp or its source is not valid"
 
@@ -47,6 +49,8 @@ class Webhooks:
             and _SIGNATURES.fullmatch(stated["webhook-signature"])
         ):
             raise Unauthenticated(_REFUSED)
+        # Of several signatures those of other versions are passed over, as the standard asks.
+        stated["webhook-signature"] = " ".join(_SIGNATURE.findall(stated["webhook-signature"]))
         name = Source(source)
         if any(_signed_by(secret, body, stated) for secret in await self._secrets.get(name)):
             return name, WebhookId(stated["webhook-id"])

@@ -1,6 +1,7 @@
 """VW's DSJSON: one decision a line, with its cost, its probability and the vector it was drawn from."""
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -139,7 +140,7 @@ class DsjsonFile:
                 for count, line in enumerate(lines, start=1):
                     if line.strip():
                         yield count, line.decode()
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise InvalidInput(self._path.name, f"cannot be read: {error}") from error
 
     def _event(self, text: str) -> Event:

@@ -76,5 +76,5 @@ def read_mapping(path: Path) -> Mapping:
         return msgspec.toml.decode(path.read_bytes(), type=Mapping)
     except OSError as error:
         raise InvalidInput("mapping", f"cannot read {path.name}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidInput("mapping", f"{path.name}: {error}") from error

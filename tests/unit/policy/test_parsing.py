@@ -16,6 +16,8 @@ POLICIES = Path(__file__).parents[3] / "policies"
 # (what is replaced, by what, the key the error must name, words its reason must hold)
 WRONG = [
     ("format = 1", "format = = 1", "(toml)", "line 1"),
+    ("format = 1", "format = " + "[" * 5000, "(toml)", "nested too deeply"),
+    ("format = 1", "format = " + "9" * 5000, "(toml)", "digits"),
     ("format = 1", "format = 2", "format", "2"),
     ("format = 1\n", "", "(top level)", "`format`"),
     ("format = 1", "format = 1\nsurprise = 3", "(top level)", "`surprise`"),
