@@ -45,7 +45,7 @@ class IdempotencyConflict(CxiBanditError):
     """The same Idempotency-Key came with another body."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"Idempotency-Key {key!r} was used before with another body; send a new key")
+        super().__init__("this Idempotency-Key was used before with another body; send a new key")
         self.key = key
 
 

@@ -16,7 +16,7 @@ from cxi_bandit.settings import read_settings, variable
 _LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(message)s"}},
+    "formatters": {"plain": {"()": "cxi_bandit.telemetry.redaction.RedactingFormatter", "format": "%(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}},
     "root": {"level": "WARNING", "handlers": ["stderr"]},
     "loggers": {"_granian": {"level": "WARNING", "propagate": True}, "granian": {"level": "WARNING"}},

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
@@ -35,6 +35,11 @@ _LIVENESS: Final = {
     "tcp_user_timeout": "10000",
 }
 
+_NO_DSN: Final = (
+    "is no address of a PostgreSQL; write postgresql://user:password@host:5432/database, "
+    "with each of % @ : / ? # in the password percent-encoded (%40 for @)"
+)
+
 
 def conninfo(dsn: str, application: str, statement_timeout: timedelta | None) -> str:
     """`dsn` with our liveness and session settings; what the DSN says itself about liveness stands.
@@ -43,7 +48,7 @@ def conninfo(dsn: str, application: str, statement_timeout: timedelta | None) ->
         application: Shown in `pg_stat_activity`.
         statement_timeout: None for connections that wait on purpose (listeners, writer locks).
     """
-    given = psycopg.conninfo.conninfo_to_dict(dsn)
+    given = parsed(dsn)
     milliseconds = 0 if statement_timeout is None else int(statement_timeout.total_seconds() * 1000)
     settings = {
         "statement_timeout": str(milliseconds),
@@ -54,6 +59,25 @@ def conninfo(dsn: str, application: str, statement_timeout: timedelta | None) ->
     options = " ".join([str(given.get("options") or ""), *(f"-c {name}={value}" for name, value in settings.items())])
     absent = {name: value for name, value in _LIVENESS.items() if name not in given}
     return make_conninfo(dsn, **absent, options=options.strip(), application_name=application)
+
+
+def parsed(dsn: str) -> dict[str, Any]:
+    """What `dsn` says, option by option.
+
+    A password with an `@` or a `:` in it that is not percent-encoded ends up in the host or the port, and an error of the
+    driver would print it: so those are looked at here, and nothing of the DSN is repeated.
+
+    Raises:
+        InvalidInput: It is no DSN.
+    """
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise InvalidInput("DATABASE_URL", _NO_DSN) from None
+    host, name, ports = (str(given.get(option) or "") for option in ("host", "dbname", "port"))
+    if "@" in host + name or not all(port.isdecimal() for port in ports.split(",") if port):
+        raise InvalidInput("DATABASE_URL", _NO_DSN)
+    return given
 
 
 @contextmanager
@@ -70,7 +94,9 @@ def translated(part: str = "the database") -> Iterator[None]:
     except _AWAY as error:
         raise Unavailable(part) from error
     except psycopg.DataError as error:
-        raise InvalidInput("", f"holds a value the database cannot keep: {error}".rstrip()) from error
+        # The first line only: those after it quote the row.
+        reason = next(iter(str(error).splitlines()), "")
+        raise InvalidInput("", f"holds a value the database cannot keep: {reason}".rstrip()) from error
 
 
 class Database:

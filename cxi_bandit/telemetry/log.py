@@ -8,7 +8,10 @@ import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from cxi_bandit.telemetry.redaction import redacted
+
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
+_FREE_TEXT = ("exception", "reason")
 
 
 def open_log(process: str, level: str = "info", stream: TextIO | None = None) -> FilteringBoundLogger:
@@ -24,12 +27,21 @@ def open_log(process: str, level: str = "info", stream: TextIO | None = None) ->
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
+            _withhold,
             _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), 20)),
         process=process,
     )
     return logger
+
+
+def _withhold(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Only these hold words that are not our own; the line of a usual request has none of them and costs nothing."""
+    for name in _FREE_TEXT:
+        if name in event:
+            event[name] = redacted(str(event[name]))
+    return event
 
 
 def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:

@@ -146,7 +146,7 @@ class DsjsonFile:
     def _event(self, text: str) -> Event:
         try:
             event = self._decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise BadRow(f"is no DSJSON decision: {error}") from error
         if not event.c.get("_multi"):
             raise BadRow("c._multi is missing or empty: there are no actions")
