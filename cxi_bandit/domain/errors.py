@@ -53,7 +53,7 @@ class IdempotencyInProgress(CxiBanditError):
     """The first request with this Idempotency-Key has not been answered within this one's deadline."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"the first request with Idempotency-Key {key!r} is still being answered; send the same again")
+        super().__init__("the first request with this Idempotency-Key is still being answered; send the same again")
         self.key = key
 
 

@@ -64,8 +64,8 @@ def conninfo(dsn: str, application: str, statement_timeout: timedelta | None) ->
 def parsed(dsn: str) -> dict[str, Any]:
     """What `dsn` says, option by option.
 
-    A password with an `@` or a `:` in it that is not percent-encoded ends up in the host or the port, and an error of the
-    driver would print it: so those are looked at here, and nothing of the DSN is repeated.
+    A password with an `@` or a `:` in it that is not percent-encoded ends up in the host or the port, and an error of
+    the driver would print it: so those are looked at here, and nothing of the DSN is repeated.
 
     Raises:
         InvalidInput: It is no DSN.

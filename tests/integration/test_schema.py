@@ -12,6 +12,7 @@ from cxi_bandit.service.auth import declared_access
 from cxi_bandit.service.openapi import openapi
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from tests.security.schema_cases import MANIFEST, SchemaFindings, run_schema_cases
 
@@ -24,22 +25,22 @@ def hold(found: SchemaFindings, cases: int) -> None:
     assert {200, 201, 202, 400, 404, 422} <= set(found.statuses), "cases that all fail at the door prove nothing"
 
 
-def test_no_request_breaks_the_service() -> None:
-    hold(run_schema_cases(in_memory_engine(MANIFESTS), 160, seed=1), 160)
+def test_no_request_breaks_the_service(shelf: SpoolShelf) -> None:
+    hold(run_schema_cases(in_memory_engine(MANIFESTS), shelf, 160, seed=1), 160)
 
 
-def test_no_request_breaks_the_service_over_its_database(postgres_store: PostgresStore) -> None:
-    hold(run_schema_cases(in_memory_engine(MANIFESTS, store=lambda: postgres_store), 60, seed=2), 60)
+def test_no_request_breaks_the_service_over_its_database(postgres_store: PostgresStore, shelf: SpoolShelf) -> None:
+    hold(run_schema_cases(in_memory_engine(MANIFESTS, store=lambda: postgres_store), shelf, 60, seed=2), 60)
 
 
-def test_a_service_that_breaks_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_breaks_is_found_out(monkeypatch: pytest.MonkeyPatch, shelf: SpoolShelf) -> None:
     engine = in_memory_engine(MANIFESTS)
 
     def broken(*_: object) -> Any:
         raise RuntimeError("on purpose")
 
     monkeypatch.setattr(engine.store.registry, "versions", broken)
-    found = run_schema_cases(engine, 40, seed=3)
+    found = run_schema_cases(engine, shelf, 40, seed=3)
     assert found.failures == found.statuses[500] > 0
 
 
@@ -48,9 +49,9 @@ def engine() -> Engine:
     return in_memory_engine(MANIFESTS)
 
 
-def test_the_schema_says_which_scope_each_route_needs(engine: Engine) -> None:
+def test_the_schema_says_which_scope_each_route_needs(engine: Engine, shelf: SpoolShelf) -> None:
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
-    app = create_app(engine, Settings(), silent, Metrics())
+    app = create_app(engine, Settings(), silent, Metrics(), shelf)
     document = openapi(app)
     assert "DecisionBody" in document["components"]["schemas"]
     for method, path, access in declared_access(app):

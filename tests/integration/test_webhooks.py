@@ -142,12 +142,12 @@ def test_what_failed_between_the_id_and_the_ledger_is_taken_when_it_is_delivered
     assert results(client, content, "msg_interrupted") == ["parked"]
 
 
-def test_each_sender_has_a_rate_of_its_own_and_only_who_signs_pays(engine: Engine) -> None:
+def test_each_sender_has_a_rate_of_its_own_and_only_who_signs_pays(engine: Engine, shelf: SpoolShelf) -> None:
     for source in ("slow", "other"):
         engine.store.access.add_webhook_secret(Source(source), SECRETS[0], engine.clock(), "test")
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
     settings = Settings(rate_per_second=0.01, rate_burst=3)
-    with TestClient(create_app(engine, settings, silent, Metrics()), raise_server_exceptions=False) as client:
+    with TestClient(create_app(engine, settings, silent, Metrics(), shelf), raise_server_exceptions=False) as client:
 
         def send(source: str, number: int, secret: str = SECRETS[0]) -> int:
             content, path = body(f"{source} {number}"), f"/v1/webhooks/rewards/{source}"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -37,6 +37,7 @@ from cxi_bandit.service.throttle import Bucket
 from cxi_bandit.service.webhooks import Webhooks, open_secret
 from cxi_bandit.service.wire import DecisionBatchBody, DecisionBody
 from cxi_bandit.settings import Settings, read_settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from simulator.exchange.dsjson import DsjsonFile
 from simulator.exchange.mapping import Mapping, read_mapping
@@ -134,7 +135,7 @@ def _targets() -> Iterator[dict[str, Target]]:
             "batches": _on(_batches(), _read_batch),
             "rewards": _on(_reward_bodies(), lambda data: read_events(data, Source("shop"))),
             "signatures": _signatures(),
-            "requests": _requests(engine, stack),
+            "requests": _requests(engine, SpoolShelf(directory / "spool", 1 << 20), stack),
             "settings": _settings,
             "manifests": _on(_manifests(), lambda data: parse_manifest(data.decode("utf-8", "replace"), "fuzzed.toml")),
             "dsjson": _on(_dsjson_lines(), _reading(directory / "log.dsjson", DsjsonFile)),
@@ -182,7 +183,8 @@ def _reward_bodies() -> list[bytes]:
 
 def _decisions(engine: Engine) -> Target:
     """A body that can be read goes all the way to a drawn intervention; words are kept so that many do."""
-    desk = Desk(engine, cast("Any", None), Metrics())
+    nowhere: Any = None  # what is proposed only is written to neither log nor spool
+    desk = Desk(engine, nowhere, nowhere, Metrics())
     corpus = _json(DECISION["context"], DECISION["interventions"], {"context": 1e39}, [{"id": "hold"}] * 2)
 
     def propose(drawn: random.Random) -> object:
@@ -236,14 +238,14 @@ def _spellings(signature: str) -> list[str]:
     return [f"{signature[:-2]}{letters[place ^ bits]}=" for bits in range(1, 4)]
 
 
-def _requests(engine: Engine, stack: ExitStack) -> Target:
+def _requests(engine: Engine, shelf: SpoolShelf, stack: ExitStack) -> Target:
     """Whole requests, to the service as it is and to one in development mode, where they get further."""
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
     secret = new_secret()
     key = ApiKey(name="fuzz", scopes=frozenset(Scope), source=Source("fuzz"), created_at=engine.clock())
     engine.store.access.add_key(key, digest(secret), "test")
     clients = [
-        stack.enter_context(RawClient(create_app(engine, settings, silent, Metrics())))
+        stack.enter_context(RawClient(create_app(engine, settings, silent, Metrics(), shelf)))
         for settings in (Settings(dev=True, deadline_ms=60_000), Settings(rate_per_second=0.0, deadline_ms=60_000))
     ]
     paths = [

@@ -30,6 +30,7 @@ from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.openapi import openapi
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from tests.security.raw import RawClient
 
@@ -80,17 +81,18 @@ class SchemaFindings(NamedTuple):
 
 
 def run_schema_cases(
-    engine: Engine, cases: int, seed: int = 0, told: Callable[[int], object] = lambda _: None
+    engine: Engine, shelf: SpoolShelf, cases: int, seed: int = 0, told: Callable[[int], object] = lambda _: None
 ) -> SchemaFindings:
     """Sends cases for all operations, positive and negative data by turns, in development mode.
 
     Args:
         engine: Serves `MANIFEST`.
+        shelf: Where the application keeps its spool meanwhile.
         told: Called with the number of cases sent so far.
     """
     silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
     engine.store.access.add_webhook_secret(Source(_SENDER), _SECRET, engine.clock(), "test")
-    app = create_app(engine, Settings(dev=True), silent, Metrics())
+    app = create_app(engine, Settings(dev=True), silent, Metrics(), shelf)
     operations = [
         operation.ok()
         for operation in schemathesis.openapi.from_dict(openapi(app)).get_all_operations()

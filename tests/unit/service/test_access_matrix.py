@@ -18,6 +18,7 @@ from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.auth import OPEN, SIGNED, Access, UndeclaredRoute, declared_access, new_secret
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from tests.security.raw import RawClient
 
@@ -180,7 +181,7 @@ def test_the_first_of_several_keys_counts_whatever_follows(app: Litestar, new_ke
 
 
 def test_a_route_that_declares_no_access_keeps_the_service_from_starting(
-    engine: Engine, settings: Settings, quiet: FilteringBoundLogger, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, settings: Settings, quiet: FilteringBoundLogger, monkeypatch: pytest.MonkeyPatch, shelf: SpoolShelf
 ) -> None:
     standing = cxi_bandit.service.app.health_routes
 
@@ -193,7 +194,7 @@ def test_a_route_that_declares_no_access_keeps_the_service_from_starting(
             cxi_bandit.service.app, "health_routes", lambda *parts, made=forgotten: [*standing(*parts), made]
         )
         with pytest.raises(UndeclaredRoute, match="/v1/forgotten"):
-            create_app(engine, settings, quiet, Metrics())
+            create_app(engine, settings, quiet, Metrics(), shelf)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.0.1", "example.org", "127.0.0.1.example.org"])  # noqa: S104 - that is the point
@@ -203,8 +204,10 @@ def test_development_mode_binds_to_the_loopback_only(host: str) -> None:
     assert Settings(dev=False, host=host).host == host
 
 
-def test_development_mode_opens_everything_but_what_is_signed(engine: Engine, quiet: FilteringBoundLogger) -> None:
-    app = create_app(engine, Settings(dev=True), quiet, Metrics())
+def test_development_mode_opens_everything_but_what_is_signed(
+    engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf
+) -> None:
+    app = create_app(engine, Settings(dev=True), quiet, Metrics(), shelf)
     with TestClient(app, raise_server_exceptions=False) as client:
         for method, template, access in routes_of(app):
             status = client.request(method, path_of(template)).status_code

@@ -15,6 +15,7 @@ from cxi_bandit.service.app import create_app
 from cxi_bandit.service.auth import digest, new_secret
 from cxi_bandit.service.throttle import Bucket, RateLimited, Throttle
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 
 Client = TestClient[Litestar]
@@ -105,10 +106,10 @@ def test_callers_have_buckets_of_their_own_and_keep_them() -> None:
 
 
 @pytest.fixture
-def slow(engine: Engine, quiet: FilteringBoundLogger) -> Client:
+def slow(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> Client:
     """A service whose keys may do five things at once, and one more after a hundred seconds."""
     settings = Settings(rate_per_second=0.01, rate_burst=5)
-    return TestClient(create_app(engine, settings, quiet, Metrics()))
+    return TestClient(create_app(engine, settings, quiet, Metrics(), shelf))
 
 
 def key_of(engine: Engine, name: str, **limits: float) -> dict[str, str]:
@@ -157,7 +158,7 @@ def test_a_key_may_have_limits_of_its_own_or_none(slow: Client, engine: Engine) 
 
 
 def test_guessing_keys_and_sources_costs_the_database_little_and_hurts_no_known_key(
-    engine: Engine, quiet: FilteringBoundLogger, new_key: Callable[..., str]
+    engine: Engine, quiet: FilteringBoundLogger, new_key: Callable[..., str], shelf: SpoolShelf
 ) -> None:
     looked_up: list[object] = []
     inner = engine.store.access
@@ -174,7 +175,7 @@ def test_guessing_keys_and_sources_costs_the_database_little_and_hurts_no_known_
     known = {"authorization": f"Bearer {new_key(Scope.READ)}"}
     engine.store.access = Counting()  # type: ignore[misc, assignment]
     signed = {"webhook-id": "m", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
-    with TestClient(create_app(engine, Settings(key_cache_seconds=0.0), quiet, Metrics())) as client:
+    with TestClient(create_app(engine, Settings(key_cache_seconds=0.0), quiet, Metrics(), shelf)) as client:
         assert client.get("/v1/policies", headers=known).status_code == 200
         guessed = [
             client.get("/v1/policies", headers={"authorization": f"Bearer {new_secret()}"}).status_code
@@ -191,8 +192,8 @@ def test_guessing_keys_and_sources_costs_the_database_little_and_hurts_no_known_
         assert len(looked_up) == asked + 1
 
 
-def test_development_mode_has_no_limit(engine: Engine, quiet: FilteringBoundLogger) -> None:
+def test_development_mode_has_no_limit(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> None:
     settings = Settings(dev=True, rate_per_second=0.01, rate_burst=1)
-    with TestClient(create_app(engine, settings, quiet, Metrics())) as client:
+    with TestClient(create_app(engine, settings, quiet, Metrics(), shelf)) as client:
         assert {client.get("/v1/policies").status_code for _ in range(5)} == {200}
         assert client.post("/v1/decisions/batch", json={"decisions": [DECISION] * 5}).status_code == 200
