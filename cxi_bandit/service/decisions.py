@@ -23,7 +23,7 @@ from cxi_bandit.service.desk import Answered, Desk, answer, preview
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
 from cxi_bandit.service.requests import facts
-from cxi_bandit.service.routing import declared, in_thread, json_answer
+from cxi_bandit.service.routing import body_of, declared, in_thread, json_answer
 from cxi_bandit.service.throttle import charge_items
 from cxi_bandit.service.wire import (
     DecisionAnswer,
@@ -56,7 +56,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         ),
     )
     async def decide_one(request: Request[Any, Any, Any]) -> ASGIResponse:
-        raw = await request.body()
+        raw = await body_of(request)
         proposed = desk.propose(decode(_ONE, raw))
         if _dry_run(request):
             return json_answer(preview(proposed), 201)
@@ -82,7 +82,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         ),
     )
     async def decide_many(request: Request[Any, Any, Any]) -> ASGIResponse:
-        raw = await request.body()
+        raw = await body_of(request)
         items = decode(_BATCH, raw, parts=True).decisions
         charge_items(request.scope, len(items))
         token = _idempotency(request, raw)

@@ -22,7 +22,7 @@ from cxi_bandit.service.auth import SIGNED
 from cxi_bandit.service.batcher import Batcher
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.requests import facts
-from cxi_bandit.service.routing import declared, json_answer
+from cxi_bandit.service.routing import body_of, declared, json_answer
 from cxi_bandit.service.throttle import Throttle, charge_items, charge_to
 from cxi_bandit.service.webhooks import Webhooks
 from cxi_bandit.service.wire import BATCH_LIMIT, RewardBody, RewardResult, RewardsAnswer
@@ -154,7 +154,7 @@ def reward_routes(desk: RewardDesk, webhooks: Webhooks, throttle: Throttle, cloc
         ),
     )
     async def report(request: Request[Any, Any, Any]) -> ASGIResponse:
-        read = read_events(await request.body(), request.user.source)
+        read = read_events(await body_of(request), request.user.source)
         charge_items(request.scope, len(read))
         return _told(request, await desk.take(read))
 
@@ -170,7 +170,7 @@ def reward_routes(desk: RewardDesk, webhooks: Webhooks, throttle: Throttle, cloc
         ),
     )
     async def receive(request: Request[Any, Any, Any], source: FromPath[str]) -> ASGIResponse:
-        raw = await request.body()
+        raw = await body_of(request)
         verified, webhook_id = await webhooks.verify(source, raw, request.headers)
         # Only a sender that signed can pay: anybody can write a source's name.
         charge_to(request.scope, throttle.bucket(f"webhooks {verified}"))

@@ -6,9 +6,12 @@ from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
 import msgspec
+from litestar import Request
+from litestar.exceptions import InternalServerException
 from litestar.response.base import ASGIResponse
 
 from cxi_bandit.service.auth import Access
+from cxi_bandit.service.decoding import MalformedBody
 
 T = TypeVar("T")
 
@@ -43,6 +46,19 @@ def declared(
 def json_answer(message: object, status: int = 200, headers: dict[str, str] | None = None) -> ASGIResponse:
     """A message as the response, without the framework's own way of encoding: that costs more than deciding."""
     return ASGIResponse(body=_ENCODER.encode(message), status_code=status, media_type=_JSON, headers=headers)
+
+
+async def body_of(request: Request[Any, Any, Any]) -> bytes:
+    """The whole body, at most as long as the settings allow.
+
+    Raises:
+        MalformedBody: It ended before its end: the caller went away, or sent chunks that are none.
+    """
+    try:
+        return await request.body()
+    except InternalServerException as error:
+        # The framework's word for a body that breaks off; nothing of ours has run yet.
+        raise MalformedBody("", "the body ended too early") from error
 
 
 async def in_thread(threads: Executor, call: Callable[[], T]) -> T:

@@ -278,7 +278,8 @@ def _requests(engine: Engine, shelf: SpoolShelf, stack: ExitStack) -> Target:
         cut = drawn.randrange(len(body) + 1)
         pieces = (body,) if drawn.random() < 0.5 else (body[:cut], body[cut:])
         method = drawn.choice(("GET", "POST", "POST", "POST", "HEAD", "PUT", "OPTIONS", "DELETE"))
-        answer = drawn.choice(clients).send(method, _sendable(path), sent, *pieces)
+        broken_off = drawn.random() < 0.05
+        answer = drawn.choice(clients).send(method, _sendable(path), sent, *pieces, broken_off=broken_off)
         if answer.status >= _FAILED:
             raise AssertionError(f"{answer.status} to {method} {path!r} {sent} {pieces!r}")
 

@@ -39,15 +39,20 @@ class RawClient:
             self._runner.run(hook())  # type: ignore[call-arg, arg-type]
         self._runner.close()
 
-    def send(self, method: str, target: bytes, headers: Headers = (), *pieces: bytes) -> Answer:
+    def send(
+        self, method: str, target: bytes, headers: Headers = (), *pieces: bytes, broken_off: bool = False
+    ) -> Answer:
         """One request.
 
         Args:
             target: Path and query as on the wire.
+            broken_off: The caller goes away when it has sent the pieces, with more of them to come.
         """
-        return self._runner.run(self._send(method, target, headers, pieces or (b"",)))
+        return self._runner.run(self._send(method, target, headers, pieces or (b"",), broken_off))
 
-    async def _send(self, method: str, target: bytes, headers: Headers, pieces: Sequence[bytes]) -> Answer:
+    async def _send(
+        self, method: str, target: bytes, headers: Headers, pieces: Sequence[bytes], broken_off: bool
+    ) -> Answer:
         path, _, query = target.partition(b"?")
         scope: Any = {
             "type": "http",
@@ -72,7 +77,7 @@ class RawClient:
             if not left:
                 return {"type": "http.disconnect"}
             piece = left.pop(0)
-            return {"type": "http.request", "body": piece, "more_body": bool(left)}
+            return {"type": "http.request", "body": piece, "more_body": bool(left) or broken_off}
 
         async def send(message: Any) -> None:
             nonlocal status, answered, body

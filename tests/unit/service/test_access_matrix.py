@@ -136,6 +136,14 @@ def test_no_other_way_of_writing_a_path_opens_it(app: Litestar) -> None:
     assert written[401] > 40, "many of them are the route itself"
 
 
+def test_a_body_that_breaks_off_is_the_callers_fault(app: Litestar, new_key: NewKey) -> None:
+    headers = [(b"authorization", f"Bearer {new_key(*Scope)}".encode())]
+    with RawClient(app) as client:
+        for path in (b"/v1/decisions", b"/v1/decisions/batch", b"/v1/rewards"):
+            answer = client.send("POST", path, headers, b'{"surface"', broken_off=True)
+            assert (answer.status, b"malformed-body" in answer.body) == (400, True), path
+
+
 def test_no_other_method_opens_a_path(app: Litestar, anyone: Client, new_key: NewKey) -> None:
     routes = routes_of(app)
     known = {(method, template) for method, template, _ in routes}
