@@ -82,6 +82,10 @@ class Remembered(Generic[K, V]):
             held.failing = True
             return held.value
 
+    def knows(self, key: K) -> bool:
+        """Whether somebody has `key`, as far as is remembered; what `get` says of it now may be otherwise."""
+        return key in self._known
+
     async def _unremembered(self, key: K) -> V:
         absent = self._unknown.get(key)
         if absent is not None and self._now() - absent.seen_at < self._cache_seconds:
