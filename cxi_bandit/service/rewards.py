@@ -52,6 +52,21 @@ class RewardDesk:
         self._deadline_seconds = settings.deadline_limit_ms / 1000
         self._batch_entries = settings.batch_entries
 
+    def read(self, raw: bytes, source: Source) -> Read:
+        """One event or a list. An event of a list that cannot be read is rejected by itself.
+
+        Raises:
+            InvalidInput: The only event, or the list as such, cannot be read.
+        """
+        if raw.lstrip()[:1] != b"[":
+            read: Read = [_event(decode(_ONE, raw), source)]
+        else:
+            items = decode(_LIST, raw, parts=True)
+            if not 1 <= len(items) <= BATCH_LIMIT:
+                raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
+            read = [_read(item, index, source) for index, item in enumerate(items)]
+        return read
+
     async def bind(self, delivery: Delivery) -> None:
         """Makes sure that a webhook's id stands for its body alone, before anything in it takes effect.
 
@@ -87,20 +102,6 @@ class RewardDesk:
 
 def _result(receipt: RewardReceipt) -> RewardResult:
     return RewardResult(receipt.reward_id, receipt.status, receipt.reason)
-
-
-def read_events(raw: bytes, source: Source) -> Read:
-    """One event or a list. An event of a list that cannot be read is rejected by itself.
-
-    Raises:
-        InvalidInput: The only event, or the list as such, cannot be read.
-    """
-    if raw.lstrip()[:1] != b"[":
-        return [_event(decode(_ONE, raw), source)]
-    items = decode(_LIST, raw, parts=True)
-    if not 1 <= len(items) <= BATCH_LIMIT:
-        raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
-    return [_read(item, index, source) for index, item in enumerate(items)]
 
 
 def _read(item: msgspec.Raw, index: int, source: Source) -> RewardEvent | RewardResult:
@@ -154,7 +155,7 @@ def reward_routes(desk: RewardDesk, webhooks: Webhooks, throttle: Throttle, cloc
         ),
     )
     async def report(request: Request[Any, Any, Any]) -> ASGIResponse:
-        read = read_events(await body_of(request), request.user.source)
+        read = desk.read(await body_of(request), request.user.source)
         charge_items(request.scope, len(read))
         return _told(request, await desk.take(read))
 
@@ -174,7 +175,7 @@ def reward_routes(desk: RewardDesk, webhooks: Webhooks, throttle: Throttle, cloc
         verified, webhook_id = await webhooks.verify(source, raw, request.headers)
         # Only a sender that signed can pay: anybody can write a source's name.
         charge_to(request.scope, throttle.bucket(f"webhooks {verified}"))
-        read = read_events(raw, verified)
+        read = desk.read(raw, verified)
         charge_items(request.scope, len(read))
         await desk.bind(Delivery(verified, webhook_id, sha256(raw).digest(), clock()))
         return _told(request, await desk.take(read))

@@ -32,7 +32,7 @@ from cxi_bandit.service.auth import digest, new_secret
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.remembered import Remembered
-from cxi_bandit.service.rewards import read_events
+from cxi_bandit.service.rewards import RewardDesk
 from cxi_bandit.service.throttle import Bucket
 from cxi_bandit.service.webhooks import Webhooks, open_secret
 from cxi_bandit.service.wire import DecisionBatchBody, DecisionBody
@@ -127,13 +127,14 @@ def fuzz_parsers(inputs: int, seed: int = 0, told: Callable[[int], object] = lam
 @contextmanager
 def _targets() -> Iterator[dict[str, Target]]:
     engine = in_memory_engine([(path.name, path.read_text("utf-8")) for path in sorted(POLICIES.glob("*.toml"))])
+    desk = reward_desk()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cxi-bandit-fuzz-")))
         yield {
             "bodies": _on(_json(DECISION), lambda data: decode(_DECISION, data)),
             "decisions": _decisions(engine),
             "batches": _on(_batches(), _read_batch),
-            "rewards": _on(_reward_bodies(), lambda data: read_events(data, Source("shop"))),
+            "rewards": _on(_reward_bodies(), lambda data: desk.read(data, Source("shop"))),
             "signatures": _signatures(),
             "requests": _requests(engine, SpoolShelf(directory / "spool", 1 << 20), stack),
             "settings": _settings,
@@ -179,6 +180,12 @@ def _read_batch(data: bytes) -> None:
 def _reward_bodies() -> list[bytes]:
     amended = [REWARD | {"reward_id": f"a{number}"} | each for number, each in enumerate(AMENDMENTS)]
     return _json(REWARD, [REWARD], [REWARD, *amended], *amended)
+
+
+def reward_desk() -> RewardDesk:
+    """One that reads; what is read only is written nowhere."""
+    nowhere: Any = None
+    return RewardDesk(nowhere, nowhere, Metrics(), Settings())
 
 
 def _decisions(engine: Engine) -> Target:

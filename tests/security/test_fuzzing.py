@@ -13,8 +13,7 @@ import tests.security.fuzzing
 from cxi_bandit.domain.errors import CxiBanditError, ManifestInvalid
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.policy.parsing import parse_manifest
-from cxi_bandit.service.rewards import read_events
-from tests.security.fuzzing import AMENDMENTS, REWARD, SHARES, fuzz_parsers
+from tests.security.fuzzing import AMENDMENTS, REWARD, SHARES, fuzz_parsers, reward_desk
 from tests.security.mutation import mutated
 
 INPUTS = 15_000
@@ -61,7 +60,7 @@ def test_events_of_any_shape_are_read_or_refused_one_by_one(changes: list[dict[s
     good = REWARD | {"reward_id": "good"}
     raw = json.dumps([good, *(REWARD | each for each in changes), good]).encode()
     try:
-        read = read_events(raw, Source("shop"))
+        read = reward_desk().read(raw, Source("shop"))
     except CxiBanditError:
         # json writes NaN and infinities, which are no JSON: then the list as such cannot be read.
         assert re.search(rb"NaN|Infinity", raw)
