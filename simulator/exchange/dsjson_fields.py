@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from cxi_bandit.domain.decision import Features
-from simulator.exchange.foreign import BadRow, feature_name
+from simulator.exchange.foreign import BadRow, feature_name, number
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -78,6 +78,6 @@ def _add(features: Features, name: str, value: object) -> None:
     if isinstance(value, bool | str):
         features[name] = value
     elif isinstance(value, int | float):
-        features[name] = float(value)
+        features[name] = number(f"feature {name!r}", value)
     else:
         raise BadRow(f"feature {name!r} is {value!r}")

@@ -127,9 +127,13 @@ def number(name: str, value: object) -> float:
         raise BadRow(f"{name} is missing")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadRow(f"{name} {value!r} is no number")
-    if not math.isfinite(value):
+    try:
+        found = float(value)
+    except OverflowError:
+        raise BadRow(f"{name} is beyond the range of a 64-bit float") from None
+    if not math.isfinite(found):
         raise BadRow(f"{name} {value!r} is not finite")
-    return float(value)
+    return found
 
 
 def probability(name: str, value: object) -> float:
@@ -169,7 +173,10 @@ def moment(name: str, value: object) -> datetime:
         raise BadRow(f"{name} {value!r} is no time")
     if value.tzinfo is None:
         raise BadRow(f"{name} {value!r} names no time zone")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise BadRow(f"{name} {value!r} is no time of the years 1 to 9999") from None
 
 
 def distribution(

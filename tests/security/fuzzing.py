@@ -139,8 +139,8 @@ def _targets() -> Iterator[dict[str, Target]]:
             "requests": _requests(engine, SpoolShelf(directory / "spool", 1 << 20), stack),
             "settings": _settings,
             "manifests": _on(_manifests(), lambda data: parse_manifest(data.decode("utf-8", "replace"), "fuzzed.toml")),
-            "dsjson": _on(_dsjson_lines(), _reading(directory / "log.dsjson", DsjsonFile)),
-            "tables": _on(_tables(), _reading(directory / "log.csv", lambda path: TableFile(path, _mapping()))),
+            "dsjson": _on(dsjson_lines(), _reading(directory / "log.dsjson", DsjsonFile)),
+            "tables": _on(tables(), _reading(directory / "log.csv", lambda path: TableFile(path, mapping()))),
             "mappings": _on([_MAPPING.encode()], _reading(directory / "mapping.toml", read_mapping)),
         }
 
@@ -308,7 +308,7 @@ def _manifests() -> list[bytes]:
     return [path.read_bytes() for path in sorted(POLICIES.glob("*.toml"))]
 
 
-def _dsjson_lines() -> list[bytes]:
+def dsjson_lines() -> list[bytes]:
     line = {
         "_label_cost": -0.5, "_label_probability": 0.5, "_label_Action": 2, "_labelIndex": 1, "Version": "1",
         "EventId": "e1", "Timestamp": "2026-01-05T12:00:00.123456Z", "a": [2, 1], "p": [0.5, 0.5],
@@ -339,11 +339,11 @@ max = 1.0
 """
 
 
-def _mapping() -> Mapping:
+def mapping() -> Mapping:
     return msgspec.toml.decode(_MAPPING, type=Mapping)
 
 
-def _tables() -> list[bytes]:
+def tables() -> list[bytes]:
     rows = [
         b"shown,p,money,at,slot,who,device,depth",
         b"hold,0.5,1,2026-01-05T12:00:00Z,1,anna,app,0.5",

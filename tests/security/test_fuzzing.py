@@ -1,19 +1,24 @@
 """A part of what `make faults` tries: broken inputs at every parser, and structured ones drawn by hypothesis."""
 
+import gzip
 import json
 import random
 import re
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tests.security.fuzzing
-from cxi_bandit.domain.errors import CxiBanditError, ManifestInvalid
+from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, ManifestInvalid
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.policy.parsing import parse_manifest
-from tests.security.fuzzing import AMENDMENTS, REWARD, SHARES, fuzz_parsers, reward_desk
+from simulator.exchange.dsjson import DsjsonFile
+from simulator.exchange.mapping import read_mapping
+from simulator.exchange.tables import TableFile
+from tests.security.fuzzing import AMENDMENTS, REWARD, SHARES, dsjson_lines, fuzz_parsers, mapping, reward_desk, tables
 from tests.security.mutation import mutated
 
 INPUTS = 15_000
@@ -97,3 +102,30 @@ def test_manifests_with_any_value_anywhere_are_read_or_refused(table: str, key: 
     changed = "\n".join([*lines, f"[{table}]", f"{key} = {toml(value)}"])
     with suppress(ManifestInvalid):
         parse_manifest(changed, "changed.toml")
+
+
+LINE = dsjson_lines()[0]
+HUGE = b"9" * 400
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("log.dsjson", LINE.replace(b'"depth":0.5', b'"depth":' + HUGE)),
+        ("log.dsjson", LINE.replace(b'"_subject":7', b'"_subject":' + b"[" * 5000)),
+        ("log.dsjson", LINE.replace(b"2026-01-05T12:00:00.123456Z", b"0001-01-01T00:00:00+14:00")),
+        ("log.dsjson", b"\x1f\x8b" + LINE),
+        ("log.dsjson", gzip.compress(LINE)[:-20] + b"\xff" * 20),
+        ("log.csv", b"\n".join(tables()).replace(b"2026-01-05T12:00:00Z", b"9999-12-31T23:59:59-14:00")),
+        ("mapping.toml", b"\xff"),
+        ("mapping.toml", b"x = " + b"[" * 5000),
+        ("mapping.toml", b"x = " + b"9" * 5000),
+    ],
+    ids=range(9),
+)
+def test_what_the_fuzzer_found_once_is_refused_in_our_own_words(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    read = {"log.dsjson": DsjsonFile, "log.csv": lambda path: TableFile(path, mapping()), "mapping.toml": read_mapping}
+    with pytest.raises(InvalidInput):
+        read[name](path)
