@@ -8,6 +8,7 @@ from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import in_memory_engine
+from cxi_bandit.cli import main
 from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings, variable
 from cxi_bandit.store.spool import SpoolShelf
@@ -50,10 +51,24 @@ def test_every_example_of_the_reference_is_answered_as_it_says(quiet: FilteringB
             decision_id = decision_id or given.get("decision_id", "")
 
 
-def test_every_setting_that_the_howto_names_exists() -> None:
-    text = (ROOT / "docs" / "howto" / "run-the-service.md").read_text()
+def test_every_setting_that_the_howtos_name_exists() -> None:
     known = {variable(name) for name in Settings.__struct_fields__}
-    assert set(re.findall(r"CXI_BANDIT_[A-Z_]+|DATABASE_URL", text)) <= known
+    for page in (ROOT / "docs" / "howto").glob("*.md"):
+        assert set(re.findall(r"\bCXI_BANDIT_[A-Z_]+|\bDATABASE_URL", page.read_text())) <= known, page.name
+
+
+def test_every_option_that_the_howto_of_keys_names_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "howto" / "keys-and-webhooks.md").read_text()
+    commands = {
+        ("create",): ["--name", "--scope", "--source", "--rate", "--burst", "--actor"],
+        ("revoke",): ["--actor"],
+        ("webhook-secret", "revoke"): ["--all", "--actor"],
+    }
+    for command, options in commands.items():
+        assert main(["keys", *command, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert [option for option in options if option not in shown] == []
+    assert set(re.findall(r"(?<![\w-])--[a-z]+", text)) <= {"--workers"}.union(*commands.values())
 
 
 def test_every_metric_that_the_howto_names_exists() -> None:
