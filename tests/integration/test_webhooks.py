@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -22,6 +23,7 @@ from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.security.raw import RawClient
 
 Client = TestClient[Litestar]
 
@@ -229,3 +231,52 @@ def test_no_header_and_no_body_gets_past_or_breaks_the_check(
 def _sendable(value: bytes) -> bytes:
     """What a server lets through as a header: neither line ends nor NUL."""
     return bytes(byte for byte in value if byte not in (0, 10, 13))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    deliveries=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from(["", "", "before", "after"])), max_size=12
+    )
+)
+def test_whatever_is_replayed_mixed_up_or_interrupted_an_id_has_one_effect_and_an_event_counts_once(
+    shelf: SpoolShelf, deliveries: list[tuple[int, int, str]]
+) -> None:
+    """Each delivery is (id, body, where the store fails: nowhere, before the ledger's commit, or just after it)."""
+    engine = in_memory_engine([("quick.toml", MANIFEST)])
+    engine.store.access.add_webhook_secret(Source("mailer"), SECRETS[0], engine.clock(), "test")
+    append, failing = engine.store.ledger.append, ""
+
+    def unreliable(entries: Any) -> Any:
+        if failing == "before":
+            raise Unavailable("the database")
+        appended = append(entries)
+        if failing == "after":
+            raise Unavailable("the database")
+        return appended
+
+    engine.store.ledger.append = unreliable  # type: ignore[method-assign]
+    silent = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
+    bound: dict[int, int] = {}
+    told = set()
+    app = create_app(engine, Settings(), silent, Metrics(), shelf)
+    with patch("cxi_bandit.service.batcher._RETRY_SECONDS", 0.0), RawClient(app) as client:
+        for name, number, failing in deliveries:
+            content = body(f"event {number}")
+            headers = signed(SECRETS[0], content, message=f"msg_{name}")
+            sent = [(key.encode(), value.encode()) for key, value in headers.items()]
+            answer = client.send("POST", PATH.encode(), sent, content.encode())
+            if bound.setdefault(name, number) != number:
+                assert answer.status == 422, "one id, one body"
+            elif failing:
+                assert answer.status == 503
+            else:
+                status = json.loads(answer.body)["results"][0]["status"]
+                assert status in ("parked", "duplicate")
+                assert (status == "duplicate") >= (number in told)
+                told.add(number)
+    ledger = engine.store.ledger.history(DecisionId(UUID(json.loads(body())["decision_id"])))
+    events = [entry.event.reward_id for entry in ledger]
+    assert len(events) == len(set(events)), "once"
+    assert {f"event {number}" for number in told} <= set(events), "what was answered is there"
+    assert set(events) <= {f"event {number}" for number in bound.values()}, "no effect under an id that is another's"
