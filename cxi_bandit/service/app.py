@@ -136,10 +136,9 @@ def create_app(
 
     throttle = Throttle(settings.rate_per_second, settings.rate_burst)
     guesses = Bucket(_GUESSES_PER_SECOND, _GUESSES_BURST)
-    gatekeeper = Gatekeeper(
-        Remembered(find_key, guesses, cache_seconds=settings.key_cache_seconds), throttle, dev=settings.dev
-    )
-    webhooks = Webhooks(Remembered(find_secrets, guesses, cache_seconds=settings.key_cache_seconds))
+    trust = {"cache_seconds": settings.key_cache_seconds, "away_seconds": settings.key_away_seconds}
+    gatekeeper = Gatekeeper(Remembered(find_key, guesses, **trust), throttle, dev=settings.dev)
+    webhooks = Webhooks(Remembered(find_secrets, guesses, **trust))
     app = Litestar(
         [
             *decision_routes(engine, Desk(engine, writer, spool, metrics, threads), threads, settings),

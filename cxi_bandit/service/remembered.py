@@ -11,9 +11,6 @@ from cxi_bandit.service.throttle import Bucket, Monotonic
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-AWAY_SECONDS: Final = 600.0
-"""How long what was once true is trusted while the database is away: shopping surfaces must go on being answered."""
-
 _PATIENCE_SECONDS: Final = 0.25
 _KEPT: Final = 10_000
 
@@ -28,7 +25,7 @@ class _Held(Generic[V]):
 
 
 class Remembered(Generic[K, V]):
-    """Look-ups by key, each remembered for `cache_seconds`, and for ten minutes while the database is away.
+    """Look-ups by key, each remembered for `cache_seconds`, and for `away_seconds` while the database is away.
 
     One look-up of a key is under way at a time, and all who ask for it share its answer. When it fails, what is
     remembered is used without waiting, and looked up again in the background, until it is too old to be trusted.
@@ -47,11 +44,13 @@ class Remembered(Generic[K, V]):
         guesses: Bucket,
         *,
         cache_seconds: float,
+        away_seconds: float,
         now: Monotonic = time.monotonic,
     ) -> None:
         self._lookup = lookup
         self._guesses = guesses
         self._cache_seconds = cache_seconds
+        self._away_seconds = away_seconds
         self._now = now
         self._known: dict[K, _Held[V]] = {}
         self._unknown: dict[K, _Held[V]] = {}
@@ -70,14 +69,14 @@ class Remembered(Generic[K, V]):
         age_seconds = self._now() - held.seen_at
         if age_seconds < self._cache_seconds:
             return held.value
-        if held.failing and age_seconds <= AWAY_SECONDS:
+        if held.failing and age_seconds <= self._away_seconds:
             self._flight(key)
             return held.value
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await asyncio.shield(self._flight(key))
         except (Unavailable, TimeoutError) as error:
-            if self._now() - held.seen_at > AWAY_SECONDS:
+            if self._now() - held.seen_at > self._away_seconds:
                 raise Unavailable("the database") from error
             held.failing = True
             return held.value

@@ -210,7 +210,7 @@ def _signatures() -> Target:
         opened = open_secret(_SECRET) if source == _MAILER else None
         return [] if opened is None else [opened]
 
-    remembered = Remembered(secrets, Bucket(0, 1), cache_seconds=1e9)
+    remembered = Remembered(secrets, Bucket(0, 1), cache_seconds=1e9, away_seconds=0.0)
     asyncio.run(remembered.get(_MAILER))
     webhooks = Webhooks(remembered)
     body = msgspec.json.encode(REWARD)

@@ -33,7 +33,7 @@ class Registrar:
 
     def remembered(self) -> Remembered[str, str | None]:
         guesses = Bucket(1, 10, self.clock)
-        return Remembered(self.look_up, guesses, cache_seconds=SECOND_CACHE, now=self.clock)
+        return Remembered(self.look_up, guesses, cache_seconds=SECOND_CACHE, away_seconds=600.0, now=self.clock)
 
 
 def told(story: Callable[[Registrar, Remembered[str, str | None]], Awaitable[None]]) -> None:
