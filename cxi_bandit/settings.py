@@ -39,8 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         rate_per_second: What one key, or one sender of webhooks, may ask of one worker, in requests or items of a
             batch, unless the key says otherwise; 0 for no limit.
         rate_burst: How much of that at once.
-        key_away_seconds: How long it goes on trusting a key while the database is away: shopping surfaces must be answered
-            for as long as the spool can take their decisions.
+        key_away_seconds: How long it goes on trusting a key while the database is away: shopping surfaces must be
+            answered for as long as the spool can take their decisions.
         parent_pid: The process this one must not outlive; 0 for none.
     """
 

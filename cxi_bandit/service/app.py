@@ -136,9 +136,11 @@ def create_app(
 
     throttle = Throttle(settings.rate_per_second, settings.rate_burst)
     guesses = Bucket(_GUESSES_PER_SECOND, _GUESSES_BURST)
-    trust = {"cache_seconds": settings.key_cache_seconds, "away_seconds": settings.key_away_seconds}
-    gatekeeper = Gatekeeper(Remembered(find_key, guesses, **trust), throttle, dev=settings.dev)
-    webhooks = Webhooks(Remembered(find_secrets, guesses, **trust))
+    fresh, away = settings.key_cache_seconds, settings.key_away_seconds
+    known_keys = Remembered(find_key, guesses, cache_seconds=fresh, away_seconds=away)
+    known_secrets = Remembered(find_secrets, guesses, cache_seconds=fresh, away_seconds=away)
+    gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
+    webhooks = Webhooks(known_secrets)
     app = Litestar(
         [
             *decision_routes(engine, Desk(engine, writer, spool, metrics, threads), threads, settings),
