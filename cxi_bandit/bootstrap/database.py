@@ -1,7 +1,7 @@
 """Where the database is: the one that is named, or the embedded one, running already or started for the occasion."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from cxi_bandit.bootstrap.data_dir import Taken, owned
 from cxi_bandit.domain.errors import Unavailable
@@ -57,34 +57,43 @@ def _note(settings: Settings, dsn: str) -> None:
 
 
 @contextmanager
+def reached(settings: Settings) -> Iterator[tuple[str, bool]]:
+    """The database for a command: beside a running service, or alone, with the embedded one started for it.
+
+    Yields:
+        Its DSN, and whether a running service has it, hence keeps its schema.
+
+    Raises:
+        Unavailable: The embedded database does not start, or a service is just starting on it.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url, False
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(owned(settings))
+        except Taken as error:
+            try:
+                served = settings.dsn_file.read_text("utf-8").strip()
+            except FileNotFoundError:
+                raise Unavailable(f"the database of {settings.data_dir} (a service is starting on it)") from error
+            yield served, True
+        else:
+            yield stack.enter_context(running_database(settings)).dsn, False
+
+
+@contextmanager
 def open_store(settings: Settings) -> Iterator[PostgresStore]:
-    """The store for a command: beside a running service, or alone, with the embedded database started for it.
+    """The store for a command, with this version's schema.
 
     Raises:
         Unavailable: The database does not answer.
     """
-    if settings.database_url is not None:
-        with _opened(settings.database_url, migrated=False) as store:
-            yield store
-        return
-    try:
-        with owned(settings), running_database(settings) as database, _opened(database.dsn, migrated=False) as store:
-            yield store
-    except Taken as error:
+    with reached(settings) as (dsn, served):
+        if not served:
+            upgrade(dsn)
+        store = PostgresStore.open(dsn)
         try:
-            dsn = settings.dsn_file.read_text("utf-8").strip()
-        except FileNotFoundError:
-            raise Unavailable(f"the database of {settings.data_dir} (a service is starting on it)") from error
-        with _opened(dsn, migrated=True) as store:
             yield store
-
-
-@contextmanager
-def _opened(dsn: str, *, migrated: bool) -> Iterator[PostgresStore]:
-    if not migrated:
-        upgrade(dsn)
-    store = PostgresStore.open(dsn)
-    try:
-        yield store
-    finally:
-        store.close()
+        finally:
+            store.close()

@@ -29,6 +29,8 @@ _BAD_INPUT: Final = (InvalidInput, ManifestInvalid, NotFound, IdempotencyConflic
 
 COMMANDS: Final = {
     "audit": "cxi_bandit.cli.audit:audit",
+    "backup": "cxi_bandit.cli.backup:backup",
+    "restore": "cxi_bandit.cli.restore:restore",
     "serve": "cxi_bandit.cli.serve:serve",
     "keys": "cxi_bandit.cli.keys:keys",
     "policies": "cxi_bandit.cli.policies:policies",

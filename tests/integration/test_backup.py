@@ -1,0 +1,172 @@
+"""A backup taken under writes, restored elsewhere: nothing acknowledged is missing, and everything goes on."""
+
+import json
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from cxi_bandit.bootstrap.backup import back_up, restore
+from cxi_bandit.cli import main
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.settings import Settings
+
+Start = Callable[..., Any]
+
+embedded = pytest.mark.skipif("DATABASE_URL" in os.environ, reason="another server is under test")
+
+
+def until(happened: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+class Writer:
+    """Decides and rewards from a thread until told to stop; knows what was acknowledged."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+        self._stopping = threading.Event()
+        self.acknowledged: list[str] = []
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        with httpx.Client(base_url=self._service.client.base_url, headers=self._service.client.headers) as client:
+            while not self._stopping.is_set():
+                decided = client.post("/v1/decisions", json=self._service.decision)
+                assert decided.status_code == 201, decided.text
+                decision_id = decided.json()["decision_id"]
+                event = {
+                    "decision_id": decision_id,
+                    "reward_id": str(uuid4()),
+                    "metric": "order",
+                    "value": 1.0,
+                    "occurred_at": datetime.now(UTC).isoformat(),
+                }
+                assert client.post("/v1/rewards", json=event).status_code == 202
+                self.acknowledged.append(decision_id)
+
+
+@embedded
+@pytest.mark.timeout(180)
+def test_what_was_acknowledged_before_a_backup_is_there_after_its_restoration(
+    start_service: Start, tmp_path: Path, servers_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = start_service()
+    copy, home = servers_directory / "taken", servers_directory / "restored"
+
+    def said(*arguments: str, status: int = 0) -> Any:
+        """In this process, for its speed: what it says, as JSON."""
+        assert main([*arguments, "--data-dir", str(service.data_dir)]) == status
+        told = capsys.readouterr()
+        return json.loads(told.out) if status == 0 else told.err
+
+    service.await_ready()
+    scopes = [word for scope in ("decide", "reward", "read") for word in ("--scope", scope)]
+    secret = said("keys", "create", "--name", "shop", "--json", *scopes)["secret"]
+    service.client.headers["authorization"] = f"Bearer {secret}"
+    with Writer(service) as writer:
+        until(lambda: len(writer.acknowledged) > 50, 60)
+        before = list(writer.acknowledged)
+        described = said("backup", "--to", str(copy), "--json")
+    assert (described["kind"], described["spool_files"]) == ("cluster", 0)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o700
+    assert "not empty" in said("restore", str(copy), status=2)
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(60) == 0
+
+    service.data_dir = home
+    service.environment["CXI_BANDIT_DATA_DIR"] = str(home)
+    said("restore", str(copy), "--json")
+    service.process = service.start()
+    service.await_ready()
+    # The key works, everything acknowledged is there and proved, and learning goes on where it was.
+    for name in before:
+        assert service.client.get(f"/v1/decisions/{name}").status_code == 200
+
+    def learned() -> int:
+        return int(service.client.get("/v1/policies/quick").json()["versions"][0]["learned_total"])
+
+    then = learned()
+    with Writer(service):
+        until(lambda: learned() > then + 20, 30)
+    (report,) = said("audit", "--all-decisions", "--json")["policies"]
+    assert report["decisions"].keys() == report["outcomes"].keys() == {"identical"}
+    assert {model["verdict"] for model in report["models"]} == {"identical"}
+
+
+@embedded
+def test_a_damaged_backup_is_refused_and_leaves_nothing(
+    postgres_dsn: str, tmp_path: Path, servers_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    dumped = tmp_path / "dumped"
+    made = back_up(Settings(database_url=postgres_dsn, data_dir=tmp_path / "none"), dumped, lambda *_: told.append("x"))
+    assert made.kind == "dump"
+    assert made.inventory.revision is not None
+    # Into an embedded database, and from there into a physical copy.
+    home = Settings(data_dir=servers_directory / "from-dump")
+    assert restore(home, dumped, lambda *_: None)[1].revision == made.inventory.revision
+    copied = servers_directory / "copied"
+    assert main(["backup", "--data-dir", str(home.data_dir), "--to", str(copied)]) == 0
+    assert "Backup, checked" in capsys.readouterr().out
+    for backup, victim in ((dumped, "database.dump"), (copied, "database/global/pg_control")):
+        content = bytearray((backup / victim).read_bytes())
+        content[len(content) // 2] ^= 1
+        (backup / victim).write_bytes(content)
+        elsewhere = tmp_path / "elsewhere"
+        assert main(["restore", str(backup), "--data-dir", str(elsewhere)]) == 2
+        assert "use another" in capsys.readouterr().err
+        assert not elsewhere.exists()
+
+
+def test_a_dump_fills_an_empty_database_and_no_other(
+    postgres_dsn: str, empty_dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("INSERT INTO secrets (name, purpose, secret) VALUES ('draw-1', 'draw', '\\x0102')")
+        connection.execute("INSERT INTO sequences (name, last_position) VALUES ('ledger', 7)")
+    source = Settings(database_url=postgres_dsn, data_dir=tmp_path / "source")
+    (tmp_path / "source" / "spool").mkdir(parents=True)
+    (tmp_path / "source" / "spool" / "1.segment").write_bytes(b"decisions\0\0")
+    (tmp_path / "source" / "spool" / "2.segment").write_bytes(b"\0" * 64)
+    made = back_up(source, tmp_path / "dumped", lambda *_: None)
+    assert made.spool_files == 1
+    target = Settings(database_url=empty_dsn, data_dir=tmp_path / "target")
+    backup, inventory = restore(target, tmp_path / "dumped", lambda *_: None)
+    assert backup == made
+    assert inventory == made.inventory
+    assert inventory.positions == {"ledger": 7}
+    assert (tmp_path / "target" / "spool" / "1.segment").read_bytes() == b"decisions\0\0"
+    with psycopg.connect(empty_dsn) as connection:
+        assert connection.execute("SELECT secret FROM secrets").fetchone() == (b"\1\2",)
+    again = Settings(database_url=empty_dsn, data_dir=tmp_path / "again")
+    with pytest.raises(InvalidInput, match="has tables"):
+        restore(again, tmp_path / "dumped", lambda *_: None)
+    with pytest.raises(InvalidInput, match="new directory"):
+        back_up(source, tmp_path / "dumped", lambda *_: None)
+    assert main(["backup", "--data-dir", str(tmp_path / "nothing"), "--to", str(tmp_path / "x")]) == 2
+    assert "holds no database" in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()
+    assert main(["restore", str(tmp_path), "--data-dir", str(tmp_path / "x")]) == 2
+    assert "is no backup" in capsys.readouterr().err
