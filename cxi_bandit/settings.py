@@ -41,7 +41,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         rate_burst: How much of that at once.
         key_away_seconds: How long it goes on trusting a key while the database is away: shopping surfaces must be
             answered for as long as the spool can take their decisions.
+        drain_seconds: How long a service told to stop still answers while it says that it is not ready any more: what a
+            load balancer needs to notice.
         parent_pid: The process this one must not outlive; 0 for none.
+        listen_fd: The supervisor's listening socket, inherited; -1 to open one.
+        serving_fd: Where a worker says that it answers; -1 for nowhere.
+        draining_fd: Ends when callers are to be sent elsewhere; -1 for never.
     """
 
     host: str = "127.0.0.1"
@@ -65,7 +70,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_burst: Count = 4000
     key_away_seconds: Annotated[float, Meta(ge=0.0)] = 3600.0
     log_level: str = "info"
+    drain_seconds: Annotated[float, Meta(ge=0.0, le=300.0)] = 0.2
     parent_pid: int = 0
+    listen_fd: int = -1
+    serving_fd: int = -1
+    draining_fd: int = -1
 
     def __post_init__(self) -> None:
         if self.dev and self.host not in _LOOPBACK:

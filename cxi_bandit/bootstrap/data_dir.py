@@ -18,8 +18,11 @@ class Taken(Unavailable):
 
 
 @contextmanager
-def owned(settings: Settings) -> Iterator[None]:
+def owned(settings: Settings) -> Iterator[bool]:
     """Holds the lock on the data directory. The kernel lets go of it when the process dies, however it dies.
+
+    Yields:
+        Whether the owner before this one died without letting go: its children may be about for a moment.
 
     Raises:
         Taken: Another process holds it.
@@ -36,8 +39,12 @@ def owned(settings: Settings) -> Iterator[None]:
                 f"another service (process {holder or 'unknown'}) runs on {settings.data_dir}; "
                 "stop it, or give this one a --data-dir of its own"
             ) from error
+        crashed = os.fstat(descriptor).st_size > 0
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+        try:
+            yield crashed
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)

@@ -1,14 +1,17 @@
 """The API's process: granian with its workers. Started by the supervisor, which prepared the environment."""
 
+import multiprocessing
 import os
 import signal
+import socket
 import sys
 from importlib import import_module
 from typing import Any, Final
 
+from granian import _granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server.mp import MPServer
 
 from cxi_bandit.bootstrap.process import end_with_parent
 from cxi_bandit.settings import read_settings, variable
@@ -23,6 +26,30 @@ _LOGGING: Final[dict[str, Any]] = {
 }
 _DRAIN_SECONDS: Final = 20
 _TARGET: Final = "cxi_bandit.service.process:open_app"
+_BACKLOG: Final = 2048
+
+
+class SocketServer(MPServer):
+    """Granian on a listening socket that it was given, as it does by itself where there is no SO_REUSEPORT.
+
+    With one socket for each worker, a worker that ends resets the connections it had not accepted yet.
+    """
+
+    def __init__(self, listen_fd: int, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - granian's own
+        super().__init__(*arguments, **options)
+        self._listen_fd = listen_fd
+
+    def _init_shared_socket(self) -> None:
+        if self._listen_fd < 0:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call] # granian's own
+            return
+        given: dict[str, Any] = {
+            "_ssp": None,
+            "_shd": _granian.SocketHolder(self._listen_fd, False, _BACKLOG),  # type: ignore[call-arg] # its stub errs
+            "_sfd": self._listen_fd,
+            "_sso": socket.socket(fileno=self._listen_fd),
+        }
+        vars(self).update(given)
 
 
 def main() -> int:
@@ -30,9 +57,11 @@ def main() -> int:
     settings = read_settings()
     end_with_parent(settings.parent_pid, lambda: os.kill(os.getpid(), signal.SIGTERM))
     os.environ[variable("parent_pid")] = str(os.getpid())
+    multiprocessing.set_start_method("fork")
     # Workers are forked: what is imported here need not be imported again by one that replaces a killed one.
     import_module(_TARGET.partition(":")[0])
-    Server(
+    SocketServer(
+        settings.listen_fd,
         _TARGET,
         factory=True,
         address=settings.host,
@@ -42,7 +71,7 @@ def main() -> int:
         websockets=False,
         workers=settings.workers,
         loop=Loops.uvloop,
-        backlog=2048,
+        backlog=_BACKLOG,
         respawn_failed_workers=True,
         respawn_interval=0.1,
         workers_kill_timeout=_DRAIN_SECONDS,

@@ -21,9 +21,11 @@ from cxi_bandit.service.batcher import Batcher
 from cxi_bandit.service.decisions import decision_routes
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.drainer import Drainer
+from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.health import health_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
+from cxi_bandit.service.readiness import Readiness
 from cxi_bandit.service.reload import Hints, Reloader
 from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.requests import RequestLog
@@ -54,17 +56,20 @@ def create_app(
     shelf: SpoolShelf,
     *,
     model_hints: Hints | None = None,
+    draining: Draining | None = None,
 ) -> Litestar:
     """The application over an engine. It starts its threads when the server starts it and ends them with it.
 
     Args:
         shelf: Where this worker takes a spool for itself, at once, and those that dead ones left.
         model_hints: Tells when models were published; None means to look every `reload_seconds`.
+        draining: Whether this worker is about to end.
 
     Raises:
         UndeclaredRoute: A route does not say who may call it.
     """
     store = engine.store
+    draining = draining or Draining()
     threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store")
     spool = shelf.claim()
     # Their own: who may call must not wait behind those who read.
@@ -147,7 +152,7 @@ def create_app(
             *reward_routes(RewardDesk(rewards, deliveries, metrics, settings), webhooks, throttle, engine.clock),
             *policy_routes(engine, threads),
             *trail_routes(engine, threads),
-            *health_routes(engine, threads, metrics),
+            *health_routes(engine, threads, metrics, Readiness(engine, threads, draining, spool)),
         ],
         middleware=[gatekeeper.guarding],
         exception_handlers={Exception: answer_problem},
@@ -158,7 +163,7 @@ def create_app(
         logging_config=None,
     )
     declared_access(app)
-    app.asgi_handler = RequestLog(app.asgi_handler, log, metrics)
+    app.asgi_handler = RequestLog(app.asgi_handler, log, metrics, draining)
     return app
 
 

@@ -1,8 +1,7 @@
 """Health, metrics, and the schema: for those who run the service rather than call it."""
 
-import asyncio
 from concurrent.futures import Executor
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from litestar import Request, get
@@ -12,13 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope
-from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.service.auth import OPEN
 from cxi_bandit.service.openapi import openapi
+from cxi_bandit.service.readiness import Readiness, ReadyAnswer
 from cxi_bandit.service.routing import declared, in_thread, json_answer
 from cxi_bandit.telemetry.metrics import Metrics
-
-_PATIENCE_SECONDS: Final = 2.0
 
 
 class HealthAnswer(msgspec.Struct, frozen=True):
@@ -28,24 +25,16 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     policies: int
 
 
-def health_routes(engine: Engine, threads: Executor, metrics: Metrics) -> list[HTTPRouteHandler]:
+def health_routes(engine: Engine, threads: Executor, metrics: Metrics, readiness: Readiness) -> list[HTTPRouteHandler]:
     """The handlers, closed over what they need."""
 
     @get("/health/live", opt=declared(OPEN, "The process answers", answer=HealthAnswer))
     async def live() -> ASGIResponse:
         return json_answer(HealthAnswer("ok", len(list(engine.serving.policies))))
 
-    @get("/health/ready", opt=declared(OPEN, "Decisions can be made and logged", answer=HealthAnswer))
+    @get("/health/ready", opt=declared(OPEN, "Decisions can be made and logged", answer=ReadyAnswer))
     async def ready() -> ASGIResponse:
-        serving = len(list(engine.serving.policies))
-        if not serving:
-            raise Unavailable("every policy (none is loaded)")
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await in_thread(threads, engine.store.registry.heads)
-        except TimeoutError as error:
-            raise Unavailable("the database") from error
-        return json_answer(HealthAnswer("ok", serving))
+        return json_answer(await readiness.check())
 
     @get("/metrics", opt=declared(Scope.READ, "Prometheus metrics, summed over the processes", answer=str))
     async def exposition() -> ASGIResponse:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -15,13 +16,14 @@ from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.process import end_with_parent
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.service.app import create_app
+from cxi_bandit.service.draining import Draining
 from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.listen import listen
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.registry import MODELS_CHANNEL
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
-from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes
+from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes, forget_this_process
 
 _PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
@@ -38,9 +40,20 @@ def open_app() -> Litestar:
     every = timedelta(seconds=settings.reload_seconds)
     hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, every)
     shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
-    app = create_app(engine, settings, log, Metrics(), shelf, model_hints=hints)
-    app.on_shutdown.append(engine.store.close)
+    draining = Draining()
+    app = create_app(engine, settings, log, Metrics(), shelf, model_hints=hints, draining=draining)
+    app.on_startup.append(partial(draining.follow, settings.draining_fd))
+    app.on_startup.append(partial(_report, settings.serving_fd))
+    app.on_shutdown.extend([engine.store.close, forget_this_process])
     return app
+
+
+def _report(descriptor: int) -> None:
+    """Tells the supervisor that this worker answers."""
+    if descriptor >= 0:
+        # A supervisor that is gone, or that has heard enough, is no reason not to answer.
+        with suppress(OSError):
+            os.write(descriptor, b".")
 
 
 def _patient_engine(settings: Settings, log: FilteringBoundLogger) -> Engine:

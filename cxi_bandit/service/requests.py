@@ -7,10 +7,12 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from cxi_bandit.service.draining import Draining
 from cxi_bandit.telemetry.metrics import Metrics
 
 _FACTS: Final = "cxi_bandit_facts"
 _FAILED: Final = 500
+_CLOSE: Final = (b"connection", b"close")
 
 
 def facts(scope: Scope) -> dict[str, object]:
@@ -22,8 +24,9 @@ def facts(scope: Scope) -> dict[str, object]:
 class RequestLog:
     """Stands outermost, so that it sees also what no route answered."""
 
-    def __init__(self, app: ASGIApp, log: FilteringBoundLogger, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, log: FilteringBoundLogger, metrics: Metrics, draining: Draining) -> None:
         self._app = app
+        self._draining = draining
         self._log = log
         self._metrics = metrics
 
@@ -41,6 +44,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._draining.begun:
+                    message["headers"] = [*message["headers"], _CLOSE]
             await send(message)
 
         try:

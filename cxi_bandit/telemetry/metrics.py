@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client when it is imported: the supervisor sets it for its children, never for itself."""
@@ -140,3 +140,9 @@ def forget_dead_processes() -> None:
         pid = path.stem.rpartition("_")[2]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
             path.unlink(missing_ok=True)
+
+
+def forget_this_process() -> None:
+    """Takes this process's live gauges back: it ends, and others of its kind go on."""
+    if os.environ.get(MULTIPROCESS_VARIABLE):
+        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call] # the package leaves it untyped

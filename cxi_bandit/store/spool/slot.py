@@ -17,6 +17,8 @@ from cxi_bandit.store.spool.segment import Segment
 
 _LARGEST_SEGMENT: Final = 8 * 1024 * 1024
 _SEGMENTS: Final = 8
+_ORDINARY_BYTES: Final = 16 * 1024
+"""More than a decision takes, unless it was asked about a whole catalogue."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: Final = msgspec.msgpack.Decoder(DecisionEntry)
@@ -124,6 +126,13 @@ class FileSpool:
                     del self._by_key[frame.key]
             self._reading = []
             self._tidy()
+
+    def has_room(self) -> bool:
+        """Whether one more would be taken, as far as can be told without asking the disk."""
+        current = self._current
+        if current is not None and current.room >= _ORDINARY_BYTES:
+            return True
+        return sum(segment.size for segment in list(self._segments)) + self._segment_bytes <= self._bound_bytes
 
     def close(self) -> None:
         """See the port. An empty slot leaves no segment behind."""
