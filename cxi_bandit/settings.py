@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         rate_burst: How much of that at once.
         key_away_seconds: How long it goes on trusting a key while the database is away: shopping surfaces must be
             answered for as long as the spool can take their decisions.
+        retention_days: Decisions go, with all that hangs on them, when their day ended so many days ago; 0 keeps them.
+        parked_days: A reward whose decision never came goes so many days after its receipt.
         drain_seconds: How long a service told to stop still answers while it says that it is not ready any more: what a
             load balancer needs to notice.
         parent_pid: The process this one must not outlive; 0 for none.
@@ -70,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_burst: Count = 4000
     key_away_seconds: Annotated[float, Meta(ge=0.0)] = 3600.0
     log_level: str = "info"
+    retention_days: Annotated[int, Meta(ge=0)] = 0
+    parked_days: Annotated[int, Meta(ge=7)] = 30
     drain_seconds: Annotated[float, Meta(ge=0.0, le=300.0)] = 0.2
     parent_pid: int = 0
     listen_fd: int = -1

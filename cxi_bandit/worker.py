@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.process import end_with_parent
-from cxi_bandit.bootstrap.upkeep import keep_up
+from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
@@ -29,7 +29,6 @@ _BUSY_SECONDS: Final = 0.05
 _IDLE_SECONDS: Final = 0.15
 _MOST_PATIENT_SECONDS: Final = 5.0
 _LONGEST_REST_SECONDS: Final = 60.0
-_UPKEEP_SECONDS: Final = 3600.0
 _UPKEEP_AGAIN_SECONDS: Final = 60.0
 _UNAVAILABLE: Final = 69
 
@@ -152,14 +151,14 @@ class Workbench:
 def work(
     bench: Workbench,
     stopping: threading.Event,
-    upkeep: Callable[[], object],
+    upkeep: Callable[[], float],
     log: FilteringBoundLogger,
     metrics: Metrics,
 ) -> None:
     """Turns until told to stop. A failing turn is tried again, ever more patiently; it never ends the process.
 
     Args:
-        upkeep: Called at the start and every hour.
+        upkeep: Called at the start and then whenever it asked to be, in so many seconds.
     """
     backoff_seconds = _BUSY_SECONDS
     due = 0.0
@@ -168,8 +167,7 @@ def work(
             if time.monotonic() >= due:
                 # Upkeep that fails is called again soon, and meanwhile keeps nobody from learning.
                 due = time.monotonic() + _UPKEEP_AGAIN_SECONDS
-                upkeep()
-                due = time.monotonic() + _UPKEEP_SECONDS
+                due = time.monotonic() + upkeep()
             busy = bench.turn()
         except Exception as error:
             # Whatever it was: a learner that ended would be started again, to meet the same.
@@ -204,7 +202,7 @@ def main() -> int:
         metrics = Metrics()
         engine = build_engine(store)
         bench = Workbench(engine, settings, log, metrics)
-        work(bench, stopping, lambda: keep_up(store, engine.clock()), log, metrics)
+        work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics).turn, log, metrics)
     finally:
         store.close()
     return 0

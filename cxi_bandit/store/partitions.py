@@ -3,11 +3,14 @@
 A day without a partition is no failure: its rows land in the default partition, and move when their day is made.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
+from itertools import count, takewhile
 from typing import Final
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, lowest_id_at
 from cxi_bandit.store.connection import LONG, Connection, Database
 
@@ -19,6 +22,9 @@ DAYS_AHEAD: Final = 14
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('cxi_bandit.partitions', 0))"
 # A table lock that is waited for blocks everybody behind it: rather give up, and let the next round try.
 _IMPATIENT: Final = "SELECT set_config('lock_timeout', '2s', true)"
+_VERY_IMPATIENT: Final = "SELECT set_config('lock_timeout', '100ms', true)"
+_ATTEMPTS: Final = 10
+_PAUSE_SECONDS: Final = 0.5
 
 _DAYS: Final = """
 SELECT substr(c.relname, 11) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -42,6 +48,7 @@ ALTER TABLE decisions ATTACH PARTITION {partition} FOR VALUES FROM ({low}) TO ({
 ALTER TABLE {partition} DROP CONSTRAINT day
 """)
 _UNFINISHED: Final = "SELECT EXISTS (SELECT FROM open_windows WHERE decision_id >= %s AND decision_id < %s)"
+_ALONE: Final = "LOCK TABLE decisions IN ACCESS EXCLUSIVE MODE"
 _DROP: Final = SQL("ALTER TABLE decisions DETACH PARTITION {partition}; DROP TABLE {partition}")
 _FORGET: Final = (
     "DELETE FROM activations WHERE decision_id >= %s AND decision_id < %s",
@@ -69,8 +76,10 @@ class Partitions:
             Unavailable: Writers were too busy to let a table be attached; nothing is lost, call again.
         """
         made = []
-        for ahead in range(days_ahead + 1):
-            day = today + timedelta(days=ahead)
+        there = set(self.days())
+        for day in (today + timedelta(days=ahead) for ahead in range(days_ahead + 1)):
+            if day in there:
+                continue
             with self._database.transaction(LONG) as connection:
                 connection.execute(_LOCK)
                 if day not in _days(connection):
@@ -79,23 +88,38 @@ class Partitions:
         return made
 
     def drop_before(self, day: date) -> list[date]:
-        """Drops whole days before `day`; returns them. A day with a window still open stays."""
+        """Drops whole days before `day`; returns them. A day with a window still open stays.
+
+        Detaching needs the log for itself for a moment, and everybody queues behind whoever waits for that: so it waits
+        for a tenth of a second at most, and tries again when the queue has gone.
+
+        Raises:
+            Unavailable: Long readers left no gap; days already dropped stay dropped, call again.
+        """
         dropped = []
-        for old in self.days():
-            if old >= day:
-                break
-            with self._database.transaction(LONG) as connection:
-                connection.execute(_LOCK)
-                connection.execute(_IMPATIENT)
-                span = _span(old)
-                row = connection.execute(_UNFINISHED, span).fetchone()
-                if old not in _days(connection) or row is None or row[0]:
-                    continue
-                connection.execute(_DROP.format(partition=Identifier(_name(old))))
-                for statement in _FORGET:
-                    connection.execute(statement, span)
-                dropped.append(old)
+        for old in takewhile(lambda known: known < day, self.days()):
+            for attempt in count(1):
+                try:
+                    if self._drop(old):
+                        dropped.append(old)
+                    break
+                except Unavailable:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    time.sleep(_PAUSE_SECONDS)
         return dropped
+
+    def _drop(self, day: date) -> bool:
+        with self._database.transaction(LONG) as connection:
+            connection.execute(_LOCK)
+            if day not in _days(connection) or _unfinished(connection, day):
+                return False
+            connection.execute(_VERY_IMPATIENT)
+            connection.execute(_ALONE)
+            if _unfinished(connection, day):
+                return False  # one was opened just now: a clock far behind, or a decision that waited on disk
+            connection.execute(_DROP.format(partition=Identifier(_name(day))))
+            return True
 
     def prune_idempotency_keys(self, before: datetime) -> int:
         """Forgets keys first used before `before`; returns how many."""
@@ -117,6 +141,11 @@ def _make(connection: Connection, day: date) -> None:
     connection.execute(filled(_ATTACH))
 
 
+def _unfinished(connection: Connection, day: date) -> bool:
+    row = connection.execute(_UNFINISHED, _span(day)).fetchone()
+    return row is not None and bool(row[0])
+
+
 def _days(connection: Connection) -> list[date]:
     return [datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC).date() for (name,) in connection.execute(_DAYS)]
 
@@ -126,5 +155,5 @@ def _name(day: date) -> str:
 
 
 def _span(day: date) -> tuple[DecisionId, DecisionId]:
-    start = datetime.combine(day, time(), UTC)
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return lowest_id_at(start), lowest_id_at(start + timedelta(days=1))

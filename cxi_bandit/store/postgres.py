@@ -14,6 +14,7 @@ from cxi_bandit.store.keyring import PostgresKeyring
 from cxi_bandit.store.outcome_log import PostgresOutcomeLog
 from cxi_bandit.store.partitions import Partitions
 from cxi_bandit.store.registry import PostgresRegistry
+from cxi_bandit.store.retention import Retention
 from cxi_bandit.store.reward_ledger import PostgresRewardLedger
 from cxi_bandit.store.trail import PostgresTrail
 
@@ -34,6 +35,7 @@ class PostgresStore:
     evaluations: PostgresEvaluations
     imported: ImportedLogs
     partitions: Partitions
+    retention: Retention
 
     @classmethod
     def open(cls, dsn: str, *, max_connections: int = 8, wait: timedelta = timedelta(seconds=2)) -> Self:
@@ -47,6 +49,7 @@ class PostgresStore:
         """
         database = Database(dsn, max_size=max_connections, wait=wait)
         database.open()
+        partitions = Partitions(database)
         return cls(
             database=database,
             decisions=PostgresDecisionLog(database),
@@ -59,7 +62,8 @@ class PostgresStore:
             trail=PostgresTrail(database),
             evaluations=PostgresEvaluations(database),
             imported=ImportedLogs(database),
-            partitions=Partitions(database),
+            partitions=partitions,
+            retention=Retention(database, partitions),
         )
 
     def close(self) -> None:

@@ -209,3 +209,11 @@ erasures = Table(
     Column("erased_at", _MOMENT, nullable=False),
     PrimaryKeyConstraint("policy", "number", name="erasures_pkey"),
 )
+
+upkeep = Table(
+    "upkeep",
+    metadata,
+    Column("name", Text, nullable=False),  # `parked`: the last ledger entry looked at for a decision that never came
+    Column("value", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", name="upkeep_pkey"),
+)

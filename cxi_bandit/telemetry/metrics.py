@@ -122,6 +122,12 @@ class Metrics:
         self.learner_errors = Counter(
             "cxi_bandit_learner_errors_total", "Passes of the learner that failed.", ["error"], registry=registry
         )
+        self.dropped = Counter(
+            "cxi_bandit_dropped_total",
+            "What retention dropped: `day`, `reward` (of a dropped decision), `parked` (its decision never came).",
+            ["kind"],
+            registry=registry,
+        )
 
     def exposition(self) -> bytes:
         """Prometheus text: of all processes when they share a directory, of this one otherwise."""

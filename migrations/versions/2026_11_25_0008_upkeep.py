@@ -1,5 +1,7 @@
 """What regular upkeep must remember."""
 
+from alembic import op
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -7,8 +9,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.execute("""
+    CREATE TABLE upkeep (
+      name text NOT NULL,
+      value bigint NOT NULL,
+      CONSTRAINT upkeep_pkey PRIMARY KEY (name)
+    )
+    """)
 
 
 def downgrade() -> None:
-    pass
+    op.execute("DROP TABLE upkeep")

@@ -118,7 +118,12 @@ def test_a_database_that_is_away_is_waited_for(quiet: FilteringBoundLogger) -> N
 
     engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())])
     upkeeps: list[int] = []
-    work(Flaky(engine, Settings(), quiet, Metrics()), stopping, lambda: upkeeps.append(1), quiet, Metrics())
+
+    def upkeep() -> float:
+        upkeeps.append(1)
+        return 3600.0
+
+    work(Flaky(engine, Settings(), quiet, Metrics()), stopping, upkeep, quiet, Metrics())
     assert turns == [True, True, False]
     assert upkeeps == [1]
 
@@ -205,7 +210,7 @@ def test_no_failure_ends_the_learner(quiet: FilteringBoundLogger) -> None:
             stopping.set()
             return False
 
-    def upkeep() -> None:
+    def upkeep() -> float:
         raise Unavailable("the partitions")
 
     engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())])
