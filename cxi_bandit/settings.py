@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         drain_seconds: How long a service told to stop still answers while it says that it is not ready any more: what a
             load balancer needs to notice.
         parent_pid: The process this one must not outlive; 0 for none.
+        database_fd: Where the supervisor says which database to use, once it is there; -1 for `database_url` itself.
         listen_fd: The supervisor's listening socket, inherited; -1 to open one.
         serving_fd: Where a worker says that it answers; -1 for nowhere.
         draining_fd: Ends when callers are to be sent elsewhere; -1 for never.
@@ -76,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parked_days: Annotated[int, Meta(ge=7)] = 30
     drain_seconds: Annotated[float, Meta(ge=0.0, le=300.0)] = 0.2
     parent_pid: int = 0
+    database_fd: int = -1
     listen_fd: int = -1
     serving_fd: int = -1
     draining_fd: int = -1

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
-from cxi_bandit.bootstrap.process import end_with_parent
+from cxi_bandit.bootstrap.process import await_database, end_with_parent
 from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, Unavailable
@@ -194,6 +194,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     end_with_parent(settings.parent_pid, stopping.set)
     try:
+        settings = await_database(settings)
         store = PostgresStore.open(settings.database_url or "")
     except Unavailable as error:
         log.warning("database_away", reason=str(error))

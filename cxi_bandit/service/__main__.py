@@ -8,13 +8,15 @@ import sys
 from importlib import import_module
 from typing import Any, Final
 
+import msgspec
 from granian import _granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from cxi_bandit.bootstrap.process import end_with_parent
-from cxi_bandit.settings import read_settings, variable
+from cxi_bandit.bootstrap.process import await_database, end_with_parent
+from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.settings import read_settings
 
 _LOGGING: Final[dict[str, Any]] = {
     "version": 1,
@@ -25,6 +27,7 @@ _LOGGING: Final[dict[str, Any]] = {
     "loggers": {"_granian": {"level": "WARNING", "propagate": True}, "granian": {"level": "WARNING"}},
 }
 _DRAIN_SECONDS: Final = 20
+_UNAVAILABLE: Final = 69
 _TARGET: Final = "cxi_bandit.service.process:open_app"
 _BACKLOG: Final = 2048
 
@@ -56,10 +59,14 @@ def main() -> int:
     """Serves until SIGTERM or the parent's end; what was accepted is answered first."""
     settings = read_settings()
     end_with_parent(settings.parent_pid, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    os.environ[variable("parent_pid")] = str(os.getpid())
     multiprocessing.set_start_method("fork")
     # Workers are forked: what is imported here need not be imported again by one that replaces a killed one.
     import_module(_TARGET.partition(":")[0])
+    try:
+        settings = await_database(settings)
+    except Unavailable:
+        return _UNAVAILABLE
+    os.environ.update(msgspec.structs.replace(settings, parent_pid=os.getpid()).environment())
     SocketServer(
         settings.listen_fd,
         _TARGET,

@@ -14,8 +14,9 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from cxi_bandit.settings import Settings, variable
-from cxi_bandit.supervisor.child import Child, Line, spawn
+from cxi_bandit.settings import Settings
+from cxi_bandit.supervisor.child import Child, Line
+from cxi_bandit.supervisor.gate import Gate
 
 _MODULE: Final = "cxi_bandit.service"
 _READY_SECONDS: Final = 60.0
@@ -31,9 +32,12 @@ class Generation:
     it, or dies, the workers send their callers elsewhere.
     """
 
-    def __init__(self, listener: socket.socket, environment: Mapping[str, str], log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, listener: socket.socket, environment: Mapping[str, str], gate: Gate, log: FilteringBoundLogger
+    ) -> None:
         self._listener = listener
         self._environment = environment
+        self._gate = gate
         self._child = Child("api", self._start, log)
         self._serving = Line()
         self._draining = Line()
@@ -45,7 +49,8 @@ class Generation:
 
     def serves(self, workers: int) -> bool:
         """Whether so many workers have said that they answer."""
-        with suppress(BlockingIOError):
+        # Closed once it has ended; nothing to read while nobody has anything to say.
+        with suppress(OSError):
             self._heard += len(os.read(self._serving.reading, 4096))
         return self._heard >= workers
 
@@ -61,35 +66,36 @@ class Generation:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         self._hang_up()
-        self._serving, self._draining, self._heard = Line(), Line(), 0
+        self._serving, self._draining = Line(), Line()
         os.set_blocking(self._serving.reading, False)
         inherited = {
             "listen_fd": self._listener.fileno(),
             "serving_fd": self._serving.writing,
             "draining_fd": self._draining.reading,
         }
-        told = {variable(name): str(descriptor) for name, descriptor in inherited.items()}
-        process = spawn(_MODULE, {**self._environment, **told}, tuple(inherited.values()))
+        process = self._gate.spawn(_MODULE, self._environment, inherited)
         self._serving.close(self._serving.writing)
         self._draining.close(self._draining.reading)
         return process
 
     def _hang_up(self) -> None:
+        self._heard = 0
         for line in (self._serving, self._draining):
             line.close(line.reading, line.writing)
 
 
 class Api:
-    """The generation that answers now."""
+    """The generation that answers now.
 
-    def __init__(
-        self, listener: socket.socket, environment: Mapping[str, str], settings: Settings, log: FilteringBoundLogger
-    ) -> None:
+    Args:
+        make: A new generation, not yet started.
+    """
+
+    def __init__(self, make: Callable[[], Generation], settings: Settings, log: FilteringBoundLogger) -> None:
+        self._make = make
         self._settings = settings
         self._log = log
-        self._listener = listener
-        self._environment = environment
-        self._generation = Generation(listener, environment, log)
+        self._generation = make()
 
     def keep_running(self) -> None:
         """Starts the API, or starts it again when it has ended."""
@@ -104,7 +110,7 @@ class Api:
         Args:
             meanwhile: Called again and again; once it is false, rolling ends as if the new generation had not come up.
         """
-        new = Generation(self._listener, self._environment, self._log)
+        new = self._make()
         deadline = time.monotonic() + _READY_SECONDS
         new.keep_running()
         while not new.serves(self._settings.workers):
@@ -124,8 +130,9 @@ class Api:
 
     def end(self) -> None:
         """Sends callers elsewhere, for as long as the settings say; then answers what was accepted, and ends."""
-        self._generation.drain()
-        time.sleep(self._settings.drain_seconds)
+        if self._generation.serves(1):
+            self._generation.drain()
+            time.sleep(self._settings.drain_seconds)
         self._generation.end()
 
 

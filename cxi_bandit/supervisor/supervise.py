@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -22,8 +22,9 @@ from cxi_bandit.engine.install import install
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
-from cxi_bandit.supervisor.api import Api
-from cxi_bandit.supervisor.child import Child, spawn
+from cxi_bandit.supervisor.api import Api, Generation
+from cxi_bandit.supervisor.child import Child
+from cxi_bandit.supervisor.gate import Gate
 from cxi_bandit.supervisor.listener import listen
 from cxi_bandit.telemetry.metrics import MULTIPROCESS_VARIABLE
 
@@ -58,24 +59,31 @@ def supervise(settings: Settings, log: FilteringBoundLogger, ready: Callable[[],
     """
     wishes = Wishes()
     wishes.listen_to_signals()
-    with owned(settings) as crashed:
+    with ExitStack() as ending:
+        crashed = ending.enter_context(owned(settings))
         patience = _ORPHANS_SECONDS if crashed else 0.0
-        with (
-            closing(listen(settings.host, settings.port, patience)) as listener,
-            running_database(settings) as database,
-        ):
-            prepare(database.dsn, settings)
-            environment = _environment(database.dsn, settings)
-            learner = Child("learner", lambda: spawn("cxi_bandit.worker", environment), log)
-            _run(
-                database,
-                Api(listener, environment, settings, log),
-                learner,
-                wishes,
-                log,
-                lambda: _tell(settings, ready),
-            )
+        listener = ending.enter_context(closing(listen(settings.host, settings.port, patience)))
+        gate = Gate()
+        environment = _environment(settings)
+        learner = Child("learner", lambda: gate.spawn("cxi_bandit.worker", environment), log)
+        api = Api(lambda: Generation(listener, environment, gate, log), settings, log)
+        ending.callback(_end, gate, api, learner)
+        # They load their code while the database starts.
+        api.keep_running()
+        learner.keep_running()
+        database = ending.enter_context(running_database(settings))
+        # Before the database, and the API first: all that it accepted is answered while the database is there.
+        ending.callback(_end, gate, api, learner)
+        prepare(database.dsn, settings)
+        gate.open(database.dsn)
+        _watch(database, api, learner, wishes, log, lambda: _tell(settings, ready))
     log.info("stopped")
+
+
+def _end(gate: Gate, api: Api, learner: Child) -> None:
+    gate.close()
+    api.end()
+    learner.end()
 
 
 def prepare(dsn: str, settings: Settings) -> None:
@@ -90,7 +98,7 @@ def prepare(dsn: str, settings: Settings) -> None:
         store.close()
 
 
-def _run(
+def _watch(
     database: RunningDatabase,
     api: Api,
     learner: Child,
@@ -108,30 +116,24 @@ def _run(
         return not wishes.stop.is_set()
 
     announced = False
-    try:
-        while keep_running():
-            api.keep_running()
-            announced = announced or announce()
-            if wishes.roll.is_set():
-                wishes.roll.clear()
-                log.info("rolling")
-                if api.roll(keep_running):
-                    learner.end()
-                    log.info("rolled")
-            wishes.stop.wait(_POLL_SECONDS)
-    finally:
-        # The API first, so that all it accepted is answered while the database is there.
-        api.end()
-        learner.end()
+    while keep_running():
+        api.keep_running()
+        announced = announced or announce()
+        if wishes.roll.is_set():
+            wishes.roll.clear()
+            log.info("rolling")
+            if api.roll(keep_running):
+                learner.end()
+                log.info("rolled")
+        wishes.stop.wait(_POLL_SECONDS)
 
 
-def _environment(dsn: str, settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings) -> dict[str, str]:
     shutil.rmtree(settings.metrics_dir, ignore_errors=True)
     settings.metrics_dir.mkdir(parents=True)
     return {
         **os.environ,
         **settings.environment(),
-        "DATABASE_URL": dsn,
         "CXI_BANDIT_PARENT_PID": str(os.getpid()),
         MULTIPROCESS_VARIABLE: str(settings.metrics_dir.resolve()),
     }
