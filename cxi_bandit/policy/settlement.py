@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
@@ -13,6 +13,13 @@ from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
 from cxi_bandit.policy.manifest import Manifest, Metric
 
 _Key = tuple[Source, RewardId]
+
+CLOCK_TOLERANCE: Final = timedelta(hours=1)
+"""By how much a reward may seem to have occurred before its decision and still count.
+
+Whoever names a decision has been told of it, so the event came after it, whatever the clocks said: the sender's may be
+behind, and the service's may have been set back, when ids go on from where they were.
+"""
 
 _MOST: Final = sys.float_info.max
 
@@ -38,7 +45,8 @@ def settle(
     An amendment (correction or retraction) belongs to the event it names, of the same source; of several the latest by
     `occurred_at`, then by id, stands. A correction whose metric is another one, or whose value that metric does not
     allow, amends nothing; a retracted amendment is as if it had never been sent. A reward counts when it occurred
-    within the window, both ends included, and the value that stands for it lies in its metric's range. The manifest
+    within the window, both ends included and at its beginning an hour more for clocks that differ, and the value that
+    stands for it lies in its metric's range. The manifest
     alone judges, never what was thought of an event on receipt, and sums are exact before they are rounded once: so
     neither the order of `entries` nor the order of their arrival can show.
 
@@ -49,7 +57,7 @@ def settle(
     reward = manifest.reward
     values: dict[str, list[tuple[datetime, _Key, float]]] = {}
     for event, value in _Amended(manifest, (entry.event for entry in entries)).originals():
-        if value is None or not window[0] <= event.occurred_at <= window[1]:
+        if value is None or not window[0] - CLOCK_TOLERANCE <= event.occurred_at <= window[1]:
             continue
         if quarantine_reason(manifest, event.metric, value) is None:
             values.setdefault(event.metric, []).append((event.occurred_at, _key(event), value))

@@ -84,7 +84,7 @@ def test_late_corrected_and_retracted_rewards_append_revisions(cart):
 def test_a_reward_that_occurred_outside_the_window_changes_nothing(cart):
     decision = cart.logged()
     cart.record(cart.event(decision, "after", occurred_at=decision.closes_at + timedelta(milliseconds=1)))
-    cart.record(cart.event(decision, "before", occurred_at=decision.decided_at - timedelta(seconds=1)))
+    cart.record(cart.event(decision, "before", occurred_at=decision.decided_at - timedelta(seconds=3601)))
     cart.join(100)
     assert rewards_of(cart, decision) == [0.0 - cost_of(decision)]
 

@@ -83,8 +83,12 @@ def test_the_reward_is_held_within_the_declared_range() -> None:
     assert reward(*(entry(f"p{index}", 2.0, metric="spent") for index in range(4))) == 2.0
 
 
-@pytest.mark.parametrize(("at", "counts"), [(0.0, True), (60.0, True), (-0.001, False), (60.001, False)])
-def test_only_what_occurred_within_the_window_counts_both_ends_included(at: float, counts: bool) -> None:
+@pytest.mark.parametrize(
+    ("at", "counts"), [(0.0, True), (60.0, True), (60.001, False), (-3600.0, True), (-3600.001, False)]
+)
+def test_only_what_occurred_within_the_window_counts_with_an_hour_before_it_for_the_clocks(
+    at: float, counts: bool
+) -> None:
     assert (reward(entry("a", at=at)) == 1.0) is counts
 
 
