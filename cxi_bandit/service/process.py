@@ -42,7 +42,7 @@ def open_app() -> Litestar:
     shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
     draining = Draining()
     app = create_app(engine, settings, log, Metrics(), shelf, model_hints=hints, draining=draining)
-    app.on_startup.append(partial(draining.follow, settings.draining_fd))
+    app.on_startup.append(partial(draining.follow, settings.draining_fd, settings.listen_fd))
     app.on_startup.append(partial(_report, settings.serving_fd))
     app.on_shutdown.extend([engine.store.close, forget_this_process])
     return app

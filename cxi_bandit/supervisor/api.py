@@ -22,14 +22,14 @@ _MODULE: Final = "cxi_bandit.service"
 _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 # Long enough for a pooled connection in use to hear that it is to be closed; see `service.draining`.
-_HANDOVER_SECONDS: Final = 1.0
+_HANDOVER_SECONDS: Final = 2.0
 
 
 class Generation:
     """One process of the API with its workers, and two lines to them.
 
-    On `serving` each worker says that it answers. On `draining` nothing is ever said: when the supervisor lets go of
-    it, or dies, the workers send their callers elsewhere.
+    On `serving` each worker says that it answers. On `draining` the supervisor says that others have taken over; when
+    it lets go of it, or dies, the workers send their callers elsewhere.
     """
 
     def __init__(
@@ -57,6 +57,11 @@ class Generation:
     def drain(self) -> None:
         """Tells the workers to send their callers elsewhere; they go on answering."""
         self._draining.close(self._draining.writing)
+
+    def hand_over(self, workers: int) -> None:
+        """Tells that many workers to accept no more, and to send those elsewhere whom they have accepted."""
+        with suppress(OSError):
+            os.write(self._draining.writing, b"." * workers)
 
     def end(self) -> None:
         """Ends it; what was accepted is answered first."""
@@ -123,7 +128,7 @@ class Api:
             new.keep_running()
             time.sleep(_POLL_SECONDS)
         old, self._generation = self._generation, new
-        old.drain()
+        old.hand_over(self._settings.workers)
         _pause(_HANDOVER_SECONDS, meanwhile)
         old.end()
         return True

@@ -1,8 +1,11 @@
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,8 +108,8 @@ def test_draining_begins_when_the_other_end_of_the_line_is_gone(serve: Serve) ->
     client = serve(draining=draining)
 
     def follow() -> None:
-        draining.follow(reading)
-        draining.follow(-1)
+        draining.follow(reading, -1)
+        draining.follow(-1, -1)
 
     client.app.on_startup.append(follow)
     with client:
@@ -137,3 +140,43 @@ def test_one_thread_waits_for_a_database_that_hangs_however_many_ask(
         asked_while_it_hung = len(asked)
         answers.set()
         assert asked_while_it_hung <= 2  # the worker's own poll for models is the other
+
+
+def test_a_worker_whose_place_is_taken_accepts_no_more_and_keeps_what_it_accepted(tmp_path: Path) -> None:
+    script = tmp_path / "accepting.py"
+    script.write_text(ACCEPTING)
+    subprocess.run([sys.executable, script], check=True, timeout=30)
+
+
+ACCEPTING = """
+import os, select, socket
+from cxi_bandit.service.draining import stop_accepting
+
+shared = socket.create_server(("127.0.0.1", 0))
+shared.setblocking(False)
+first = socket.create_connection(shared.getsockname())
+other = os.dup(shared.fileno())
+watching = select.epoll()
+watching.register(other, select.EPOLLIN)
+select.select([shared], [], [], 5)
+accepted, _ = shared.accept()
+if pid := os.fork():
+    assert os.waitpid(pid, 0)[1] == 0
+    # What came afterwards is accepted here, by the one that goes on.
+    select.select([shared], [], [], 5)
+    shared.accept()
+else:
+    at = shared.getsockname()
+    stop_accepting(shared.fileno())
+    second = socket.create_connection(at)
+    watching.poll(1)
+    for descriptor in (shared.fileno(), other):
+        try:
+            socket.socket(fileno=descriptor).accept()
+        except BlockingIOError:
+            continue
+        raise SystemExit(1)
+    first.send(b"x")
+    accepted.setblocking(True)
+    raise SystemExit(accepted.recv(1) != b"x")
+"""
