@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             answered for as long as the spool can take their decisions.
         retention_days: Decisions go, with all that hangs on them, when their day ended so many days ago; 0 keeps them.
         parked_days: A reward whose decision never came goes so many days after its receipt.
+        drift_seconds: The learner looks for drift this often.
+        drift_psi: A feature whose population stability index exceeds this has drifted.
         drain_seconds: How long a service told to stop still answers while it says that it is not ready any more: what a
             load balancer needs to notice.
         parent_pid: The process this one must not outlive; 0 for none.
@@ -75,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: str = "info"
     retention_days: Annotated[int, Meta(ge=0)] = 0
     parked_days: Annotated[int, Meta(ge=7)] = 30
+    drift_seconds: Annotated[float, Meta(ge=60.0)] = 3600.0
+    drift_psi: Positive = 0.2
     drain_seconds: Annotated[float, Meta(ge=0.0, le=300.0)] = 0.2
     parent_pid: int = 0
     database_fd: int = -1

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.drift_watch import DriftWatch
 from cxi_bandit.bootstrap.process import await_database, end_with_parent
 from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
@@ -203,7 +204,8 @@ def main() -> int:
         metrics = Metrics()
         engine = build_engine(store)
         bench = Workbench(engine, settings, log, metrics)
-        work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics).turn, log, metrics)
+        watch = DriftWatch(engine, settings, log, metrics)
+        work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics, watch.turn).turn, log, metrics)
     finally:
         store.close()
     return 0

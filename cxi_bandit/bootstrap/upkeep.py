@@ -1,5 +1,6 @@
 """What a database needs now and then, whoever runs it."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,11 +29,22 @@ def keep_up(store: PostgresStore, now: datetime) -> None:
 
 
 class Upkeep:
-    """The learner's regular upkeep: what must not wait, and what retention lets go."""
+    """The learner's regular upkeep: what must not wait, and what retention lets go.
+
+    Args:
+        errand: Something else that is due now and then; says in how many seconds it is due again.
+    """
 
     def __init__(
-        self, store: PostgresStore, clock: Clock, settings: Settings, log: FilteringBoundLogger, metrics: Metrics
+        self,
+        store: PostgresStore,
+        clock: Clock,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        metrics: Metrics,
+        errand: Callable[[], float] = lambda: _EVERY_SECONDS,
     ) -> None:
+        self._errand = errand
         self._store = store
         self._clock = clock
         self._keep = timedelta(days=settings.retention_days) if settings.retention_days else None
@@ -55,4 +67,4 @@ class Upkeep:
                 self._metrics.dropped.labels(kind).inc(number)
         if any(numbers.values()):
             self._log.info("dropped", days=[day.isoformat() for day in dropped.days], **numbers)
-        return _EVERY_SECONDS if dropped.finished else _SOON_SECONDS
+        return min(_EVERY_SECONDS if dropped.finished else _SOON_SECONDS, self._errand())

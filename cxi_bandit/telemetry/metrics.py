@@ -122,6 +122,15 @@ class Metrics:
         self.learner_errors = Counter(
             "cxi_bandit_learner_errors_total", "Passes of the learner that failed.", ["error"], registry=registry
         )
+        self.drift = {
+            name: Gauge(f"cxi_bandit_{name}", words, labels, registry=registry, multiprocess_mode="mostrecent")
+            for name, words, labels in (
+                ("feature_drift_psi", "Population stability index, latest day to week before.", ["policy", "feature"]),
+                ("reward_mean", "Mean reward of the latest day, as known when windows closed.", ["policy"]),
+                ("reward_completeness", "Share of the latest day's outcomes that an event reached.", ["policy"]),
+                ("reward_drift_score", "Change of the mean reward in its standard errors.", ["policy"]),
+            )
+        }
         self.dropped = Counter(
             "cxi_bandit_dropped_total",
             "What retention dropped: `day`, `reward` (of a dropped decision), `parked` (its decision never came).",
