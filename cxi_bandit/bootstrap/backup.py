@@ -23,6 +23,7 @@ from cxi_bandit.settings import Settings
 from cxi_bandit.store.embedded import EmbeddedPostgres
 from cxi_bandit.store.inventory import Inventory, take_inventory
 from cxi_bandit.store.programs import check_cluster, check_dump, copy_cluster, dump, is_empty, restore_dump
+from cxi_bandit.store.spool import entries_in
 
 Told = Callable[[str, int, int | None], object]
 """Hears what is being done, how many bytes of it are done, and of how many (None while nobody knows)."""
@@ -42,8 +43,8 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
         made_by: This product's version.
         began_at: Everything acknowledged before is in it.
         inventory: What the database held when it began.
-        spool_files: Of decisions that waited for the database to come back, copied along; they enter it at the next
-            start. 0: the spool was empty.
+        spooled: Decisions in the files of the spool, copied along: those that waited for the database enter it at the
+            next start, those already drained change nothing. 0: the spool was empty.
         size_bytes: Of the database's copy.
         dump_sha256: Of the dump; a physical copy has its own manifest of checksums.
     """
@@ -54,7 +55,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     began_at: datetime
     ended_at: datetime
     inventory: Inventory
-    spool_files: int
+    spooled: int
     size_bytes: int
     dump_sha256: str | None
 
@@ -79,7 +80,8 @@ def back_up(settings: Settings, to: Path, told: Told, *, as_dump: bool = False) 
         began_at = datetime.now(UTC)
         inventory = take_inventory(dsn)
         # The spool before the database: what leaves it for the database meanwhile is then in both, never in neither.
-        spooled = _copy_spool(settings.data_dir / _SPOOL, making / _SPOOL)
+        _copy_spool(settings.spool_dir, making / _SPOOL)
+        spooled = entries_in(making / _SPOOL)
         sha = None
         if kind == "cluster":
             copy_cluster(dsn, making / _CLUSTER, lambda done, total: told("copying the database", done, total))
@@ -93,7 +95,7 @@ def back_up(settings: Settings, to: Path, told: Told, *, as_dump: bool = False) 
             began_at=began_at,
             ended_at=datetime.now(UTC),
             inventory=inventory,
-            spool_files=spooled,
+            spooled=spooled,
             size_bytes=_size(making / _CLUSTER if kind == "cluster" else making / _DUMP),
             dump_sha256=sha,
         )
@@ -124,7 +126,7 @@ def restore(settings: Settings, source: Path, told: Told) -> tuple[Backup, Inven
     else:
         _check_dump(source / _DUMP, backup)
     with owned(settings):
-        _copy_spool(source / _SPOOL, settings.data_dir / _SPOOL)
+        _copy_spool(source / _SPOOL, settings.spool_dir)
         if settings.database_url is None:
             inventory = _restore_embedded(settings, source, backup, told)
         else:
@@ -205,20 +207,17 @@ def _appearing(to: Path) -> Iterator[Path]:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def _copy_spool(spool: Path, to: Path) -> int:
-    """Copies its files as they are now, a torn end included; how many hold anything."""
-    holding = 0
+def _copy_spool(spool: Path, to: Path) -> None:
+    """Copies its files as they are now, a torn end included, but for those that hold nothing."""
     for path in sorted(spool.rglob("*")) if spool.is_dir() else ():
         try:
             content = path.read_bytes() if path.is_file() else b""
         except FileNotFoundError:
             continue  # drained meanwhile: it is in the database now
-        if content.strip(b"\0"):  # preallocated and never written is empty
-            holding += 1
+        if content.strip(b"\0"):  # preallocated and never written holds nothing
             target = to / path.relative_to(spool)
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write(target, content)
-    return holding
 
 
 def _copy_tree(source: Path, to: Path, told: Callable[[int], object]) -> None:

@@ -27,7 +27,7 @@ def progress_of() -> Iterator[Told]:
 
 def rows_of(backup: Backup, inventory: Inventory) -> list[tuple[str, object]]:
     """What is in the copy, for people."""
-    waiting = f"{backup.spool_files} files, to enter the database at the next start" if backup.spool_files else "empty"
+    waiting = f"{backup.spooled} decisions, to enter the database at the next start" if backup.spooled else "empty"
     return [
         ("kind", backup.kind),
         ("holds everything until", f"{backup.began_at:%Y-%m-%d %H:%M:%S} UTC"),

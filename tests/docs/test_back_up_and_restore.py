@@ -22,3 +22,10 @@ def test_every_command_does_what_the_page_says(servers_directory: Path, monkeypa
     assert [command.split()[0] for command in commands] == ["backup", "restore", "audit", "policies"]
     for command in commands:
         assert main(shlex.split(command)) == 0, command
+    # And a backup that is not what it was is refused, as the page says.
+    control = home / "before-upgrade" / "database" / "global" / "pg_control"
+    content = bytearray(control.read_bytes())
+    content[100] ^= 1
+    control.write_bytes(content)
+    assert main(["restore", "before-upgrade", "--data-dir", "damaged"]) == 2
+    assert not (home / "damaged").exists()

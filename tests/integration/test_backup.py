@@ -16,10 +16,17 @@ import httpx
 import psycopg
 import pytest
 
+from cxi_bandit.bootstrap import in_memory_engine
 from cxi_bandit.bootstrap.backup import back_up, restore
 from cxi_bandit.cli import main
+from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect
 from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.engine.decide import admit, decide
+from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.settings import Settings
+from cxi_bandit.store.spool import SpoolShelf
+
+MANIFEST = Path(__file__).parents[2] / "policies" / "detail-page.toml"
 
 Start = Callable[..., Any]
 
@@ -89,7 +96,7 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restoration(
         until(lambda: len(writer.acknowledged) > 50, 60)
         before = list(writer.acknowledged)
         described = said("backup", "--to", str(copy), "--json")
-    assert (described["kind"], described["spool_files"]) == ("cluster", 0)
+    assert (described["kind"], described["spooled"]) == ("cluster", 0)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o700
     assert "not empty" in said("restore", str(copy), status=2)
     service.process.send_signal(signal.SIGTERM)
@@ -115,49 +122,59 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restoration(
     assert {model["verdict"] for model in report["models"]} == {"identical"}
 
 
+def decided() -> Decision:
+    """A decision as the engine makes it."""
+    engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())])
+    request = DecisionRequest("detail_page", Defect("price_jump", 0.5, 0.5), {})
+    served = engine.serving.route(request)
+    name = engine.mint.mint(datetime.now(UTC))
+    return decide(request, admit(request, served), served, name, engine.draw_key, engine.subject_key)
+
+
 @embedded
-def test_a_damaged_backup_is_refused_and_leaves_nothing(
+def test_a_dump_becomes_an_embedded_database_and_a_damaged_one_becomes_nothing(
     postgres_dsn: str, tmp_path: Path, servers_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[str] = []
     dumped = tmp_path / "dumped"
-    made = back_up(Settings(database_url=postgres_dsn, data_dir=tmp_path / "none"), dumped, lambda *_: told.append("x"))
+    made = back_up(Settings(database_url=postgres_dsn, data_dir=tmp_path / "none"), dumped, lambda *_: None)
     assert made.kind == "dump"
     assert made.inventory.revision is not None
-    # Into an embedded database, and from there into a physical copy.
     home = Settings(data_dir=servers_directory / "from-dump")
     assert restore(home, dumped, lambda *_: None)[1].revision == made.inventory.revision
-    copied = servers_directory / "copied"
-    assert main(["backup", "--data-dir", str(home.data_dir), "--to", str(copied)]) == 0
-    assert "Backup, checked" in capsys.readouterr().out
-    for backup, victim in ((dumped, "database.dump"), (copied, "database/global/pg_control")):
-        content = bytearray((backup / victim).read_bytes())
-        content[len(content) // 2] ^= 1
-        (backup / victim).write_bytes(content)
-        elsewhere = tmp_path / "elsewhere"
-        assert main(["restore", str(backup), "--data-dir", str(elsewhere)]) == 2
-        assert "use another" in capsys.readouterr().err
-        assert not elsewhere.exists()
+    assert sorted(path.name for path in home.data_dir.iterdir()) == ["database", "lock"]
+    damage(dumped / "database.dump")
+    assert main(["restore", str(dumped), "--data-dir", str(tmp_path / "elsewhere")]) == 2
+    assert "use another" in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def damage(file: Path) -> None:
+    """Flips one bit in its middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
 
 
 def test_a_dump_fills_an_empty_database_and_no_other(
     postgres_dsn: str, empty_dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    waiting = decided()
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute("INSERT INTO secrets (name, purpose, secret) VALUES ('draw-1', 'draw', '\\x0102')")
         connection.execute("INSERT INTO sequences (name, last_position) VALUES ('ledger', 7)")
     source = Settings(database_url=postgres_dsn, data_dir=tmp_path / "source")
-    (tmp_path / "source" / "spool").mkdir(parents=True)
-    (tmp_path / "source" / "spool" / "1.segment").write_bytes(b"decisions\0\0")
-    (tmp_path / "source" / "spool" / "2.segment").write_bytes(b"\0" * 64)
+    spool = SpoolShelf(source.spool_dir, source.spool_bytes).claim()
+    spool.append([DecisionEntry(waiting)])
     made = back_up(source, tmp_path / "dumped", lambda *_: None)
-    assert made.spool_files == 1
+    assert made.spooled == 1
     target = Settings(database_url=empty_dsn, data_dir=tmp_path / "target")
     backup, inventory = restore(target, tmp_path / "dumped", lambda *_: None)
     assert backup == made
     assert inventory == made.inventory
     assert inventory.positions == {"ledger": 7}
-    assert (tmp_path / "target" / "spool" / "1.segment").read_bytes() == b"decisions\0\0"
+    orphan = SpoolShelf(target.spool_dir, target.spool_bytes).orphan()
+    assert orphan is not None
+    assert orphan.read(10) == [DecisionEntry(waiting)]
     with psycopg.connect(empty_dsn) as connection:
         assert connection.execute("SELECT secret FROM secrets").fetchone() == (b"\1\2",)
     again = Settings(database_url=empty_dsn, data_dir=tmp_path / "again")
