@@ -96,8 +96,15 @@ class Api:
         make: A new generation, not yet started.
     """
 
-    def __init__(self, make: Callable[[], Generation], settings: Settings, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Generation],
+        listener: socket.socket,
+        settings: Settings,
+        log: FilteringBoundLogger,
+    ) -> None:
         self._make = make
+        self._listener = listener
         self._settings = settings
         self._log = log
         self._generation = make()
@@ -138,6 +145,8 @@ class Api:
         if self._generation.serves(1):
             self._generation.drain()
             time.sleep(self._settings.drain_seconds)
+        # Once the workers have let go of it too, new connections are refused rather than kept waiting in vain.
+        self._listener.close()
         self._generation.end()
 
 

@@ -66,7 +66,7 @@ def supervise(settings: Settings, log: FilteringBoundLogger, ready: Callable[[],
         gate = Gate()
         environment = _environment(settings)
         learner = Child("learner", lambda: gate.spawn("cxi_bandit.worker", environment), log)
-        api = Api(lambda: Generation(listener, environment, gate, log), settings, log)
+        api = Api(lambda: Generation(listener, environment, gate, log), listener, settings, log)
         ending.callback(_end, gate, api, learner)
         # They load their code while the database starts.
         api.keep_running()
