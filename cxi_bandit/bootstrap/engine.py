@@ -17,6 +17,8 @@ from cxi_bandit.engine.ports import (
     Keyring,
     ModelRoom,
     OutcomeLog,
+    Privacy,
+    Rebuilds,
     Registry,
     RewardLedger,
     Trail,
@@ -73,6 +75,16 @@ class Store(Protocol):
     @property
     def evaluations(self) -> Evaluations:
         """Reports, the alpha ledger, trials between sittings."""
+        ...
+
+    @property
+    def rebuilds(self) -> Rebuilds:
+        """Requests for rebuilds."""
+        ...
+
+    @property
+    def privacy(self) -> Privacy:
+        """Who was erased, and the certificates of it."""
         ...
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         up_to: Outcome-log position where the segment ends, inclusive.
         ledger_cut: Rewards are taken as known at this ledger position.
         erasure_cut: Erasures up to this number had happened: their rows were not there to be learned.
+        unlearn_cut: Unlearnings up to this number were heeded: their rows were there and left out.
         learned: Outcomes learned in this segment.
         learned_total: Outcomes learned from the start on, along the parents.
     """
@@ -44,6 +45,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     erasure_cut: int
     learned: int
     learned_total: int
+    unlearn_cut: int = 0
 
 
 class Model(msgspec.Struct, frozen=True, gc=False, kw_only=True):

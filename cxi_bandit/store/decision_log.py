@@ -88,6 +88,10 @@ WITH known AS (SELECT decision_id FROM decisions WHERE decision_id = %b FOR KEY 
 SELECT count(*) FROM known
 """
 
+_OF_SUBJECT: Final = """
+SELECT policy, decision_id FROM decisions WHERE subject = %b AND decided_at <= %b::timestamptz ORDER BY decision_id
+"""
+
 _SCAN: Final = SQL("""
 SELECT {} FROM decisions d
 WHERE d.policy = %b::text AND d.decision_id > %b ORDER BY d.decision_id LIMIT %b::bigint
@@ -167,6 +171,14 @@ class PostgresDecisionLog:
         with self._database.connection() as connection:
             row = connection.execute(_ACTIVATE, [decision, at]).fetchone()
             return row is not None and row[0] > 0
+
+    def of_subject(self, subject: bytes, until: datetime) -> dict[PolicyName, list[DecisionId]]:
+        """See the port."""
+        found: dict[PolicyName, list[DecisionId]] = {}
+        with self._database.transaction(LONG) as connection:
+            for policy, name in connection.execute(_OF_SUBJECT, [subject, until]):
+                found.setdefault(policy, []).append(name)
+        return found
 
     def scan(self, policy: PolicyName, after: DecisionId | None, limit: int) -> list[Decision]:
         """See the port."""

@@ -14,8 +14,10 @@ from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.policy.draw import DrawKey
 from cxi_bandit.store.memory_access import MemoryAccess, MemoryDeliveries, MemoryTrail
 from cxi_bandit.store.memory_evaluations import MemoryEvaluations
-from cxi_bandit.store.memory_outcomes import MemoryOutcomes, OpenWindows
+from cxi_bandit.store.memory_mending import MemoryPrivacy, MemoryRebuilds
+from cxi_bandit.store.memory_outcomes import MemoryOutcomes
 from cxi_bandit.store.memory_registry import MemoryRegistry
+from cxi_bandit.store.memory_windows import OpenWindows
 
 
 class MemoryStore:
@@ -26,13 +28,17 @@ class MemoryStore:
         windows = OpenWindows()
         self.decisions = MemoryDecisions(lock, windows)
         self.ledger = MemoryLedger(lock)
-        self.outcomes = MemoryOutcomes(lock, windows, self.decisions.rows, self.ledger.entries, self.ledger.inbox)
+        self.rebuilds = MemoryRebuilds(lock)
+        self.outcomes = MemoryOutcomes(
+            lock, windows, self.decisions.rows, self.ledger.entries, self.ledger.inbox, self.rebuilds
+        )
         self.trail = MemoryTrail(lock)
         self.registry = MemoryRegistry(lock, self.trail)
         self.keyring = MemoryKeyring()
         self.access = MemoryAccess(lock, self.trail)
         self.deliveries = MemoryDeliveries(lock)
         self.evaluations = MemoryEvaluations(lock)
+        self.privacy = MemoryPrivacy(lock)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -120,6 +126,16 @@ class MemoryDecisions:
                 return False
             self._windows.activated.setdefault(decision, at)
             return True
+
+    def of_subject(self, subject: bytes, until: datetime) -> dict[PolicyName, list[DecisionId]]:
+        """See the port."""
+        found: dict[PolicyName, list[DecisionId]] = {}
+        with self._lock:
+            for name in sorted(self.rows):
+                row = self.rows[name]
+                if row.subject == subject and row.decided_at <= until:
+                    found.setdefault(row.policy, []).append(name)
+        return found
 
     def scan(self, policy: PolicyName, after: DecisionId | None, limit: int) -> list[Decision]:
         """See the port."""

@@ -1,6 +1,5 @@
 """OutcomeLog and its sequencer in memory: a pass collects its changes and applies them at the end, or never."""
 
-import heapq
 import threading
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
@@ -11,7 +10,10 @@ from itertools import islice
 import msgspec
 
 from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.erasure import Erasure
+from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import (
     AsOf,
     LoggedOutcome,
@@ -21,61 +23,11 @@ from cxi_bandit.domain.outcome import (
     TrainingRow,
 )
 from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import Closure, OpenDecision, Segment
-
-
-class OpenWindows:
-    """Decisions whose attribution window is not closed, by when it ends."""
-
-    def __init__(self) -> None:
-        self._by_close: list[tuple[datetime, DecisionId]] = []
-        self._open: dict[DecisionId, Decision] = {}
-        self.activated: dict[DecisionId, datetime] = {}
-        self.set_aside: dict[DecisionId, OutcomeStanding] = {}
-        self._seen_after_all: set[DecisionId] = set()
-
-    def opened(self, decision: Decision) -> None:
-        """A decision was logged."""
-        self._open[decision.decision_id] = decision
-        heapq.heappush(self._by_close, (decision.closes_at, decision.decision_id))
-
-    def closed(self, decision: DecisionId) -> None:
-        """Its first outcome was appended, or it was erased."""
-        self._open.pop(decision, None)
-        while self._by_close and self._by_close[0][1] not in self._open:
-            heapq.heappop(self._by_close)
-
-    def abandoned(self, decision: DecisionId) -> None:
-        """Nobody was told of it in time."""
-        if decision not in self._seen_after_all:
-            self.set_aside.setdefault(decision, OutcomeStanding.ABANDONED)
-
-    def answered(self, decision: DecisionId) -> None:
-        """Somebody was told of it, if only later."""
-        self._seen_after_all.add(decision)
-        if self.set_aside.get(decision) is OutcomeStanding.ABANDONED:
-            del self.set_aside[decision]
-
-    def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
-        """See the port."""
-        due: list[tuple[datetime, DecisionId]] = []
-        taken: list[tuple[datetime, DecisionId]] = []
-        while self._by_close and len(due) < limit and self._by_close[0][0] <= before:
-            taken.append(heapq.heappop(self._by_close))
-            if taken[-1][1] in self._open:
-                due.append(taken[-1])
-        for entry in taken:
-            heapq.heappush(self._by_close, entry)
-        return [self._seen(name) for _, name in due]
-
-    def among(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
-        """Those of `decisions` still open, in decision order."""
-        return [self._seen(name) for name in sorted(decisions) if name in self._open]
-
-    def _seen(self, decision: DecisionId) -> OpenDecision:
-        seen = self._open[decision]
-        shown = self.activated.get(decision)
-        return OpenDecision(seen, shown is not None and shown <= seen.closes_at, self.set_aside.get(decision))
+from cxi_bandit.store.memory_mending import MemoryRebuilds
+from cxi_bandit.store.memory_unlearning import Unlearned
+from cxi_bandit.store.memory_windows import OpenWindows
 
 
 class MemoryOutcomes:
@@ -88,6 +40,7 @@ class MemoryOutcomes:
         decisions: dict[DecisionId, Decision],
         ledger: dict[DecisionId, list[LedgerEntry]],
         inbox: list[LedgerEntry],
+        rebuilds: MemoryRebuilds,
     ) -> None:
         self._lock = lock
         self._turn = threading.Lock()
@@ -98,8 +51,10 @@ class MemoryOutcomes:
         self.given = 0
         self.log: dict[PolicyName, list[OutcomeRevision]] = {}
         self.by_decision: dict[DecisionId, list[OutcomeRevision]] = {}
+        self._rebuilds = rebuilds
+        self._unlearned = Unlearned(ledger)
         self._erased: dict[PolicyName, dict[int, int]] = {}
-        self._erasures: dict[PolicyName, int] = {}
+        self._erasures: dict[PolicyName, list[Erasure]] = {}
 
     @contextmanager
     def sequencing(self) -> Iterator["MemorySequencing | None"]:
@@ -124,16 +79,34 @@ class MemoryOutcomes:
 
     def erasure_cut(self, policy: PolicyName) -> int:
         """See the port."""
-        return self._erasures.get(policy, 0)
+        return len(self._erasures.get(policy, ()))
 
-    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int) -> Segment:
+    def unlearn_cut(self, policy: PolicyName) -> int:
+        """See the port."""
+        return len(self._unlearned.of(policy))
+
+    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int, unlearn_cut: int = 0) -> Segment:
         """See the port."""
         with self._lock:
             emptied = self._erased.get(policy, {})
             learned = [revision for revision in self.log.get(policy, [])[after:up_to] if _learnable(revision)]
             erased = {row.position: emptied[row.position] for row in learned if row.position in emptied}
-            rows = [self._row(revision, ledger_cut) for revision in learned if revision.position not in erased]
+            rows = [
+                self._row(revision, ledger_cut)
+                for revision in learned
+                if revision.position not in erased
+                and not self._unlearned.left_out(policy, revision.decision_id, unlearn_cut, ledger_cut)
+            ]
             return Segment(rows, erased, [])
+
+    def changed(self, policy: PolicyName, learned: Sequence[Lineage]) -> int | None:
+        """See the port."""
+        with self._lock:
+            for index, lineage in enumerate(learned):
+                first_closes = self.log.get(policy, [])[lineage.after : lineage.up_to]
+                if any(self._changed(revision, lineage) for revision in first_closes if _learnable(revision)):
+                    return index
+            return None
 
     def revisions(self, decision: DecisionId) -> list[OutcomeRevision]:
         """See the port."""
@@ -159,7 +132,7 @@ class MemoryOutcomes:
                 if len(rows) == limit:
                     break
                 wanted = _learnable(revision) or (unlearnable and revision.revision == 0)
-                if wanted and revision.position not in erased:
+                if wanted and revision.position not in erased and not self._left_out(revision, until.ledger_cut):
                     rows.append(self._logged(revision, until.ledger_cut))
             return rows
 
@@ -171,19 +144,65 @@ class MemoryOutcomes:
             kept = (row for row in later if row.revision == 0 and row.position not in erased)
             return list(islice(kept, limit))
 
-    def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:  # noqa: ARG002 - the port's signature
+    def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
         """See the port. Waits for a pass under way, so that a pass never meets a decision that is half gone."""
         with self._turn, self._lock:
-            number = self._erasures[policy] = self.erasure_cut(policy) + 1
+            number = self.erasure_cut(policy) + 1
             emptied = self._erased.setdefault(policy, {})
+            removed = {"outcomes": 0, "reward_ledger": 0, "decisions": 0}
+            learnable = []
             for decision in decisions:
                 for revision in self.by_decision.pop(decision, ()):
                     emptied[revision.position] = number
-                self.windows.closed(decision)
-                self.decisions.pop(decision, None)
-                self.ledger.pop(decision, None)
+                    removed["outcomes"] += 1
+                    learnable += [revision.position] if _learnable(revision) else []
+                self.windows.erased(decision)
+                removed["decisions"] += self.decisions.pop(decision, None) is not None
+                removed["reward_ledger"] += len(self.ledger.pop(decision, ()))
             self.inbox[:] = [entry for entry in self.inbox if entry.event.decision_id not in set(decisions)]
+            erasure = Erasure(
+                policy=policy, number=number, erased_at=at, removed=removed, learnable=tuple(sorted(learnable))
+            )
+            self._erasures.setdefault(policy, []).append(erasure)
+            self._rebuilds.ask(policy, f"erasure {number}", at)
             return number
+
+    def erasure(self, policy: PolicyName, number: int) -> Erasure:
+        """See the port."""
+        known = self._erasures.get(policy, [])
+        if not 0 < number <= len(known):
+            raise NotFound("erasure", f"{number} of policy {policy}")
+        return known[number - 1]
+
+    def unlearn(self, unlearning: Unlearning) -> Unlearning:
+        """See the port."""
+        with self._lock:
+            made = self._unlearned.add(unlearning)
+            self._rebuilds.ask(made.policy, f"unlearning {made.number}", made.asked_at)
+            return made
+
+    def unlearned(self, unlearning: Unlearning) -> int:
+        """See the port."""
+        policy = unlearning.policy
+        with self._lock:
+            rows = [row for row in self.log.get(policy, []) if _learnable(row) and row.decision_id in self.by_decision]
+            return sum(self._unlearned.concerns(unlearning, row.decision_id, self.given) for row in rows)
+
+    def unlearnings(self, policy: PolicyName) -> list[Unlearning]:
+        """See the port."""
+        return self._unlearned.of(policy)
+
+    def _left_out(self, first: OutcomeRevision, ledger_cut: int) -> bool:
+        return self._unlearned.left_out(first.policy, first.decision_id, self.unlearn_cut(first.policy), ledger_cut)
+
+    def _changed(self, first: OutcomeRevision, lineage: Lineage) -> bool:
+        erased = self._erased.get(first.policy, {}).get(first.position)
+        if erased is not None:
+            return erased > lineage.erasure_cut
+        if any(late.revision and late.ledger_cut > lineage.ledger_cut for late in self.by_decision[first.decision_id]):
+            return True
+        then = self._unlearned.left_out(first.policy, first.decision_id, lineage.unlearn_cut, lineage.ledger_cut)
+        return then != self._left_out(first, self.given)
 
     def _known(self, first: OutcomeRevision, ledger_cut: int) -> OutcomeRevision:
         revisions = self.by_decision[first.decision_id]

@@ -1,7 +1,7 @@
 """Registry in memory."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from cxi_bandit.domain.errors import LearningConflict, NotFound
@@ -80,6 +80,24 @@ class MemoryRegistry:
         self.model(policy, version)
         return self._bytes.get((policy, version))
 
+    def kept(self, policy: PolicyName) -> set[ModelVersion]:
+        """See the port."""
+        with self._lock:
+            return {version for name, version in self._bytes if name == policy}
+
+    def thin(self, policy: PolicyName, versions: Collection[ModelVersion]) -> int:
+        """See the port."""
+        with self._lock:
+            heads = {version for (name, _), version in self._heads.items() if name == policy}
+            going = {
+                version
+                for version in set(versions) - heads
+                if (policy, version) in self._bytes and self._models[policy, version].lineage.parent is not None
+            }
+            for version in going:
+                del self._bytes[policy, version]
+            return len(going)
+
     def publish(self, model: Model, data: bytes, *, moves_head_from: ModelVersion | None, adopt: bool = True) -> None:
         """See the port."""
         lineage = model.lineage
@@ -105,6 +123,10 @@ class MemoryRegistry:
         finally:
             if held:
                 turn.release()
+
+    def note(self, entry: AuditEntry) -> None:
+        """See the port."""
+        self._trail.append(entry)
 
     def trail(self, policy: PolicyName | None = None) -> list[AuditEntry]:
         """See the port."""

@@ -1,17 +1,25 @@
 """The outcome log in PostgreSQL, as its readers see it, and erasure. The sequencer's pass is in `sequencing`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+from psycopg.sql import SQL, Identifier
+
 from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.erasure import Erasure
+from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeRevision, TrainingRow
+from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import Segment
 from cxi_bandit.store import decision_rows
 from cxi_bandit.store.closes import closes
 from cxi_bandit.store.connection import LONG, Connection, Database
+from cxi_bandit.store.rebuilds import ask_for_rebuild
 from cxi_bandit.store.replayed_rows import first_closes, mark
 from cxi_bandit.store.sequencing import (
     LEDGER,
@@ -19,6 +27,14 @@ from cxi_bandit.store.sequencing import (
     PostgresSequencing,
     outcome_revision,
     outcomes_of,
+)
+from cxi_bandit.store.unlearning import (
+    LEFT_OUT,
+    add_unlearning,
+    concerned,
+    first_changed,
+    unlearn_cut,
+    unlearnings,
 )
 
 _TRY: Final = "SELECT pg_try_advisory_xact_lock(%s)"
@@ -28,7 +44,7 @@ _LAST_ERASURE: Final = "SELECT coalesce(max(number), 0) FROM erasures WHERE poli
 
 # What may be learned in a range, with the reward known at the cut: that of the latest late revision, if there is one.
 # Erased positions come along; their decisions are read apart, by id, so that no plan ever scans the whole log.
-_RANGE: Final = """
+_RANGE: Final = f"""
 SELECT first.position, first.erased, first.decision_id, coalesce(late.reward, first.reward)
 FROM outcomes first
 LEFT JOIN LATERAL (
@@ -37,9 +53,9 @@ LEFT JOIN LATERAL (
   ORDER BY revision DESC LIMIT 1
 ) late ON true
 WHERE first.policy = %b::text AND first.position > %b::bigint AND first.position <= %b::bigint
-  AND first.revision = 0 AND first.standing = 'learnable'
+  AND first.revision = 0 AND first.standing = 'learnable' AND NOT {LEFT_OUT}
 ORDER BY first.position
-"""
+"""  # noqa: S608 - made of constants
 
 _REVISIONS: Final = """
 SELECT policy, position, decision_id, revision, reward, metrics::text, counted, completed, standing, ledger_cut,
@@ -57,21 +73,32 @@ RETURNING number
 # models had learned it.
 _EMPTY: Final = """
 UPDATE outcomes SET erased = %s, decision_id = NULL, reward = NULL, metrics = NULL, counted = NULL, completed = NULL
-WHERE policy = %s AND decision_id = ANY(%s)
+WHERE policy = %s AND decision_id = ANY(%s) RETURNING position, revision = 0 AND standing = 'learnable'
 """
+_WENT: Final = "UPDATE erasures SET removed = %s::json, learnable = %s WHERE policy = %s AND number = %s"
+_ERASURE: Final = "SELECT erased_at, removed::text, learnable FROM erasures WHERE policy = %s AND number = %s"
 
 # `reward_keys` stay: a webhook delivered once more must not bring an erased reward back.
-_REMOVE: Final = (
-    "DELETE FROM ledger_inbox i USING reward_ledger l WHERE i.entry_id = l.entry_id AND l.decision_id = ANY(%s)",
-    "DELETE FROM reward_ledger WHERE decision_id = ANY(%s)",
-    "DELETE FROM idempotency_keys WHERE decision_id = ANY(%s)",
-    "DELETE FROM open_windows WHERE decision_id = ANY(%s)",
-    "DELETE FROM decisions WHERE decision_id = ANY(%s)",
-    "DELETE FROM activations WHERE decision_id = ANY(%s)",
-    "DELETE FROM set_asides WHERE decision_id = ANY(%s)",
+_INBOX: Final = (
+    "DELETE FROM ledger_inbox i USING reward_ledger l WHERE i.entry_id = l.entry_id AND l.decision_id = ANY(%s)"
 )
+_BY_DECISION: Final = (
+    "reward_ledger",
+    "idempotency_keys",
+    "open_windows",
+    "decisions",
+    "activations",
+    "set_asides",
+)
+_REMOVE: Final = {
+    "ledger_inbox": SQL(_INBOX).format(),
+    **{table: SQL("DELETE FROM {} WHERE decision_id = ANY(%s)").format(Identifier(table)) for table in _BY_DECISION},
+}
 
 _CHUNK: Final = 5000
+
+_encode: Final = msgspec.json.Encoder().encode
+_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class PostgresOutcomeLog:
@@ -104,10 +131,20 @@ class PostgresOutcomeLog:
         """See the port."""
         return self._number(_LAST_ERASURE, policy)
 
-    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int) -> Segment:
+    def unlearn_cut(self, policy: PolicyName) -> int:
+        """See the port."""
+        with self._database.connection() as connection:
+            return unlearn_cut(connection, policy)
+
+    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int, unlearn_cut: int = 0) -> Segment:
         """See the port."""
         with self._database.snapshot() as connection:
-            return _segment(connection, policy, (after, up_to), ledger_cut)
+            return _segment(connection, policy, (after, up_to), (ledger_cut, unlearn_cut))
+
+    def changed(self, policy: PolicyName, learned: Sequence[Lineage]) -> int | None:
+        """See the port."""
+        with self._database.snapshot() as connection:
+            return first_changed(connection, policy, learned)
 
     def revisions(self, decision: DecisionId) -> list[OutcomeRevision]:
         """See the port."""
@@ -140,10 +177,46 @@ class PostgresOutcomeLog:
             connection.execute(_WAIT, [SEQUENCER_LOCK])
             row = connection.execute(_NUMBER, {"policy": policy, "at": at}).fetchone()
             number = 0 if row is None else int(row[0])
-            connection.execute(_EMPTY, [number, policy, names])
-            for statement in _REMOVE:
-                connection.execute(statement, [names])
+            emptied = connection.execute(_EMPTY, [number, policy, names]).fetchall()
+            removed = {"outcomes": len(emptied)}
+            for table, statement in _REMOVE.items():
+                removed[table] = connection.execute(statement, [names]).rowcount
+            learnable = sorted(position for position, learnable in emptied if learnable)
+            connection.execute(_WENT, [_encode(removed).decode(), learnable, policy, number])
+            ask_for_rebuild(connection, policy, f"erasure {number}", at)
             return number
+
+    def erasure(self, policy: PolicyName, number: int) -> Erasure:
+        """See the port."""
+        with self._database.connection() as connection:
+            row = connection.execute(_ERASURE, [policy, number]).fetchone()
+        if row is None:
+            raise NotFound("erasure", f"{number} of policy {policy}")
+        at, removed, learnable = row
+        return Erasure(
+            policy=policy,
+            number=number,
+            erased_at=at,
+            removed={} if removed is None else _counts(removed),
+            learnable=tuple(learnable or ()),
+        )
+
+    def unlearn(self, unlearning: Unlearning) -> Unlearning:
+        """See the port."""
+        with self._database.transaction(LONG) as connection:
+            number = add_unlearning(connection, unlearning)
+            ask_for_rebuild(connection, unlearning.policy, f"unlearning {number}", unlearning.asked_at)
+        return msgspec.structs.replace(unlearning, number=number)
+
+    def unlearned(self, unlearning: Unlearning) -> int:
+        """See the port."""
+        with self._database.transaction(LONG) as connection:
+            return concerned(connection, unlearning)
+
+    def unlearnings(self, policy: PolicyName) -> list[Unlearning]:
+        """See the port."""
+        with self._database.connection() as connection:
+            return unlearnings(connection, policy)
 
     def _number(self, query: str, name: str) -> int:
         with self._database.connection() as connection:
@@ -155,9 +228,11 @@ def _one(connection: Connection, query: str, name: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _segment(connection: Connection, policy: PolicyName, span: tuple[int, int], ledger_cut: int) -> Segment:
+def _segment(connection: Connection, policy: PolicyName, span: tuple[int, int], cuts: tuple[int, int]) -> Segment:
+    ledger_cut, unlearn_cut = cuts
+    values = [ledger_cut, policy, *span, unlearn_cut, ledger_cut]
     with connection.cursor(binary=True) as cursor:
-        found: list[tuple[Any, ...]] = cursor.execute(_RANGE, [ledger_cut, policy, *span]).fetchall()
+        found: list[tuple[Any, ...]] = cursor.execute(_RANGE, values).fetchall()
     erased = {position: number for position, number, _, _ in found if number is not None}
     learnable = [(position, name, reward) for position, number, name, reward in found if number is None]
     rows: list[TrainingRow] = []

@@ -13,6 +13,8 @@ from cxi_bandit.store.imported_logs import ImportedLogs
 from cxi_bandit.store.keyring import PostgresKeyring
 from cxi_bandit.store.outcome_log import PostgresOutcomeLog
 from cxi_bandit.store.partitions import Partitions
+from cxi_bandit.store.privacy import PostgresPrivacy
+from cxi_bandit.store.rebuilds import PostgresRebuilds
 from cxi_bandit.store.registry import PostgresRegistry
 from cxi_bandit.store.retention import Retention
 from cxi_bandit.store.reward_ledger import PostgresRewardLedger
@@ -33,6 +35,8 @@ class PostgresStore:
     deliveries: PostgresDeliveries
     trail: PostgresTrail
     evaluations: PostgresEvaluations
+    rebuilds: PostgresRebuilds
+    privacy: PostgresPrivacy
     imported: ImportedLogs
     partitions: Partitions
     retention: Retention
@@ -61,6 +65,8 @@ class PostgresStore:
             deliveries=PostgresDeliveries(database),
             trail=PostgresTrail(database),
             evaluations=PostgresEvaluations(database),
+            rebuilds=PostgresRebuilds(database),
+            privacy=PostgresPrivacy(database),
             imported=ImportedLogs(database),
             partitions=partitions,
             retention=Retention(database, partitions),

@@ -1,6 +1,6 @@
 """The registry in PostgreSQL: manifests, policy versions, models and their bytes, the audit trail."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ WHERE %(policy)s::text IS NULL OR policy = %(policy)s ORDER BY policy COLLATE "C
 
 _MODEL: Final = SQL("""
 m.policy, m.policy_version, m.version, m.branch, m.parent, m.manifest_sha, m.vw_build, m.after, m.up_to, m.ledger_cut,
-m.erasure_cut, m.learned, m.learned_total, m.sha256, m.size_bytes, m.golden::text, m.created_at
+m.erasure_cut, m.learned, m.learned_total, m.sha256, m.size_bytes, m.golden::text, m.created_at, m.unlearn_cut
 """)
 _ONE_MODEL: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s AND m.version = %s").format(_MODEL)
 _MODELS: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s ORDER BY m.version").format(_MODEL)
@@ -51,11 +51,18 @@ SELECT b.data FROM models m LEFT JOIN model_bytes b USING (policy, version) WHER
 _ADD_MODEL: Final = """
 INSERT INTO models (
   policy, policy_version, version, branch, parent, manifest_sha, vw_build, after, up_to, ledger_cut,
-  erasure_cut, learned, learned_total, sha256, size_bytes, golden, created_at
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s)
+  erasure_cut, learned, learned_total, sha256, size_bytes, golden, created_at, unlearn_cut
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s)
 ON CONFLICT (policy, version) DO NOTHING
 """
 _ADD_BYTES: Final = "INSERT INTO model_bytes (policy, version, data) VALUES (%s, %s, %b)"
+_KEPT: Final = "SELECT version FROM model_bytes WHERE policy = %s"
+_THIN: Final = """
+DELETE FROM model_bytes b USING models m
+WHERE b.policy = %s AND b.version = ANY(%s::int8[]) AND m.policy = b.policy AND m.version = b.version
+  AND m.parent IS NOT NULL
+  AND NOT EXISTS (SELECT FROM heads h WHERE h.policy = b.policy AND h.model_version = b.version)
+"""
 # The fence: a head moves only from where its mover saw it.
 _FIRST_HEAD: Final = """
 INSERT INTO heads (policy, policy_version, model_version) VALUES (%(policy)s, %(policy_version)s, %(to)s)
@@ -150,6 +157,16 @@ class PostgresRegistry:
             raise NotFound("model", f"{policy}@{version}")
         return None if row[0] is None else bytes(row[0])
 
+    def kept(self, policy: PolicyName) -> set[ModelVersion]:
+        """See the port."""
+        with self._database.connection() as connection:
+            return {version for (version,) in connection.execute(_KEPT, [policy])}
+
+    def thin(self, policy: PolicyName, versions: Collection[ModelVersion]) -> int:
+        """See the port."""
+        with self._database.transaction(LONG) as connection:
+            return connection.execute(_THIN, [policy, list(versions)]).rowcount
+
     def publish(self, model: Model, data: bytes, *, moves_head_from: ModelVersion | None, adopt: bool = True) -> None:
         """See the port. Workers hear of it at commit, on `cxi_bandit_models`."""
         lineage = model.lineage
@@ -180,6 +197,11 @@ class PostgresRegistry:
             yield row is not None and bool(row[0])
         finally:
             connection.close()
+
+    def note(self, entry: AuditEntry) -> None:
+        """See the port."""
+        with self._database.connection() as connection:
+            write_line(connection, entry)
 
     def trail(self, policy: PolicyName | None = None) -> list[AuditEntry]:
         """See the port."""
@@ -218,13 +240,14 @@ def _columns(model: Model) -> list[object]:
         model.size_bytes,
         msgspec.json.encode(model.golden).decode(),
         model.created_at,
+        lineage.unlearn_cut,
     ]
 
 
 def _model(row: Sequence[Any]) -> Model:
     (
         policy, policy_version, version, branch, parent, sha, build, after, up_to, ledger_cut,
-        erasure_cut, learned, learned_total, digest, size_bytes, golden, created_at,
+        erasure_cut, learned, learned_total, digest, size_bytes, golden, created_at, unlearn_cut,
     ) = row  # fmt: skip
     lineage = Lineage(
         policy=policy,
@@ -240,5 +263,6 @@ def _model(row: Sequence[Any]) -> Model:
         erasure_cut=erasure_cut,
         learned=learned,
         learned_total=learned_total,
+        unlearn_cut=unlearn_cut,
     )
     return Model(lineage=lineage, sha256=digest, size_bytes=size_bytes, golden=_golden(golden), created_at=created_at)

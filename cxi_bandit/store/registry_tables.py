@@ -63,6 +63,7 @@ models = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("golden", JSON, nullable=False),  # shortest round-trip digits: the floats come back exactly
     Column("created_at", _MOMENT, nullable=False),
+    Column("unlearn_cut", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("policy", "version", name="models_pkey"),
 )
 
@@ -94,6 +95,43 @@ audit_trail = Table(
     Column("policy", Text),
     Column("detail", JSON, nullable=False),
     PrimaryKeyConstraint("entry_id", name="audit_trail_pkey"),
+)
+
+rebuild_requests = Table(
+    "rebuild_requests",
+    metadata,
+    Column("request_id", BigInteger, Identity(always=True), nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("asked_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("request_id", name="rebuild_requests_pkey"),
+)
+
+rebuild_answers = Table(
+    "rebuild_answers",
+    metadata,
+    Column("request_id", BigInteger, nullable=False, autoincrement=False),
+    Column("models", ARRAY(BigInteger), nullable=False),  # the heads that answer it
+    Column("answered_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("request_id", name="rebuild_answers_pkey"),
+)
+
+suppressed_subjects = Table(
+    "suppressed_subjects",
+    metadata,
+    Column("subject", LargeBinary, nullable=False),  # keyed HMAC of the shopper
+    Column("erased_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("subject", name="suppressed_subjects_pkey"),
+)
+
+erasure_certificates = Table(
+    "erasure_certificates",
+    metadata,
+    Column("certificate_id", BigInteger, Identity(always=True), nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("document", Text, nullable=False),  # exact, as hashed
+    PrimaryKeyConstraint("certificate_id", name="erasure_certificates_pkey"),
+    UniqueConstraint("sha256", name="erasure_certificates_sha256"),
 )
 
 secrets = Table(

@@ -8,10 +8,13 @@ from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeStanding
 from cxi_bandit.store import decision_rows
 from cxi_bandit.store.connection import Connection
+from cxi_bandit.store.unlearning import LEFT_OUT
 
-# Erased outcomes are left out. The decisions are read apart, by id, so that no plan
+_ALL_UNLEARNINGS: Final = 2**62
+
+# Erased and unlearned outcomes are left out. The decisions are read apart, by id, so that no plan
 # ever scans the whole log.
-_FIRST: Final = """
+_FIRST: Final = f"""
 SELECT first.position, first.decision_id, coalesce(late.reward, first.reward),
   coalesce(late.completed, first.completed), first.standing, first.closed_at, shown.activated_at
 FROM outcomes first
@@ -22,9 +25,9 @@ LEFT JOIN LATERAL (
 ) late ON true
 LEFT JOIN activations shown ON shown.decision_id = first.decision_id
 WHERE first.policy = %b::text AND first.position > %b::bigint AND first.position <= %b::bigint
-  AND first.revision = 0 AND first.erased IS NULL AND (%b::bool OR first.standing = 'learnable')
+  AND first.revision = 0 AND first.erased IS NULL AND (%b::bool OR first.standing = 'learnable') AND NOT {LEFT_OUT}
 ORDER BY first.position LIMIT %b::bigint
-"""
+"""  # noqa: S608 - made of constants
 
 _MARK: Final = "SELECT ledger_cut, closed_at FROM outcomes WHERE policy = %s AND position = %s"
 
@@ -43,7 +46,8 @@ def first_closes(
     while len(rows) < limit:
         asked = limit - len(rows)
         with connection.cursor(binary=True) as cursor:
-            values = [as_of.ledger_cut, policy, after, as_of.position, unlearnable, asked]
+            cut = as_of.ledger_cut
+            values = [cut, policy, after, as_of.position, unlearnable, _ALL_UNLEARNINGS, cut, asked]
             found: list[tuple[Any, ...]] = cursor.execute(_FIRST, values).fetchall()
         known = decision_rows.by_id(connection, [row[1] for row in found])
         rows.extend(_logged(row, known) for row in found if row[1] in known)

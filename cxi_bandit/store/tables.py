@@ -134,6 +134,7 @@ reward_ledger = Table(
     Column("quarantined", Text),
     PrimaryKeyConstraint("entry_id", name="reward_ledger_pkey"),
     Index("reward_ledger_decision", "decision_id"),
+    Index("reward_ledger_quarantined", "entry_id", postgresql_where=text("quarantined IS NOT NULL")),
 )
 
 ledger_inbox = Table(
@@ -207,6 +208,8 @@ erasures = Table(
     Column("policy", Text, nullable=False),
     Column("number", BigInteger, nullable=False),
     Column("erased_at", _MOMENT, nullable=False),
+    Column("removed", JSON),  # rows by table
+    Column("learnable", ARRAY(BigInteger)),  # the emptied positions that a model may have learned
     PrimaryKeyConstraint("policy", "number", name="erasures_pkey"),
 )
 
@@ -216,4 +219,18 @@ upkeep = Table(
     Column("name", Text, nullable=False),  # `parked`: the last ledger entry looked at for a decision that never came
     Column("value", BigInteger, nullable=False),
     PrimaryKeyConstraint("name", name="upkeep_pkey"),
+)
+
+unlearnings = Table(
+    "unlearnings",
+    metadata,
+    Column("policy", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("source", Text),  # null: whatever was decided in the range
+    Column("since", _MOMENT, nullable=False),
+    Column("until", _MOMENT, nullable=False),
+    Column("since_id", Uuid, nullable=False),  # the range as decision ids
+    Column("until_id", Uuid, nullable=False),
+    Column("asked_at", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("policy", "number", name="unlearnings_pkey"),
 )

@@ -111,7 +111,7 @@ def models(draw: st.DrawFn) -> Model:
         "parent": draw(st.none() | position),
         "manifest_sha": draw(name),
         "vw_build": draw(name),
-        **{field: draw(position) for field in ("after", "up_to", "ledger_cut", "erasure_cut")},
+        **{field: draw(position) for field in ("after", "up_to", "ledger_cut", "erasure_cut", "unlearn_cut")},
         **{field: draw(position) for field in ("learned", "learned_total")},
     }
     golden = tuple(tuple(vector) for vector in draw(st.lists(st.lists(number, max_size=4), max_size=4)))

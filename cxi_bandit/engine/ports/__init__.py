@@ -12,6 +12,8 @@ from cxi_bandit.engine.ports.evaluations import Evaluations, FiledReport
 from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, RewardLedger
 from cxi_bandit.engine.ports.models import ModelRoom, Scorer
 from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, Segment, Sequencing
+from cxi_bandit.engine.ports.privacy import Privacy
+from cxi_bandit.engine.ports.rebuilds import Rebuilds
 from cxi_bandit.engine.ports.registry import Registry
 from cxi_bandit.engine.ports.secrets import Access, Keyring
 from cxi_bandit.engine.ports.spool import Spool
@@ -33,6 +35,8 @@ __all__ = [
     "ModelRoom",
     "OpenDecision",
     "OutcomeLog",
+    "Privacy",
+    "Rebuilds",
     "Registry",
     "RewardLedger",
     "Scorer",

@@ -88,6 +88,10 @@ class DecisionLog(Protocol):
         """Notes that the decision was shown; the first time stands. False when there is no such decision."""
         ...
 
+    def of_subject(self, subject: bytes, until: datetime) -> dict[PolicyName, list[DecisionId]]:
+        """Every decision made for a pseudonym up to a moment, over all policies, in id (time) order."""
+        ...
+
     def scan(self, policy: PolicyName, after: DecisionId | None, limit: int) -> list[Decision]:
         """Up to `limit` decisions of a policy in id (time) order, those later than `after`."""
         ...

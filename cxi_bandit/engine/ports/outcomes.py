@@ -8,7 +8,9 @@ from typing import Protocol
 import msgspec
 
 from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.erasure import Erasure
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import (
     AsOf,
     LoggedOutcome,
@@ -19,6 +21,7 @@ from cxi_bandit.domain.outcome import (
     TrainingRow,
 )
 from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.domain.unlearning import Unlearning
 
 
 class OpenDecision(msgspec.Struct, frozen=True, gc=False):
@@ -117,8 +120,24 @@ class OutcomeLog(Protocol):
         """The number of the policy's last erasure, 0 when none."""
         ...
 
-    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int) -> Segment:
-        """Positions in (after, up_to]. The same arguments give the same rows for ever, save erasure and retention."""
+    def unlearn_cut(self, policy: PolicyName) -> int:
+        """The number of the policy's last unlearning, 0 when none."""
+        ...
+
+    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int, unlearn_cut: int = 0) -> Segment:
+        """Positions in (after, up_to]. The same arguments give the same rows for ever, save erasure and retention.
+
+        Args:
+            unlearn_cut: Unlearnings up to this number are heeded, by the events known at the ledger cut.
+        """
+        ...
+
+    def changed(self, policy: PolicyName, learned: Sequence[Lineage]) -> int | None:
+        """The index of the first of these lineages whose segment may teach something else today; None when none may.
+
+        It holds a row that was erased or unlearned since, or whose outcome was revised since. What retention has
+        dropped is no change: what a model learned of it stays learned.
+        """
         ...
 
     def revisions(self, decision: DecisionId) -> list[OutcomeRevision]:
@@ -132,11 +151,12 @@ class OutcomeLog(Protocol):
     def scan(
         self, policy: PolicyName, after: int, limit: int, as_of: AsOf | None = None, *, unlearnable: bool = False
     ) -> list[LoggedOutcome]:
-        """Up to `limit` first closes after a position, in position order: a log to replay.
+        """Up to `limit` first closes after a position, in position order: a log to replay. Unlearned ones are left out.
 
         Args:
-            as_of: How far to look; the same value gives the same rows for ever, save erasure and retention, once both
-                of its positions have been given. None looks as far as there is, with rewards as known now.
+            as_of: How far to look; the same value gives the same rows for ever, save erasure, unlearning and
+                retention, once both of its positions have been given. None looks as far as there is, with rewards as
+                known now.
             unlearnable: Also those that no learner learns (not activated, overridden).
         """
         ...
@@ -149,5 +169,27 @@ class OutcomeLog(Protocol):
         ...
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
-        """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number."""
+        """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number.
+
+        Asks for a rebuild of the policy in the same transaction.
+        """
+        ...
+
+    def erasure(self, policy: PolicyName, number: int) -> Erasure:
+        """What an erasure removed. Raises NotFound."""
+        ...
+
+    def unlearn(self, unlearning: Unlearning) -> Unlearning:
+        """Leaves outcomes out of what is learned from now on; nothing is removed. Returns it with its number.
+
+        Asks for a rebuild of the policy in the same transaction.
+        """
+        ...
+
+    def unlearned(self, unlearning: Unlearning) -> int:
+        """How many learnable first closes an unlearning, whether it stands or not, concerns as known now."""
+        ...
+
+    def unlearnings(self, policy: PolicyName) -> list[Unlearning]:
+        """All that stand, by number."""
         ...

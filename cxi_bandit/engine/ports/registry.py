@@ -1,5 +1,6 @@
 """Manifests, policy versions and models with their lineage."""
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -51,6 +52,17 @@ class Registry(Protocol):
         """The bytes as committed; None once thinned away. Raises NotFound."""
         ...
 
+    def kept(self, policy: PolicyName) -> set[ModelVersion]:
+        """The versions whose bytes are there."""
+        ...
+
+    def thin(self, policy: PolicyName, versions: Collection[ModelVersion]) -> int:
+        """Drops the bytes of these versions, never those of a head or of a start; returns how many went.
+
+        Lineage, SHA-256 and golden vectors stay: the bytes can be derived again for as long as the rows are there.
+        """
+        ...
+
     def publish(self, model: Model, data: bytes, *, moves_head_from: ModelVersion | None, adopt: bool = True) -> None:
         """Commits bytes, SHA-256 and lineage in one transaction, moves the head when `adopt`, and tells the workers.
 
@@ -61,6 +73,10 @@ class Registry(Protocol):
 
     def writer(self, policy: PolicyName) -> AbstractContextManager[bool]:
         """Tries to become the policy's one learner for the length of the context; False when another process is."""
+        ...
+
+    def note(self, entry: AuditEntry) -> None:
+        """Appends a line to the audit trail."""
         ...
 
     def trail(self, policy: PolicyName | None = None) -> list[AuditEntry]:
