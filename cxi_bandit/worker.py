@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.drift_watch import DriftWatch
+from cxi_bandit.bootstrap.mending import Mender
 from cxi_bandit.bootstrap.process import await_database, end_with_parent
 from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
@@ -54,12 +55,13 @@ class Workbench:
         self._lateness = timedelta(seconds=settings.lateness_seconds)
         store = engine.store
         self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room)
+        self._mender = Mender(engine, log, metrics)
         self._learned: dict[tuple[PolicyName, int], int] = {}
         self._published: dict[PolicyName, float] = {}
         self._resting: dict[PolicyName, _Rest] = {}
 
     def turn(self) -> bool:
-        """Joins once and lets every live policy learn at most one segment; whether anything was done.
+        """Joins once, lets every live policy learn at most one segment, mends for a moment; whether anything was done.
 
         A policy that cannot learn rests, ever longer, while the others go on.
 
@@ -78,7 +80,11 @@ class Workbench:
                     away = error
         if away is not None:
             raise away
-        return busy
+        return self._mender.turn() or busy
+
+    def thin(self) -> None:
+        """Drops the bytes of model versions that nobody starts from again."""
+        self._mender.thin()
 
     def _join(self) -> JoinReport:
         engine = self._engine
@@ -91,7 +97,7 @@ class Workbench:
     def _learn_or_rest(self, version: PolicyVersion) -> bool:
         policy = version.policy
         rest = self._resting.get(policy, _AWAKE)
-        if time.monotonic() < rest.until:
+        if time.monotonic() < rest.until or self._mender.mending(policy):
             return False
         try:
             learned = self._learn(version)
@@ -138,6 +144,7 @@ class Workbench:
         self._published[policy] = time.monotonic()
         self._metrics.learned_position.labels(policy).set(lineage.up_to)
         self._metrics.published.labels(policy).inc()
+        self._mender.published(policy)
         self._log.info(
             "model_published",
             policy=policy,
@@ -205,7 +212,12 @@ def main() -> int:
         engine = build_engine(store)
         bench = Workbench(engine, settings, log, metrics)
         watch = DriftWatch(engine, settings, log, metrics)
-        work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics, watch.turn).turn, log, metrics)
+
+        def errand() -> float:
+            bench.thin()
+            return watch.turn()
+
+        work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics, errand).turn, log, metrics)
     finally:
         store.close()
     return 0

@@ -66,6 +66,7 @@ class Learner:
             erasure_cut=self._outcomes.erasure_cut(version.policy),
             learned=0,
             learned_total=0,
+            unlearn_cut=self._outcomes.unlearn_cut(version.policy),
         )
         return self._publish(lineage, derive(self._room, manifest, None, []), manifest, at, moves_head_from=None)
 
@@ -85,7 +86,9 @@ class Learner:
         # Read after the head: every revision these positions' decisions have up to this cut is committed by now.
         ledger_cut = self._outcomes.ledger_cut()
         erasure_cut = self._outcomes.erasure_cut(version.policy)
-        rows = teachable(self._outcomes.segment(version.policy, after, up_to, ledger_cut), version.manifest_sha)
+        unlearn_cut = self._outcomes.unlearn_cut(version.policy)
+        segment = self._outcomes.segment(version.policy, after, up_to, ledger_cut, unlearn_cut)
+        rows = teachable(segment, version.manifest_sha)
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
@@ -100,6 +103,7 @@ class Learner:
             erasure_cut=erasure_cut,
             learned=len(rows),
             learned_total=head.lineage.learned_total + len(rows),
+            unlearn_cut=unlearn_cut,
         )
         parent = verified_bytes(self._registry, head)
         data = derive(self._room, manifest, parent, rows)

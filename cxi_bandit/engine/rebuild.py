@@ -1,16 +1,69 @@
-"""Rebuild: learn a policy's recorded segments again, at a later ledger cut and without what was erased since."""
+"""Rebuild: learn a policy's recorded segments again, at a later ledger cut and without what was erased or unlearned."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
+from typing import Final
 
-from cxi_bandit.domain.errors import NotFound
+import msgspec
+
+from cxi_bandit.domain.errors import LearningConflict, ModelInvalid, NotFound
 from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.fingerprint import golden_vectors, sha256
-from cxi_bandit.engine.learn import derive, teachable
+from cxi_bandit.engine.learn import derive, teachable, verified_bytes
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry
+from cxi_bandit.policy.manifest import Manifest
+
+_MOST_RIVALS: Final = 20
+
+
+class RebuildPlan(msgspec.Struct, frozen=True):
+    """From which checkpoint what is to be learned again.
+
+    Attributes:
+        head: The model that is to be replaced.
+        checkpoint: The model of the head's line that the rebuild starts from.
+        segments: Boundaries to learn again, in order; empty where there is nothing to mend.
+    """
+
+    head: Model
+    checkpoint: Model
+    segments: tuple[tuple[int, int], ...]
+
+
+def plan_rebuild(
+    version: PolicyVersion, registry: Registry, outcomes: OutcomeLog, *, from_start: bool = False
+) -> RebuildPlan:
+    """Looks for the nearest checkpoint: the latest model with bytes before anything that would be learned otherwise.
+
+    Up to there every segment gives the rows that it gave, so the bytes are those of a rebuild from the start.
+
+    Args:
+        from_start: Begin at the start model whatever changed.
+
+    Raises:
+        NotFound: The policy version has no model yet.
+        ModelInvalid: Not even the start model's bytes are there as they were committed.
+    """
+    head = registry.head(version.policy, version.version)
+    if head is None:
+        raise NotFound("model of policy", f"{version.policy} version {version.version}")
+    line = _line(registry, head)
+    first = 0 if from_start else outcomes.changed(version.policy, [model.lineage for model in line[1:]])
+    if first is None:
+        return RebuildPlan(head, head, ())
+    kept = registry.kept(version.policy)
+    for at in range(first, -1, -1):
+        if line[at].lineage.version not in kept:
+            continue
+        with suppress(ModelInvalid):
+            verified_bytes(registry, line[at])
+            return RebuildPlan(head, line[at], _boundaries(line[at + 1 :]))
+    raise ModelInvalid(f"no model of {version.policy} version {version.version} is left to start a rebuild from")
 
 
 def rebuild(
@@ -20,54 +73,121 @@ def rebuild(
     outcomes: OutcomeLog,
     manifests: Manifests,
     room: ModelRoom,
+    *,
+    from_start: bool = False,
 ) -> Iterator[Model]:
-    """Makes a new branch from the start model on, over the same segment boundaries, and moves the head to its end.
+    """Makes a new branch from the nearest checkpoint, over the recorded boundaries, and moves the head to its end.
 
-    Late and corrected rewards are learned as known now, erased rows not at all; the lineage says so. Yields each model
-    as it is committed; only the last one is adopted, so a rebuild that stops half-way changes nothing that is served.
-    Run it under the policy's writer lock.
+    Late and corrected rewards are learned as known now, erased and unlearned rows not at all; the lineage says so.
+    Yields each model as it is committed, none where nothing changed. Only the last one is adopted, so a rebuild that
+    stops half-way changes nothing that is served. Run it under the policy's writer lock; should the head move all the
+    same, what was learned meanwhile is learned on this branch too.
 
     Raises:
         NotFound: The policy version has no model yet.
-        LearningConflict: A rival moved the head meanwhile.
+        ModelInvalid: There is no model left to start from.
+        LearningConflict: Rivals keep moving the head; the lock is not held, or not heeded.
     """
-    head = registry.head(version.policy, version.version)
-    if head is None:
-        raise NotFound("model of policy", f"{version.policy} version {version.version}")
-    manifest = manifests.by_sha(version.manifest_sha)
-    ledger_cut, erasure_cut = outcomes.ledger_cut(), outcomes.erasure_cut(version.policy)
-    start, segments = _recorded(registry, head)
-    parent, data = start, derive(room, manifest, None, [])
-    for after, up_to in segments:
-        rows = teachable(outcomes.segment(version.policy, after, up_to, ledger_cut), version.manifest_sha)
-        data = derive(room, manifest, data, rows)
+    plan = plan_rebuild(version, registry, outcomes, from_start=from_start)
+    if not plan.segments:
+        return
+    branch = _Branch(version, plan.checkpoint, registry, outcomes, (manifests.by_sha(version.manifest_sha), room))
+    head, todo = plan.head, deque(plan.segments)
+    rivals = 0
+    while todo:
+        model, data = branch.next(todo[0], at)
+        last = len(todo) == 1
+        try:
+            registry.publish(model, data, moves_head_from=head.lineage.version if last else None, adopt=last)
+        except LearningConflict:
+            rivals += 1
+            if rivals > _MOST_RIVALS:
+                raise
+            head, added = _moved(version, registry, head)
+            todo.extend(added)
+            branch.take_cuts()
+            continue
+        todo.popleft()
+        branch.grow(model, data)
+        yield model
+
+
+class _Branch:
+    """The branch under way: its tip, and how the model after it is made."""
+
+    def __init__(
+        self,
+        version: PolicyVersion,
+        checkpoint: Model,
+        registry: Registry,
+        outcomes: OutcomeLog,
+        learning: tuple[Manifest, ModelRoom],
+    ) -> None:
+        self._version = version
+        self._registry = registry
+        self._outcomes = outcomes
+        self._manifest, self._room = learning
+        self._tip, self._data = checkpoint, verified_bytes(registry, checkpoint)
+        self.take_cuts()
+
+    def take_cuts(self) -> None:
+        """From here on, what is known now is learned."""
+        policy = self._version.policy
+        self._ledger_cut = self._outcomes.ledger_cut()
+        self._erasure_cut = self._outcomes.erasure_cut(policy)
+        self._unlearn_cut = self._outcomes.unlearn_cut(policy)
+
+    def next(self, span: tuple[int, int], at: datetime) -> tuple[Model, bytes]:
+        """The model that learns a segment on the branch's tip, and its bytes; not yet published."""
+        version, parent = self._version, self._tip.lineage
+        segment = self._outcomes.segment(version.policy, *span, self._ledger_cut, self._unlearn_cut)
+        rows = teachable(segment, version.manifest_sha)
+        data = derive(self._room, self._manifest, self._data, rows)
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
-            version=ModelVersion(registry.last_version(version.policy) + 1),
+            version=ModelVersion(self._registry.last_version(version.policy) + 1),
             branch=Branch.REBUILD,
-            parent=parent.lineage.version,
+            parent=parent.version,
             manifest_sha=version.manifest_sha,
-            vw_build=room.build,
-            after=after,
-            up_to=up_to,
-            ledger_cut=ledger_cut,
-            erasure_cut=erasure_cut,
+            vw_build=self._room.build,
+            after=span[0],
+            up_to=span[1],
+            ledger_cut=self._ledger_cut,
+            erasure_cut=self._erasure_cut,
             learned=len(rows),
-            learned_total=parent.lineage.learned_total + len(rows),
+            learned_total=parent.learned_total + len(rows),
+            unlearn_cut=self._unlearn_cut,
         )
-        golden = golden_vectors(manifest, room.load(manifest, data))
-        parent = Model(lineage=lineage, sha256=sha256(data), size_bytes=len(data), golden=golden, created_at=at)
-        last = up_to == segments[-1][1]
-        registry.publish(parent, data, moves_head_from=head.lineage.version if last else None, adopt=last)
-        yield parent
+        golden = golden_vectors(self._manifest, self._room.load(self._manifest, data))
+        return Model(lineage=lineage, sha256=sha256(data), size_bytes=len(data), golden=golden, created_at=at), data
+
+    def grow(self, model: Model, data: bytes) -> None:
+        """The model is committed: the next one is derived from it."""
+        self._tip, self._data = model, data
 
 
-def _recorded(registry: Registry, head: Model) -> tuple[Model, list[tuple[int, int]]]:
-    """The start model of the head's line and the segment boundaries from there to the head."""
-    segments: list[tuple[int, int]] = []
-    model = head
-    while model.lineage.parent is not None:
-        segments.append((model.lineage.after, model.lineage.up_to))
-        model = registry.model(model.lineage.policy, model.lineage.parent)
-    return model, segments[::-1]
+def _line(registry: Registry, head: Model) -> list[Model]:
+    """The models from the start to the head, each derived from the one before."""
+    known = {model.lineage.version: model for model in registry.models(head.lineage.policy)}
+    line = [head]
+    while line[-1].lineage.parent is not None:
+        line.append(known[line[-1].lineage.parent])
+    return line[::-1]
+
+
+def _boundaries(models: Iterable[Model]) -> tuple[tuple[int, int], ...]:
+    return tuple((model.lineage.after, model.lineage.up_to) for model in models)
+
+
+def _moved(version: PolicyVersion, registry: Registry, head: Model) -> tuple[Model, tuple[tuple[int, int], ...]]:
+    """Where the head is now, and the segments that were learned on from where it was.
+
+    Raises:
+        LearningConflict: It stands on another line now, so what was learned again is not what is served.
+    """
+    now = registry.head(version.policy, version.version)
+    line = [] if now is None else _line(registry, now)
+    if now is None or head not in line:
+        raise LearningConflict(f"the head of {version.policy} has left the line that is rebuilt")
+    return now, _boundaries(line[line.index(head) + 1 :])

@@ -12,12 +12,11 @@ from msgspec import Meta
 
 from cxi_bandit.domain.decision import HOLD, Features, FeatureValue
 from cxi_bandit.domain.identifiers import InterventionId, ManifestSha, PolicyName
+from cxi_bandit.policy.explorers import Explorer, Setting, SquareCB
 
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 PolicyTitle = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-# Vowpal Wabbit computes in single precision and refuses a setting that does not fit, each time the learner starts it.
-Setting = Annotated[float, Meta(gt=0.0, le=3e38)]
 Seconds = Annotated[float, Meta(gt=0.0, le=90 * 86_400)]
 
 
@@ -135,55 +134,6 @@ class ColdStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     outcomes: Annotated[int, Meta(ge=1)] = 100
 
 
-class SquareCB(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="squarecb"
-):
-    """Inverse-gap weighting; the default."""
-
-    gamma_scale: Setting = 1000.0
-
-
-class EpsilonGreedy(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="epsilon_greedy"
-):
-    """The best-looking intervention, and with probability epsilon any."""
-
-    epsilon: Annotated[float, Meta(gt=0, le=1)] = 0.05
-
-
-class Softmax(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="softmax"
-):
-    """Probabilities by exp(lambda x score)."""
-
-    inverse_temperature: Setting = 10.0
-
-
-class Cover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="cover"):
-    """A small cover of policies that explores where they differ."""
-
-    policies: Annotated[int, Meta(ge=1, le=32)] = 4
-
-
-class Bag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="bag"):
-    """Votes of models that each saw a bootstrap of the data."""
-
-    models: Annotated[int, Meta(ge=1, le=32)] = 5
-
-
-class RegCB(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="regcb"):
-    """Optimistic confidence bounds of the regression."""
-
-
-class RND(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="algorithm", tag="rnd"):
-    """Random network distillation: explores where a random target is badly predicted."""
-
-    networks: Annotated[int, Meta(ge=1, le=16)] = 3
-
-
-Explorer = SquareCB | EpsilonGreedy | Softmax | Cover | Bag | RegCB | RND
-
-
 class Exploration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How probabilities are made: an explorer, then the floors mixed in.
 
@@ -198,6 +148,16 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cold_start: ColdStart = msgspec.field(default_factory=ColdStart)
 
 
+class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which models keep their bytes; the others can be derived again for as long as their rows are there.
+
+    Starts and heads always do.
+    """
+
+    keep_last: Annotated[int, Meta(ge=10)] = 200
+    hourly_days: Annotated[float, Meta(ge=0.0, le=3650.0)] = 7.0
+
+
 class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the model learns: VW's weights, and how outcomes are cut into segments."""
 
@@ -207,6 +167,8 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     interactions: tuple[Annotated[str, Meta(pattern="^[SA]{2,3}$")], ...] = ("SA",)
     segment_outcomes: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000
     publish_seconds: Annotated[float, Meta(ge=0.0, le=3600.0)] = 0.25
+    rebuild_hours: Annotated[float, Meta(ge=0.0, le=8760.0)] = 0.0
+    checkpoints: Checkpoints = msgspec.field(default_factory=Checkpoints)
 
 
 class ServingRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

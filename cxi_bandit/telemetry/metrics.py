@@ -119,6 +119,21 @@ class Metrics:
         self.published = Counter(
             "cxi_bandit_models_published_total", "Models published.", ["policy"], registry=registry
         )
+        self.rebuilt = Counter(
+            "cxi_bandit_models_rebuilt_total", "Models made by rebuilds.", ["policy"], registry=registry
+        )
+        self.rebuilds_waiting = Gauge(
+            "cxi_bandit_rebuilds_waiting",
+            "Requests for a rebuild that are not answered yet.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.thinned = Counter(
+            "cxi_bandit_models_thinned_total",
+            "Models whose bytes were dropped; they can be derived again.",
+            ["policy"],
+            registry=registry,
+        )
         self.learner_errors = Counter(
             "cxi_bandit_learner_errors_total", "Passes of the learner that failed.", ["error"], registry=registry
         )

@@ -3,17 +3,17 @@
 Numbers are written out whole: a rounded one would silently be another setting than the manifest's.
 """
 
-from cxi_bandit.policy.manifest import (
+from cxi_bandit.policy.explorers import (
     RND,
     Bag,
     Cover,
     EpsilonGreedy,
     Explorer,
-    Manifest,
     RegCB,
     Softmax,
     SquareCB,
 )
+from cxi_bandit.policy.manifest import Manifest
 
 
 def explorer_arguments(explorer: Explorer) -> list[str]:  # noqa: PLR0911 - one answer an explorer

@@ -93,6 +93,7 @@ outcomes = 20
 bits = 14
 segment_outcomes = 40
 publish_seconds = 0.0
+{learning}
 """
 
 BEGIN = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -116,6 +117,7 @@ class Life:
     store: Store
     explorer: str
     seed: int = 0
+    learning: str = ""
     room: ModelRoom = field(default_factory=VowpalRoom)
     now: datetime = BEGIN
 
@@ -125,7 +127,7 @@ class Life:
         self.random = random.Random(self.seed)
         self.mint = DecisionIdMint()
         self.manifests = Manifests(self.store.registry)
-        text = MANIFEST.format(explorer=EXPLORERS[self.explorer])
+        text = MANIFEST.format(explorer=EXPLORERS[self.explorer], learning=self.learning)
         install(self.store.registry, [("small.toml", text)], self.now, "test")
         self.version: PolicyVersion = self.store.registry.versions()[0]
         self.learner = Learner(self.store.registry, self.store.outcomes, self.manifests, self.room)

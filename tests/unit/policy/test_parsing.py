@@ -7,8 +7,9 @@ import pytest
 
 from cxi_bandit.domain.errors import ManifestInvalid
 from cxi_bandit.domain.gate import GateRule
+from cxi_bandit.policy.explorers import SquareCB
 from cxi_bandit.policy.gate import gate_rule
-from cxi_bandit.policy.manifest import Manifest, NumberFeature, SquareCB, manifest_sha
+from cxi_bandit.policy.manifest import Manifest, NumberFeature, manifest_sha
 from cxi_bandit.policy.parsing import mismatch, parse_manifest
 
 POLICIES = Path(__file__).parents[3] / "policies"

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cxi_bandit.policy import explorers
 from cxi_bandit.policy import manifest as rooms
 from cxi_bandit.policy.manifest import Manifest
 
@@ -26,11 +27,20 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[exploration]`": rooms.Exploration,
     "`[exploration.cold_start]`": rooms.ColdStart,
     "`[learning]`": rooms.Learning,
+    "`[learning.checkpoints]`": rooms.Checkpoints,
     "`[gate]`": rooms.Gate,
     "`[[gate.guardrails]]`": rooms.Guardrail,
     "`[serving]`": rooms.ServingRules,
 }
-EXPLORERS = (rooms.SquareCB, rooms.EpsilonGreedy, rooms.Softmax, rooms.Cover, rooms.Bag, rooms.RegCB, rooms.RND)
+EXPLORERS = (
+    explorers.SquareCB,
+    explorers.EpsilonGreedy,
+    explorers.Softmax,
+    explorers.Cover,
+    explorers.Bag,
+    explorers.RegCB,
+    explorers.RND,
+)
 
 
 def section(title: str) -> str:
@@ -86,7 +96,7 @@ def test_every_explorer_is_listed_with_its_parameter_and_default() -> None:
 def test_no_struct_of_the_manifest_is_missing_from_the_page() -> None:
     structs = {
         value
-        for value in vars(rooms).values()
+        for value in [*vars(rooms).values(), *vars(explorers).values()]
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value is not msgspec.Struct
     }
     assert structs == {*SECTIONS.values(), *EXPLORERS}

@@ -1,0 +1,143 @@
+"""`cxi-bandit rebuild`: what was learned, learned again with what has become known since."""
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.domain.errors import InvalidInput, NotFound
+from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.release import AuditEntry
+from cxi_bandit.engine.join import join
+from cxi_bandit.engine.rebuild import plan_rebuild
+from cxi_bandit.engine.work_off import work_off
+from cxi_bandit.settings import read_settings
+
+_AGAIN_SECONDS: Final = 0.05
+_LATENESS: Final = timedelta(seconds=1)
+
+
+class RebuiltHead(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of the policy: which model was replaced by which, and from where it was learned again.
+
+    Attributes:
+        checkpoint: The model the rebuild started from; equal to `before` where nothing was to be mended.
+    """
+
+    policy_version: int
+    before: int
+    checkpoint: int
+    after: int
+    segments: int
+    learned_total: int
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rebuild did, or the number under which it was asked for."""
+
+    policy: PolicyName
+    heads: list[RebuiltHead]
+    request: int | None = None
+
+
+@click.command()
+@click.argument("policy")
+@click.option("--from-start", is_flag=True, help="From the untrained model on, not from the nearest checkpoint.")
+@click.option("--later", is_flag=True, help="Leave it to the running service's learner.")
+@ACTOR
+@AS_JSON
+@database_options
+def rebuild(policy: str, from_start: bool, later: bool, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Learn POLICY's outcomes again as they are known now: late and corrected rewards, nothing erased or unlearned.
+
+    Runs beside the service, which takes the new model up when it is whole.
+    """
+    if later and from_start:
+        raise InvalidInput("--later", "goes from the nearest checkpoint; for --from-start leave --later out")
+    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+        engine = build_engine(store)
+        name = known_policy(engine, policy)
+        detail = {"from": "start" if from_start else "nearest checkpoint", "by": "learner" if later else "command"}
+        store.registry.note(AuditEntry(at=engine.clock(), actor=actor, action="rebuild", policy=name, detail=detail))
+        if later:
+            answer = Rebuilt(
+                policy=name, heads=[], request=store.rebuilds.ask(name, f"asked by {actor}", engine.clock())
+            )
+        else:
+            answer = Rebuilt(policy=name, heads=rebuilt_now(engine, name, progress, from_start=from_start))
+    _show(answer, as_json=as_json)
+
+
+def known_policy(engine: Engine, policy: str) -> PolicyName:
+    """Raises NotFound when it is not installed."""
+    if not engine.store.registry.versions(PolicyName(policy)):
+        raise NotFound("policy", policy)
+    return PolicyName(policy)
+
+
+def rebuilt_now(
+    engine: Engine, policy: PolicyName, progress: Progress, *, from_start: bool = False
+) -> list[RebuiltHead]:
+    """Rebuilds in this process, once the policy's writer lock is free; answers every request that waits."""
+    store = engine.store
+    # Without a service, nobody else gives what has arrived its place; with one, its learner is the sequencer.
+    while not join(store.outcomes, engine.manifests, engine.clock(), _LATENESS).idle:
+        pass
+    task = progress.add_task(f"{policy}: waiting for the learner", total=None)
+    while True:
+        with store.registry.writer(policy) as mine:
+            if mine:
+                progress.update(task, description=f"{policy}: segments")
+                return _rebuilt(engine, policy, progress, task, from_start=from_start)
+        time.sleep(_AGAIN_SECONDS)
+
+
+def _rebuilt(
+    engine: Engine, policy: PolicyName, progress: Progress, task: TaskID, *, from_start: bool
+) -> list[RebuiltHead]:
+    store = engine.store
+    versions = [version for version in store.registry.versions(policy) if store.registry.head(policy, version.version)]
+    plans = {
+        version.version: plan_rebuild(version, store.registry, store.outcomes, from_start=from_start)
+        for version in versions
+    }
+    progress.update(task, total=sum(len(plan.segments) for plan in plans.values()))
+    parts = (store.rebuilds, store.registry, store.outcomes, engine.manifests, engine.room)
+    for _ in work_off(policy, *parts, clock=engine.clock, from_start=from_start):
+        progress.advance(task)
+    heads = []
+    for number, plan in plans.items():
+        head = store.registry.head(policy, number) or plan.head
+        heads.append(
+            RebuiltHead(
+                policy_version=number,
+                before=plan.head.lineage.version,
+                checkpoint=plan.checkpoint.lineage.version,
+                after=head.lineage.version,
+                segments=len(plan.segments),
+                learned_total=head.lineage.learned_total,
+            )
+        )
+    return heads
+
+
+def _show(answer: Rebuilt, *, as_json: bool) -> None:
+    if as_json:
+        show_json(answer)
+    elif answer.request is not None:
+        sys.stdout.write(f"asked for, as request {answer.request}: the learner of a running service works it off\n")
+    else:
+        rows = [
+            (head.policy_version, head.before, head.checkpoint, head.after, head.segments, head.learned_total)
+            for head in answer.heads
+        ]
+        columns = ("policy version", "model before", "started from", "model now", "segments", "outcomes learned")
+        show_table(f"Rebuild of {answer.policy}", columns, rows)
