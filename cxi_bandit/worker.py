@@ -82,8 +82,9 @@ class Workbench:
             raise away
         return self._mender.turn() or busy
 
-    def thin(self) -> None:
-        """Drops the bytes of model versions that nobody starts from again."""
+    def keep_up(self) -> None:
+        """Forgets what arrived too late of erased shoppers; drops the bytes of models that nobody starts from again."""
+        self._mender.forget_latecomers()
         self._mender.thin()
 
     def _join(self) -> JoinReport:
@@ -214,7 +215,7 @@ def main() -> int:
         watch = DriftWatch(engine, settings, log, metrics)
 
         def errand() -> float:
-            bench.thin()
+            bench.keep_up()
             return watch.turn()
 
         work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics, errand).turn, log, metrics)

@@ -13,6 +13,7 @@ from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import CxiBanditError, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.model import Model
+from cxi_bandit.engine.erase import forget_latecomers
 from cxi_bandit.engine.thin import thin
 from cxi_bandit.engine.work_off import ask_when_due, work_off
 from cxi_bandit.telemetry.metrics import Metrics
@@ -73,6 +74,13 @@ class Mender:
         """Thins every policy's models by its manifest's rule."""
         for policy in sorted({version.policy for version in self._engine.store.registry.versions()}):
             self._thin(policy)
+
+    def forget_latecomers(self) -> None:
+        """Erases what arrived of erased shoppers after their erasure though it was decided before."""
+        store = self._engine.store
+        parts = (store.decisions, store.outcomes, store.privacy)
+        for erasure in forget_latecomers(self._engine.clock(), *parts):
+            self._log.info("latecomers_erased", policy=erasure.policy, decisions=erasure.removed.get("decisions", 0))
 
     def published(self, policy: PolicyName) -> None:
         """A model was published: after some hundreds it is time to thin, whenever upkeep comes round."""

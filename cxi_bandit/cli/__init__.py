@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "audit": "cxi_bandit.cli.audit:audit",
     "backup": "cxi_bandit.cli.backup:backup",
     "restore": "cxi_bandit.cli.restore:restore",
+    "erase": "cxi_bandit.cli.erase:erase",
     "rebuild": "cxi_bandit.cli.rebuild:rebuild",
     "serve": "cxi_bandit.cli.serve:serve",
     "keys": "cxi_bandit.cli.keys:keys",

@@ -1,0 +1,139 @@
+"""`cxi-bandit erase`: all that was decided for a shopper goes, models are learned again without, it is certified."""
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.progress import Progress
+
+from cxi_bandit.bootstrap import build_engine
+from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.rebuild import rebuilt_now
+from cxi_bandit.domain.erasure import Certificate, ErasureRecord
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.release import AuditEntry
+from cxi_bandit.engine.decide import pseudonym
+from cxi_bandit.engine.erase import certify
+from cxi_bandit.engine.erase import erase as erase_subject
+from cxi_bandit.settings import read_settings
+
+_STDIN: Final = "-"
+_record: Final = msgspec.json.Decoder(ErasureRecord).decode
+
+
+class Certified(msgspec.Struct, frozen=True):
+    """A certificate as it is handed out: the record beside the SHA-256 of its text, keys sorted, without spaces."""
+
+    sha256: str
+    record: ErasureRecord
+
+
+@click.group(invoke_without_command=True)
+@click.option("--subject", help="The shopper's key, as surfaces send it; - reads it from standard input.")
+@click.option("--reason", default="asked by the shopper", show_default=True, help="For the certificate; name nobody.")
+@click.option("--later", is_flag=True, help="Leave the rebuild to the running service's learner.")
+@click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), help="Write the certificate here too.")
+@ACTOR
+@AS_JSON
+@database_options
+@click.pass_context
+def erase(
+    context: click.RichContext,
+    /,
+    *,
+    subject: str | None,
+    reason: str,
+    later: bool,
+    certificate: Path | None,
+    actor: str,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - settings of any type
+) -> None:
+    """Erase everything decided for a shopper, over all policies, and certify it.
+
+    Removes decisions, rewards and outcomes, rebuilds the models that had learned them, and keeps a certificate that
+    names nobody. Runs beside the service.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    key = _subject(subject)
+    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+        engine = build_engine(store)
+        at = engine.clock()
+        detail = {"reason": reason, "rebuild": "by learner" if later else "by command"}
+        store.registry.note(AuditEntry(at=at, actor=actor, action="erase", policy=None, detail=detail))
+        parts = (store.decisions, store.outcomes, store.privacy)
+        erasures, other = erase_subject(pseudonym(engine.subject_key, key), at, *parts)
+        if not later:
+            for policy in sorted({erasure.policy for erasure in erasures}):
+                rebuilt_now(engine, policy, progress)
+        made = certify(
+            erasures,
+            other,
+            reason,
+            at,
+            engine.clock(),
+            registry=store.registry,
+            rebuilds=store.rebuilds,
+            privacy=store.privacy,
+        )
+    _hand_out(made, certificate, as_json=as_json)
+
+
+@erase.command()
+@AS_JSON
+@database_options
+def certificates(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Show every certificate that was made."""
+    with open_store(read_settings(**options)) as store:
+        found = [_certified(certificate) for certificate in store.privacy.certificates()]
+    if as_json:
+        show_json({"certificates": found})
+        return
+    rows = [
+        (
+            one.record.issued_at,
+            one.record.reason,
+            sum(entry.decisions for entry in one.record.policies),
+            one.sha256[:12],
+        )
+        for one in found
+    ]
+    show_table("Certificates of erasure", ("issued", "reason", "decisions erased", "sha256"), rows)
+
+
+def _subject(given: str | None) -> str:
+    key = sys.stdin.read().rstrip("\r\n") if given == _STDIN else given
+    if not key:
+        raise InvalidInput("--subject", "names the shopper as surfaces do; give the key, or - to read it from stdin")
+    return key
+
+
+def _certified(certificate: Certificate) -> Certified:
+    return Certified(certificate.sha256, _record(certificate.document))
+
+
+def _hand_out(certificate: Certificate, file: Path | None, *, as_json: bool) -> None:
+    certified = _certified(certificate)
+    if file is not None:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(certified), indent=2) + b"\n")
+    if as_json:
+        show_json(certified)
+        return
+    rows = [
+        (
+            entry.policy,
+            entry.erasure_number,
+            entry.decisions,
+            len(entry.models_affected),
+            ", ".join(map(str, entry.replaced_by)) or f"request {entry.rebuild_request}",
+        )
+        for entry in certified.record.policies
+    ]
+    columns = ("policy", "erasure", "decisions", "models that had learned them", "replaced by model")
+    show_table("Erased", columns, rows)
+    sys.stdout.write(f"certificate {certificate.sha256}\n")
