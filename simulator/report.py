@@ -61,6 +61,7 @@ def _as_of(snapshot: Snapshot | None) -> dict[str, Any] | None:
         "outcome_position": snapshot.as_of.position,
         "ledger_cut": snapshot.as_of.ledger_cut,
         "erasure_cut": snapshot.erasure_cut,
+        "unlearn_cut": snapshot.unlearn_cut,
         "taken_at": snapshot.taken_at,
     }
 

@@ -32,10 +32,12 @@ COMMANDS: Final = {
     "backup": "cxi_bandit.cli.backup:backup",
     "restore": "cxi_bandit.cli.restore:restore",
     "erase": "cxi_bandit.cli.erase:erase",
+    "quarantine": "cxi_bandit.cli.quarantine:quarantine",
     "rebuild": "cxi_bandit.cli.rebuild:rebuild",
     "serve": "cxi_bandit.cli.serve:serve",
     "keys": "cxi_bandit.cli.keys:keys",
     "policies": "cxi_bandit.cli.policies:policies",
+    "unlearn": "cxi_bandit.cli.unlearn:unlearn",
 }
 """Our own commands as `module:attribute`; those of other packages join by the entry-point group of the same form."""
 

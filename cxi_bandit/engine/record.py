@@ -7,6 +7,7 @@ import msgspec
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import RewardId
+from cxi_bandit.domain.quarantine import OPERATOR_PREFIX
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardStatus
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import DecisionLog, RewardLedger
@@ -76,4 +77,10 @@ def _malformed(event: RewardEvent) -> str | None:
         return "a retraction carries no value, every other reward a number"
     if event.reward_id in (event.corrects, event.retracts):
         return "a reward cannot amend itself; give the amendment a reward_id of its own"
+    if any(name is not None and name.startswith(OPERATOR_PREFIX) for name in _names(event)):
+        return f"ids that begin with {OPERATOR_PREFIX!r} are the operator's; give the event another reward_id"
     return None
+
+
+def _names(event: RewardEvent) -> tuple[RewardId | None, ...]:
+    return event.reward_id, event.corrects, event.retracts

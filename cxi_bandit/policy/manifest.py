@@ -103,12 +103,13 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One observable the senders report; a value outside the range is quarantined."""
+    """One observable the senders report; a value outside the range is quarantined, or counts at the range's bound."""
 
     weight: float
     min: float
     max: float
     aggregate: Literal["sum", "max", "last"] = "sum"
+    outliers: Literal["quarantine", "clip"] = "quarantine"
     description: str = ""
 
 

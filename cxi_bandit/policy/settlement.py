@@ -29,9 +29,19 @@ def quarantine_reason(manifest: Manifest, metric: str, value: float | None) -> s
     declared = manifest.reward.metrics.get(metric)
     if declared is None:
         return f"metric {metric!r} is not declared by policy {manifest.name}"
-    if value is not None and not declared.min <= value <= declared.max:
+    if value is not None and not _countable(declared, value):
         return f"value {value!r} of {metric!r} lies outside the declared [{declared.min:g}, {declared.max:g}]"
     return None
+
+
+def _countable(metric: Metric, value: float) -> bool:
+    """Whether the value, as it was sent or clipped where the manifest clips, may be counted. Infinity and NaN never."""
+    return metric.min <= value <= metric.max or (metric.outliers == "clip" and math.isfinite(value))
+
+
+def standing_value(manifest: Manifest, entries: Sequence[LedgerEntry], event: RewardEvent) -> float | None:
+    """The value, not clipped, that stands for one of a decision's events after its amendments; None when taken back."""
+    return _Amended(manifest, (entry.event for entry in entries)).standing(event)
 
 
 def settle(
@@ -46,7 +56,7 @@ def settle(
     `occurred_at`, then by id, stands. A correction whose metric is another one, or whose value that metric does not
     allow, amends nothing; a retracted amendment is as if it had never been sent. A reward counts when it occurred
     within the window, both ends included and at its beginning an hour more for clocks that differ, and the value that
-    stands for it lies in its metric's range. The manifest
+    stands for it lies in its metric's range, or, where the manifest clips outliers, counts at the bound. The manifest
     alone judges, never what was thought of an event on receipt, and sums are exact before they are rounded once: so
     neither the order of `entries` nor the order of their arrival can show.
 
@@ -60,7 +70,9 @@ def settle(
         if value is None or not window[0] - CLOCK_TOLERANCE <= event.occurred_at <= window[1]:
             continue
         if quarantine_reason(manifest, event.metric, value) is None:
-            values.setdefault(event.metric, []).append((event.occurred_at, _key(event), value))
+            metric = reward.metrics[event.metric]
+            counted = min(max(value, metric.min), metric.max)
+            values.setdefault(event.metric, []).append((event.occurred_at, _key(event), counted))
     metrics = {name: _aggregate(metric, values[name]) for name, metric in reward.metrics.items() if name in values}
     weighted = [_finite(reward.metrics[name].weight * value) for name, value in metrics.items()]
     gross = _summed(weighted) if weighted else reward.default
@@ -91,9 +103,10 @@ class _Amended:
 
     def originals(self) -> list[tuple[RewardEvent, float | None]]:
         """Every original reward with the value that stands for it; None once it is retracted."""
-        return [(event, self._standing(event)) for event in self._originals]
+        return [(event, self.standing(event)) for event in self._originals]
 
-    def _standing(self, original: RewardEvent) -> float | None:
+    def standing(self, original: RewardEvent) -> float | None:
+        """The value that stands for an event once those below it are taken into account; None once it is retracted."""
         # An amendment names one event, so those below an original are a tree; a ring of them has no original above it.
         # From the leaves up, without recursion: a sender may chain as many as it likes.
         tree = [original]

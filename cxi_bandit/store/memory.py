@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName, Source
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
@@ -177,6 +177,34 @@ class MemoryLedger:
                     same = standing.event == entry.event
                     statuses.append(RewardStatus.DUPLICATE if same else RewardStatus.CONFLICT)
         return statuses
+
+    def quarantine(
+        self,
+        after: int,
+        limit: int,
+        *,
+        source: Source | None = None,
+        metric: str | None = None,
+        reward_id: RewardId | None = None,
+    ) -> list[tuple[int, LedgerEntry]]:
+        """See the port."""
+        with self._lock:
+            held = {
+                (entry.event.source, entry.event.reward_id): entry
+                for entries in self.entries.values()
+                for entry in entries
+                if entry.quarantined is not None
+            }
+            found = [
+                (number, held[key])
+                for number, key in enumerate(self._known, 1)
+                if number > after
+                and key in held
+                and source in (None, key[0])
+                and reward_id in (None, key[1])
+                and metric in (None, held[key].event.metric)
+            ]
+            return found[:limit]
 
     def history(self, decision: DecisionId) -> list[LedgerEntry]:
         """See the port."""

@@ -10,7 +10,7 @@ from psycopg.sql import SQL
 
 from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardStatus
-from cxi_bandit.store.connection import Connection, Database
+from cxi_bandit.store.connection import LONG, Connection, Database
 
 # The key decides: who inserts it writes the event, all others wait for that transaction's end. Keys are sorted so that
 # two batches with keys in common never deadlock; events keep their order of receipt. Returns the keys that were new.
@@ -64,6 +64,16 @@ FROM reward_ledger l JOIN ledger_positions p USING (entry_id)
 WHERE l.decision_id = ANY(%b::uuid[]) AND p.position <= %b::bigint ORDER BY p.position
 """).format(ENTRY_COLUMNS)
 
+_QUARANTINE: Final = SQL("""
+SELECT l.entry_id, {}
+FROM reward_ledger l LEFT JOIN ledger_positions p USING (entry_id)
+WHERE l.quarantined IS NOT NULL AND l.entry_id > %(after)s
+  AND (%(source)s::text IS NULL OR l.source = %(source)s)
+  AND (%(metric)s::text IS NULL OR l.metric = %(metric)s)
+  AND (%(reward_id)s::text IS NULL OR l.reward_id = %(reward_id)s)
+ORDER BY l.entry_id LIMIT %(limit)s
+""").format(ENTRY_COLUMNS)
+
 _Key = tuple[Source, RewardId]
 
 
@@ -94,6 +104,21 @@ class PostgresRewardLedger:
             else:
                 statuses.append(RewardStatus.DUPLICATE if standing[key] == digest else RewardStatus.CONFLICT)
         return statuses
+
+    def quarantine(
+        self,
+        after: int,
+        limit: int,
+        *,
+        source: Source | None = None,
+        metric: str | None = None,
+        reward_id: RewardId | None = None,
+    ) -> list[tuple[int, LedgerEntry]]:
+        """See the port."""
+        asked = {"after": after, "limit": limit, "source": source, "metric": metric, "reward_id": reward_id}
+        with self._database.transaction(LONG) as connection, connection.cursor(binary=True) as cursor:
+            cursor.execute(_QUARANTINE, asked)
+            return [(row[0], ledger_entry(row[1:])) for row in cursor]
 
     def history(self, decision: DecisionId) -> list[LedgerEntry]:
         """See the port."""

@@ -18,14 +18,16 @@ class Snapshot:
 
     Args:
         as_of: What it takes to read the same log again.
-        erasure_cut: The policy's last erasure when it was read: a later one is the only thing that, with retention, can
-            take rows away from the same `as_of`.
+        erasure_cut: The policy's last erasure when it was read: a later one takes rows away from the same `as_of`, as a
+            later unlearning and retention do, and nothing else does.
         taken_at: When the position was written, aware; every window that had ended by then is in the log.
+        unlearn_cut: The policy's last unlearning when it was read.
     """
 
     as_of: AsOf
     erasure_cut: int
     taken_at: datetime
+    unlearn_cut: int = 0
 
     @property
     def option(self) -> str:
@@ -77,4 +79,9 @@ def stood(policy: PolicyName, outcomes: OutcomeLog, reach: Reach | None) -> Snap
         raise InvalidInput(
             "as_of", f"outcome {asked.position} was written at ledger cut {mark.ledger_cut}; {cut} lies before it"
         )
-    return Snapshot(as_of=AsOf(asked.position, cut), erasure_cut=outcomes.erasure_cut(policy), taken_at=mark.closed_at)
+    return Snapshot(
+        as_of=AsOf(asked.position, cut),
+        erasure_cut=outcomes.erasure_cut(policy),
+        taken_at=mark.closed_at,
+        unlearn_cut=outcomes.unlearn_cut(policy),
+    )

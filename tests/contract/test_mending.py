@@ -11,6 +11,7 @@ from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName, Source
 from cxi_bandit.domain.outcome import AsOf
 from cxi_bandit.domain.release import AuditEntry
+from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import DecisionEntry
 
@@ -244,3 +245,34 @@ def test_a_line_is_added_to_the_audit_trail(store: Any, noon: datetime) -> None:
     entry = AuditEntry(at=noon, actor="ops", action="unlearn", policy=CART, detail={"source": "bad"})
     store.registry.note(entry)
     assert store.registry.trail(CART) == [entry]
+
+
+class TestQuarantine:
+    def test_what_was_quarantined_is_read_in_order_of_receipt_a_page_at_a_time(
+        self, store: Any, make: Any, noon: datetime
+    ) -> None:
+        decision = make.decision()
+        log(store, decision)
+        name = decision.decision_id
+
+        def odd(reward_id: str, **changes: Any) -> LedgerEntry:
+            entry = make.entry(name, reward_id, 99.0, **changes)
+            return LedgerEntry(event=entry.event, received_at=entry.received_at, quarantined="too large")
+
+        entries = [odd("b"), odd("a"), odd("c", metric="weather"), odd("a", source=Source("till"))]
+        store.ledger.append([make.entry(name, "fine"), *entries[:2], make.entry(name, "too"), *entries[2:]])
+
+        def read(after: int = 0, limit: int = 9, **filters: Any) -> list[LedgerEntry]:
+            return [entry for _, entry in store.ledger.quarantine(after, limit, **filters)]
+
+        assert read() == entries
+        numbers = [number for number, _ in store.ledger.quarantine(0, 9)]
+        assert numbers == sorted(set(numbers))
+        assert read(limit=2) == entries[:2]
+        assert read(after=numbers[1]) == entries[2:]
+        assert read(source=Source("till")) == read(reward_id="a")[1:] == [entries[3]]
+        assert read(metric="weather") == [entries[2]]
+        close(store, at=noon)
+        assert None not in [entry.position for entry in read()]
+        store.outcomes.erase(CART, [name], noon)
+        assert read() == []

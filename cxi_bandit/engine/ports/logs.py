@@ -8,7 +8,7 @@ import msgspec
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
 
 
@@ -110,6 +110,22 @@ class RewardLedger(Protocol):
         Returns:
             For each entry: ACCEPTED when appended, DUPLICATE when the very same event stands already (also earlier in
             this batch), CONFLICT when its id stands with another content.
+        """
+        ...
+
+    def quarantine(
+        self,
+        after: int,
+        limit: int,
+        *,
+        source: Source | None = None,
+        metric: str | None = None,
+        reward_id: RewardId | None = None,
+    ) -> list[tuple[int, LedgerEntry]]:
+        """Up to `limit` entries that were quarantined on receipt, each with its number, in order of receipt.
+
+        Args:
+            after: Those with a higher number.
         """
         ...
 

@@ -13,7 +13,7 @@ from cxi_bandit.domain.identifiers import DecisionId, InterventionId, RewardId, 
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
-from cxi_bandit.policy.settlement import quarantine_reason, settle
+from cxi_bandit.policy.settlement import quarantine_reason, settle, standing_value
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 WINDOW = (START, START + timedelta(seconds=60))
@@ -168,6 +168,50 @@ def test_what_is_declared_and_in_range_is_not_quarantined() -> None:
     assert quarantine_reason(MANIFEST, "sale", None) is None
 
 
+CLIPPED = parse_manifest(
+    (Path(__file__).parent / "shelf.toml")
+    .read_text("utf-8")
+    .replace("[reward.metrics.sale]", '[reward.metrics.sale]\noutliers = "clip"')
+    .replace("[reward.metrics.spent]", '[reward.metrics.spent]\noutliers = "clip"'),
+    "shelf.toml",
+)
+
+
+def test_an_outlier_counts_at_the_bound_where_the_manifest_clips() -> None:
+    assert {name: metric.outliers for name, metric in CLIPPED.reward.metrics.items()} == {
+        "sale": "clip",
+        "spent": "clip",
+        "mood": "quarantine",
+    }
+    assert quarantine_reason(CLIPPED, "sale", 7.0) is None
+    assert reward(entry("a", 7.0), manifest=CLIPPED) == reward(entry("a", 1.0)) == 1.0
+    assert reward(entry("a", -7.0), manifest=CLIPPED) == 0.0
+    assert reward(entry("a", 7.0, metric="mood"), manifest=CLIPPED) == 0.0, "this one is quarantined all the same"
+    settled = settle(CLIPPED, HOLD, WINDOW, [entry("a", 7.0, metric="spent"), entry("b", 0.25, metric="spent")])
+    assert (settled.metrics, settled.counted) == ({"spent": 2.25}, 2), "each event is clipped, then they are added up"
+
+
+def test_a_correction_out_of_range_is_clipped_too() -> None:
+    fix = entry("b", 7.0, at=20, corrects="a")
+    assert reward(entry("a", 0.25), fix, manifest=CLIPPED) == 1.0
+    assert reward(entry("a", 0.25), fix) == 0.25
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_never_clipped(value: float) -> None:
+    assert quarantine_reason(CLIPPED, "sale", value) is not None
+    assert reward(entry("a", value), manifest=CLIPPED) == 0.0
+
+
+def test_what_stands_for_an_event() -> None:
+    odd, fix = entry("a", 7.0), entry("b", 0.5, at=20, corrects="a")
+    gone = entry("c", None, at=30, retracts="a")
+    assert standing_value(MANIFEST, [odd], odd.event) == 7.0
+    assert standing_value(MANIFEST, [fix, odd], odd.event) == 0.5
+    assert standing_value(MANIFEST, [gone, fix, odd], odd.event) is None
+    assert standing_value(MANIFEST, [gone, fix, odd], fix.event) == 0.5
+
+
 @st.composite
 def ledgers(draw: st.DrawFn) -> list[LedgerEntry]:
     """Originals and amendments of all kinds: chains, rings, strays, two sources, any times."""
@@ -194,6 +238,25 @@ def ledgers(draw: st.DrawFn) -> list[LedgerEntry]:
 def test_every_order_of_arrival_settles_equal_to_the_bit(entries: list[LedgerEntry], data: st.DataObject) -> None:
     arrived = data.draw(st.permutations(entries))
     assert settle(MANIFEST, WAVE, WINDOW, arrived) == settle(MANIFEST, WAVE, WINDOW, entries)
+
+
+@given(ledgers(), st.data())
+def test_every_order_of_arrival_settles_equal_to_the_bit_when_outliers_are_clipped(
+    entries: list[LedgerEntry], data: st.DataObject
+) -> None:
+    arrived = data.draw(st.permutations(entries))
+    settled = settle(CLIPPED, WAVE, WINDOW, arrived)
+    assert settled == settle(CLIPPED, WAVE, WINDOW, entries)
+    assert CLIPPED.reward.min <= settled.reward <= CLIPPED.reward.max
+    for name, value in settled.metrics.items():
+        metric = CLIPPED.reward.metrics[name]
+        assert metric.aggregate == "sum" or metric.min <= value <= metric.max
+
+
+@given(ledgers())
+def test_clipping_changes_nothing_where_every_value_is_in_range(entries: list[LedgerEntry]) -> None:
+    within = [known for known in entries if quarantine_reason(MANIFEST, known.event.metric, known.event.value) is None]
+    assert settle(CLIPPED, WAVE, WINDOW, within) == settle(MANIFEST, WAVE, WINDOW, within)
 
 
 @given(ledgers())

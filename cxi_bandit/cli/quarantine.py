@@ -1,0 +1,288 @@
+"""`cxi-bandit quarantine`: rewards that were kept and not counted, looked at, released or discarded."""
+
+import sys
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import rich_click as click
+
+from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
+from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
+from cxi_bandit.domain.quarantine import Quarantined, QuarantineState
+from cxi_bandit.domain.release import AuditEntry
+from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.engine.join import join
+from cxi_bandit.engine.quarantine import discard as discard_reward
+from cxi_bandit.engine.quarantine import find_quarantined, quarantined
+from cxi_bandit.engine.quarantine import release as release_reward
+from cxi_bandit.settings import read_settings
+
+_LATENESS: Final = timedelta(seconds=1)
+_SEQUENCED_SECONDS: Final = 20.0
+_LOOK_SECONDS: Final = 0.05
+
+_OPEN: Final = frozenset({QuarantineState.OPEN})
+_ALL: Final = frozenset(QuarantineState)
+
+
+class QuarantineGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Quarantined rewards of one policy, source and metric, counted."""
+
+    policy: PolicyName | None
+    source: str
+    metric: str
+    declared: bool
+    state: QuarantineState
+    rewards: int
+    least: float | None
+    greatest: float | None
+    first_received_at: datetime
+    last_received_at: datetime
+    reason: str
+
+
+class Amended(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release or a discard did.
+
+    Attributes:
+        unchanged: Rewards of which the very same had been said before.
+        refused: Rewards that can never be released, with the reason; they stay as they are.
+        rebuilds: Requests for the rebuilds that will learn what was released after its window had closed.
+    """
+
+    amended: list[LedgerEntry]
+    unchanged: int
+    refused: list[str]
+    rebuilds: list[int]
+
+
+@click.group()
+def quarantine() -> None:
+    """Rewards that their policy's manifest does not allow: kept, not counted, until somebody decides."""
+
+
+def _filters(command: Any) -> Any:  # noqa: ANN401 - decorates whatever click decorates
+    for option in (
+        click.option("--metric", help="Only those of this metric."),
+        click.option("--source", help="Only those of this source."),
+        click.option("--policy", help="Only those of this policy."),
+    ):
+        command = option(command)
+    return command
+
+
+@quarantine.command("list")
+@_filters
+@click.option("--all", "every", is_flag=True, help="Also those released or discarded.")
+@click.option("--entries", is_flag=True, help="One by one, not counted.")
+@AS_JSON
+@database_options
+def list_quarantined(
+    policy: str | None,
+    source: str | None,
+    metric: str | None,
+    every: bool,
+    entries: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - settings of any type
+) -> None:
+    """Show what is in quarantine, by policy, source and metric."""
+    with open_store(read_settings(**options)) as store:
+        found = _found(build_engine(store), policy, source, metric, _ALL if every else _OPEN)
+    groups = _grouped(found)
+    if as_json:
+        show_json({"rewards": found} if entries else {"groups": groups})
+    elif entries:
+        one_by_one = [
+            (one.entry.event.source, one.entry.event.reward_id, one.policy, one.state.value, one.entry.quarantined)
+            for one in found
+        ]
+        show_table("Quarantine", ("source", "reward_id", "policy", "state", "reason"), one_by_one)
+    else:
+        rows = [
+            (one.policy, one.source, one.metric, one.state.value, one.rewards, one.first_received_at, one.reason)
+            for one in groups
+        ]
+        columns = ("policy", "source", "metric", "state", "rewards", "since", "reason of the first")
+        show_table("Quarantine", columns, rows)
+
+
+@quarantine.command()
+@click.argument("source")
+@click.argument("reward_id")
+@AS_JSON
+@database_options
+def show(source: str, reward_id: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Show one quarantined reward, and every event of its decision."""
+    with open_store(read_settings(**options)) as store:
+        engine = build_engine(store)
+        parts = (store.decisions, store.ledger, engine.manifests)
+        one = find_quarantined(Source(source), RewardId(reward_id), *parts)
+        history = store.ledger.history(one.entry.event.decision_id)
+    if as_json:
+        show_json({"reward": one, "history": history})
+        return
+    rows = [
+        (entry.event.reward_id, entry.event.value, entry.event.corrects, entry.event.retracts, entry.quarantined)
+        for entry in history
+    ]
+    title = f"{source} {reward_id}: {one.state.value}; decision {one.entry.event.decision_id}, policy {one.policy}"
+    show_table(title, ("reward_id", "value", "corrects", "retracts", "quarantined"), rows)
+
+
+def _which(command: Any) -> Any:  # noqa: ANN401 - decorates whatever click decorates
+    command = click.option("--every", is_flag=True, help="All that the filters leave, instead of one by its id.")(
+        command
+    )
+    command = _filters(command)
+    command = click.argument("reward_id", required=False)(command)
+    return click.argument("named_source", metavar="SOURCE", required=False)(command)
+
+
+@quarantine.command()
+@_which
+@click.option("--value", type=float, help="Count it as this. [default: the nearest value the metric allows]")
+@ACTOR
+@AS_JSON
+@database_options
+def release(value: float | None, actor: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Count a quarantined reward after all, as a value that its metric allows.
+
+    The ledger gets a correction by you; the reward's own row stays. If its window has closed, a rebuild is asked for.
+    """
+    _amend("release", value, actor, given, as_json=as_json)
+
+
+@quarantine.command()
+@_which
+@ACTOR
+@AS_JSON
+@database_options
+def discard(actor: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Take a quarantined reward back for good: it is listed no more."""
+    _amend("discard", None, actor, given, as_json=as_json)
+
+
+def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *, as_json: bool) -> None:
+    source, reward_id, every = given.pop("named_source"), given.pop("reward_id"), given.pop("every")
+    filters = (given.pop("policy"), given.pop("source"), given.pop("metric"))
+    if every == (reward_id is not None) or (not every and any(filters)):
+        raise InvalidInput("SOURCE REWARD_ID", "name one reward, or give --every with any of the filters")
+    with open_store(read_settings(**given)) as store:
+        engine = build_engine(store)
+        parts = (store.decisions, store.ledger, engine.manifests)
+        if every:
+            wanted: Iterable[Quarantined] = _found(engine, *filters, _OPEN)
+        else:
+            wanted = [find_quarantined(Source(source), RewardId(reward_id), *parts)]
+        answer = _amended(engine, verb, value, wanted, actor, alone=not every)
+    if as_json:
+        show_json(answer)
+        return
+    for refused in answer.refused:
+        sys.stderr.write(f"cxi-bandit: left as it is: {refused}\n")
+    sys.stdout.write(
+        f"{verb}d {len(answer.amended)}, {answer.unchanged} were already\n".replace("discardd", "discarded")
+    )
+    if answer.rebuilds:
+        sys.stdout.write(f"asked for rebuilds, as requests {', '.join(map(str, answer.rebuilds))}\n")
+
+
+def _amended(
+    engine: Engine, verb: str, value: float | None, wanted: Iterable[Quarantined], actor: str, *, alone: bool
+) -> Amended:
+    store = engine.store
+    amended: list[LedgerEntry] = []
+    refused: list[str] = []
+    policies: set[PolicyName] = set()
+    unchanged = 0
+    for reward in wanted:
+        at, event = engine.clock(), reward.entry.event
+        detail = {"source": event.source, "reward_id": event.reward_id, "metric": event.metric}
+        detail |= {"value": "nearest" if value is None else repr(value)} if verb == "release" else {}
+        try:
+            if verb == "release":
+                made = release_reward(reward, value, at, store.decisions, store.ledger, engine.manifests)
+            else:
+                made = discard_reward(reward, at, store.ledger)
+        except InvalidInput as error:
+            if alone:
+                raise
+            refused.append(str(error))
+            continue
+        if made is None:
+            unchanged += 1
+            continue
+        amended.append(made)
+        note = AuditEntry(at=at, actor=actor, action=f"quarantine {verb}", policy=reward.policy, detail=detail)
+        store.registry.note(note)
+        if reward.policy is not None and store.outcomes.revisions(event.decision_id):
+            policies.add(reward.policy)
+    _await_positions(engine, amended)
+    reason = f"quarantine {verb} by {actor}"
+    rebuilds = [store.rebuilds.ask(policy, reason, engine.clock()) for policy in sorted(policies)]
+    return Amended(amended=amended, unchanged=unchanged, refused=refused, rebuilds=rebuilds)
+
+
+def _await_positions(engine: Engine, amended: list[LedgerEntry]) -> None:
+    """Until the sequencer has taken them up, here or in a service: a rebuild asked for earlier could miss them."""
+    ends_at = time.monotonic() + _SEQUENCED_SECONDS
+    ledger = engine.store.ledger
+    for entry in amended:
+        while not _placed(entry, ledger.history(entry.event.decision_id)):
+            join(engine.store.outcomes, engine.manifests, engine.clock(), _LATENESS)
+            if time.monotonic() > ends_at:
+                raise Unavailable("the sequencer")
+            if not _placed(entry, ledger.history(entry.event.decision_id)):
+                time.sleep(_LOOK_SECONDS)
+
+
+def _placed(entry: LedgerEntry, history: list[LedgerEntry]) -> bool:
+    return any(known.event == entry.event and known.position is not None for known in history)
+
+
+def _found(
+    engine: Engine, policy: str | None, source: str | None, metric: str | None, states: frozenset[QuarantineState]
+) -> list[Quarantined]:
+    store = engine.store
+    known = quarantined(
+        store.decisions,
+        store.ledger,
+        engine.manifests,
+        source=None if source is None else Source(source),
+        metric=metric,
+    )
+    return [one for one in known if one.state in states and policy in (None, one.policy)]
+
+
+def _grouped(found: Iterable[Quarantined]) -> list[QuarantineGroup]:
+    groups: dict[tuple[str, str, str, str], list[Quarantined]] = {}
+    for one in found:
+        event = one.entry.event
+        groups.setdefault((one.policy or "", event.source, event.metric, one.state.value), []).append(one)
+    made = []
+    for (_, source, metric, _), members in sorted(groups.items()):
+        values = [one.entry.event.value for one in members if one.entry.event.value is not None]
+        received = [one.entry.received_at for one in members]
+        made.append(
+            QuarantineGroup(
+                policy=members[0].policy,
+                source=source,
+                metric=metric,
+                declared=members[0].declared,
+                state=members[0].state,
+                rewards=len(members),
+                least=min(values, default=None),
+                greatest=max(values, default=None),
+                first_received_at=min(received),
+                last_received_at=max(received),
+                reason=members[0].entry.quarantined or "",
+            )
+        )
+    return made

@@ -1,0 +1,170 @@
+"""Quarantine: what was kept and not counted is listed, and released or discarded by new rows of the ledger.
+
+The manifest alone judges an event, so nothing in the ledger can be declared right: a release corrects the event to a
+value that its metric allows, a discard takes it back. Both name the event's own source, as every amendment must.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.errors import InvalidInput, NotFound, Unavailable
+from cxi_bandit.domain.identifiers import RewardId, Source
+from cxi_bandit.domain.quarantine import OPERATOR_PREFIX, Quarantined, QuarantineState
+from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardStatus
+from cxi_bandit.engine.manifests import Manifests
+from cxi_bandit.engine.ports import DecisionLog, RewardLedger
+from cxi_bandit.policy.manifest import Metric
+from cxi_bandit.policy.settlement import quarantine_reason, standing_value
+
+_CHUNK: Final = 500
+_ATTEMPTS: Final = 5
+
+
+def quarantined(
+    decisions: DecisionLog,
+    ledger: RewardLedger,
+    manifests: Manifests,
+    *,
+    source: Source | None = None,
+    metric: str | None = None,
+    reward_id: RewardId | None = None,
+) -> Iterator[Quarantined]:
+    """Every event whose sender was told that it is quarantined, in order of receipt, with what stands for it now."""
+    after = 0
+    while chunk := ledger.quarantine(after, _CHUNK, source=source, metric=metric, reward_id=reward_id):
+        found = decisions.find({entry.event.decision_id for _, entry in chunk})
+        for number, entry in chunk:
+            yield _judged(number, entry, found.get(entry.event.decision_id), ledger, manifests)
+        after = chunk[-1][0]
+
+
+def find_quarantined(
+    source: Source, reward_id: RewardId, decisions: DecisionLog, ledger: RewardLedger, manifests: Manifests
+) -> Quarantined:
+    """The one of this id.
+
+    Raises:
+        NotFound: It is not in quarantine, or never was there.
+    """
+    found = next(quarantined(decisions, ledger, manifests, source=source, reward_id=reward_id), None)
+    if found is None:
+        raise NotFound("quarantined reward", f"{source} {reward_id}")
+    return found
+
+
+def release(
+    reward: Quarantined,
+    value: float | None,
+    at: datetime,
+    decisions: DecisionLog,
+    ledger: RewardLedger,
+    manifests: Manifests,
+) -> LedgerEntry | None:
+    """Counts a quarantined event after all, by a correction to a value its metric allows.
+
+    Args:
+        value: None takes the nearest value that is allowed.
+
+    Returns:
+        The row that was added; None where that very value stands already.
+
+    Raises:
+        InvalidInput: The metric is not declared, or does not allow the value.
+        NotFound: The decision is gone.
+    """
+    event = reward.entry.event
+    metric = _metric(reward, decisions, manifests)
+    wanted = min(max(event.value or 0.0, metric.min), metric.max) if value is None else value
+    if not metric.min <= wanted <= metric.max:
+        detail = (
+            f"{wanted!r} lies outside [{metric.min:g}, {metric.max:g}], which the manifest allows for {event.metric!r}"
+        )
+        raise InvalidInput("--value", detail)
+    return _amended(reward, wanted, at, ledger)
+
+
+def discard(reward: Quarantined, at: datetime, ledger: RewardLedger) -> LedgerEntry | None:
+    """Takes a quarantined event back for good. Returns the row that was added; None where it is discarded already."""
+    return _amended(reward, None, at, ledger)
+
+
+def _judged(
+    number: int, entry: LedgerEntry, decision: Decision | None, ledger: RewardLedger, manifests: Manifests
+) -> Quarantined:
+    event = entry.event
+    if decision is None:
+        return Quarantined(
+            number=number, policy=None, entry=entry, state=QuarantineState.OPEN, declared=False, counts_as=None
+        )
+    manifest = manifests.by_sha(decision.manifest_sha)
+    value = standing_value(manifest, ledger.history(event.decision_id), event)
+    if value is None:
+        state = QuarantineState.DISCARDED
+    elif quarantine_reason(manifest, event.metric, value) is None:
+        state = QuarantineState.RELEASED
+    else:
+        state = QuarantineState.OPEN
+    return Quarantined(
+        number=number,
+        policy=decision.policy,
+        entry=entry,
+        state=state,
+        declared=event.metric in manifest.reward.metrics,
+        counts_as=value if state is QuarantineState.RELEASED else None,
+    )
+
+
+def _metric(reward: Quarantined, decisions: DecisionLog, manifests: Manifests) -> Metric:
+    event = reward.entry.event
+    decision = decisions.find({event.decision_id}).get(event.decision_id)
+    if decision is None:
+        raise NotFound("decision", str(event.decision_id))
+    manifest = manifests.by_sha(decision.manifest_sha)
+    metric = manifest.reward.metrics.get(event.metric)
+    if metric is None:
+        raise InvalidInput(
+            event.metric,
+            f"is no metric of the manifest under which policy {manifest.name} made the decision, so it can never count "
+            "there; discard the event, and declare the metric in the manifest for decisions to come",
+        )
+    return metric
+
+
+def _amended(reward: Quarantined, value: float | None, at: datetime, ledger: RewardLedger) -> LedgerEntry | None:
+    """Adds the operator's next amendment of an event, unless his last one says the same and stands."""
+    event = reward.entry.event
+    for _ in range(_ATTEMPTS):
+        history = ledger.history(event.decision_id)
+        mine = [known.event for known in history if _is_operators(known.event, event)]
+        later = [known.event.occurred_at for known in history if event.reward_id in _named(known.event)]
+        if mine and mine[-1].value == value and mine[-1].occurred_at >= max(later):
+            return None
+        verb, target = ("release", "corrects") if value is not None else ("discard", "retracts")
+        amendment = RewardEvent(
+            source=event.source,
+            reward_id=RewardId(f"{OPERATOR_PREFIX}{verb}/{event.reward_id}/{len(mine) + 1}"),
+            decision_id=event.decision_id,
+            metric=event.metric,
+            value=value,
+            # Of several amendments the latest stands: this one is later than any it overrules.
+            occurred_at=max([at, *(moment + timedelta(microseconds=1) for moment in later)]),
+            **{target: event.reward_id},
+        )
+        entry = LedgerEntry(event=amendment, received_at=at)
+        if ledger.append([entry]) == [RewardStatus.ACCEPTED]:
+            return entry
+    raise Unavailable("the quarantined event (others are amending it)")
+
+
+def _named(event: RewardEvent) -> Sequence[RewardId | None]:
+    return event.corrects, event.retracts
+
+
+def _is_operators(event: RewardEvent, original: RewardEvent) -> bool:
+    return (
+        event.source == original.source
+        and original.reward_id in _named(event)
+        and event.reward_id.startswith(OPERATOR_PREFIX)
+    )
