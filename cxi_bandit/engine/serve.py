@@ -107,6 +107,8 @@ class Serving:
         return ServedPolicy(version, self._manifests.by_sha(version.manifest_sha), None, None)
 
     def _with_model(self, policy: ServedPolicy, model: Model) -> ServedPolicy:
+        if model.lineage.manifest_sha != policy.version.manifest_sha:
+            raise ModelInvalid(f"model {model.lineage.policy}@{model.lineage.version} is of another manifest")
         data = verified_bytes(self._registry, model)
         scorer = self._room.load(policy.manifest, data)
         recognise(model, policy.manifest, data, scorer)

@@ -43,11 +43,10 @@ def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
     first = next((outcome for outcome in outcomes if outcome.revision == 0), None)
     learned_by = []
     if first is not None and first.standing is OutcomeStanding.LEARNABLE:
-        # A model passes over what was decided under another manifest: it is not its to learn.
         learned_by = [
-            int(lineage.version)
-            for lineage in (model.lineage for model in store.registry.models(decision.policy))
-            if lineage.after < first.position <= lineage.up_to and lineage.manifest_sha == decision.manifest_sha
+            int(model.lineage.version)
+            for model in store.registry.models(decision.policy)
+            if _learned(engine, model.lineage, decision, first.position)
         ]
     model = None
     if decision.model_version is not None:
@@ -59,3 +58,13 @@ def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
         learned_by=learned_by,
         model=model,
     )
+
+
+def _learned(engine: Engine, lineage: Lineage, decision: Decision, position: int) -> bool:
+    """A model passes over what was decided under another manifest, and over what was unlearned when it was made."""
+    if not lineage.after < position <= lineage.up_to or lineage.manifest_sha != decision.manifest_sha:
+        return False
+    if not lineage.unlearn_cut:
+        return True
+    cuts = (lineage.ledger_cut, lineage.unlearn_cut)
+    return bool(engine.store.outcomes.segment(lineage.policy, position - 1, position, *cuts).rows)

@@ -11,6 +11,8 @@ from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.learn import Learner
+from cxi_bandit.engine.rebuild import rebuild
+from cxi_bandit.engine.unlearn import unlearn, unlearning
 
 Client = TestClient[Litestar]
 
@@ -187,6 +189,21 @@ def test_a_model_of_another_manifest_did_not_learn_a_decision(client: Client, en
     assert (own.lineage.learned, other.lineage.learned) == (1, 0)
     receipt = client.get(f"/v1/decisions/{decision}").json()
     assert receipt["learned_by"] == [own.lineage.version]
+
+
+def test_a_rebuild_without_it_did_not_learn_an_unlearned_decision(client: Client, engine: Engine) -> None:
+    begin = engine.clock() - timedelta(minutes=1)
+    decision = client.post("/v1/decisions", json=ask()).json()["decision_id"]
+    store, now = engine.store, engine.clock() + timedelta(days=1)
+    join(store.outcomes, engine.manifests, now, timedelta(0))
+    (version,) = store.registry.versions()
+    learned = Learner(store.registry, store.outcomes, engine.manifests, engine.room).step(version, now)
+    assert learned is not None
+    rule = unlearning(version.policy, None, begin, now, now)
+    unlearn(rule, store.registry, store.outcomes)
+    (without,) = rebuild(version, now, store.registry, store.outcomes, engine.manifests, engine.room)
+    assert (learned.lineage.learned, without.lineage.learned) == (1, 0)
+    assert client.get(f"/v1/decisions/{decision}").json()["learned_by"] == [learned.lineage.version]
 
 
 def test_preferring_a_short_wait_is_understood(client: Client) -> None:
