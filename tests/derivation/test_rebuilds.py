@@ -52,9 +52,9 @@ def test_a_rebuild_from_the_nearest_checkpoint_equals_one_from_the_start_and_out
     store, explorer, begin_life: Callable
 ):
     life = begin_life(store, explorer)
-    life.live(rounds=3)
-    late_reward(life, 50)
-    before, position, policy = head(life), first_position(life, 50), life.version.policy
+    life.live(rounds=3, size=14)
+    late_reward(life, 24)
+    before, position, policy = head(life), first_position(life, 24), life.version.policy
     made = rebuilt(life)
     nearest = store.registry.model(policy, made[0].lineage.parent)
     assert nearest.lineage.branch is Branch.MAIN
@@ -76,7 +76,7 @@ def test_a_rebuild_from_the_nearest_checkpoint_equals_one_from_the_start_and_out
 
 def test_without_the_log_a_decision_of_a_thinned_model_cannot_be_executed_again(begin_life: Callable):
     life = begin_life(MemoryStore(), "squarecb")
-    life.live(rounds=3)
+    life.live(rounds=3, size=14)
     registry, policy = life.store.registry, life.version.policy
     registry.thin(policy, [model.lineage.version for model in registry.models(policy)])
     audit = DecisionAudit(registry, life.manifests, life.store.keyring, life.room)
@@ -85,7 +85,7 @@ def test_without_the_log_a_decision_of_a_thinned_model_cannot_be_executed_again(
 
 def test_where_nothing_changed_nothing_is_rebuilt(store, begin_life: Callable):
     life = begin_life(store, "squarecb")
-    life.live(rounds=2)
+    life.live(rounds=2, size=14)
     # What came after the last segment was closed is no change of what was learned.
     rebuilt(life)
     before = head(life)
@@ -95,11 +95,11 @@ def test_where_nothing_changed_nothing_is_rebuilt(store, begin_life: Callable):
 
 def test_learning_goes_on_from_a_rebuilt_head_and_the_next_rebuild_begins_there(store, begin_life: Callable):
     life = begin_life(store, "bag")
-    life.live(rounds=3)
+    life.live(rounds=3, size=14)
     late_reward(life, 10)
     first = rebuilt(life)
-    life.live(rounds=2)
-    late_reward(life, 95)
+    life.live(rounds=2, size=14)
+    late_reward(life, 48)
     plan = plan_rebuild(life.version, store.registry, store.outcomes)
     assert plan.checkpoint.lineage.version >= first[-1].lineage.version
     made = rebuilt(life)
@@ -110,8 +110,8 @@ def test_learning_goes_on_from_a_rebuilt_head_and_the_next_rebuild_begins_there(
 
 def test_a_checkpoint_that_was_thinned_or_damaged_is_passed_over(store, begin_life: Callable):
     life = begin_life(MemoryStore(), "cover")
-    life.live(rounds=4)
-    late_reward(life, 100)
+    life.live(rounds=4, size=14)
+    late_reward(life, 44)
     policy, registry = life.version.policy, life.store.registry
     nearest = plan_rebuild(life.version, registry, life.store.outcomes).checkpoint.lineage
     assert nearest.version > 3
@@ -125,11 +125,11 @@ def test_a_checkpoint_that_was_thinned_or_damaged_is_passed_over(store, begin_li
 
 def test_an_erased_row_makes_the_thinned_models_after_it_unverifiable(begin_life: Callable):
     life = begin_life(MemoryStore(), "squarecb")
-    life.live(rounds=4)
+    life.live(rounds=4, size=14)
     policy, registry = life.version.policy, life.store.registry
     registry.thin(policy, [model.lineage.version for model in registry.models(policy)])
-    position = first_position(life, 50)
-    life.store.outcomes.erase(policy, [life.decided[50].decision_id], life.now)
+    position = first_position(life, 24)
+    life.store.outcomes.erase(policy, [life.decided[24].decision_id], life.now)
     parts = (registry, life.store.outcomes, life.manifests, life.room)
     found = {f.model.lineage.up_to: f.verdict for f in audit_models(registry.models(policy), *parts)}
     for up_to, verdict in found.items():
@@ -139,8 +139,8 @@ def test_an_erased_row_makes_the_thinned_models_after_it_unverifiable(begin_life
 @pytest.mark.parametrize("explorer", ["squarecb", "rnd"])
 def test_what_is_unlearned_is_learned_by_no_model_that_heeds_it(store, explorer, begin_life: Callable):
     life = begin_life(store, explorer)
-    life.live(rounds=2)
-    decided = life.decide(30)
+    life.live(rounds=2, size=14)
+    decided = life.decide(14)
     life.log(decided)
     bad = [life.reward(decision, "purchase", 1.0) for decision in decided[5:12]]
     life.record([type(event)(**{**_fields(event), "source": Source("bad")}) for event in bad])
@@ -199,8 +199,8 @@ class Overtaken:
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_rebuild_catches_up_with_a_learner_that_went_on(store, times, begin_life: Callable):
     life = begin_life(store, "bag")
-    life.live(rounds=2)
-    late_reward(life, 20)
+    life.live(rounds=2, size=14)
+    late_reward(life, 16)
 
     def go_on() -> None:
         made = life.decide(10)
@@ -220,8 +220,8 @@ def test_a_rebuild_catches_up_with_a_learner_that_went_on(store, times, begin_li
 
 def test_a_rebuild_whose_line_was_left_gives_up_and_the_next_one_begins_anew(begin_life: Callable):
     life = begin_life(MemoryStore(), "squarecb")
-    life.live(rounds=2)
-    late_reward(life, 20)
+    life.live(rounds=2, size=14)
+    late_reward(life, 16)
     registry = Overtaken(life.store.registry, 1, lambda: rebuilt(life))
     with pytest.raises(LearningConflict, match="left the line"):
         list(rebuild(life.version, life.now, registry, life.store.outcomes, life.manifests, life.room))
@@ -238,7 +238,7 @@ def worked_off(life) -> list[Model]:
 def test_requests_are_answered_once_and_survive_whoever_answers(store, begin_life: Callable):
     life = begin_life(store, "squarecb")
     life.rebuilds = store.rebuilds
-    life.live(rounds=3)
+    life.live(rounds=3, size=14)
     store.outcomes.erase(life.version.policy, [life.decided[10].decision_id], life.now)
     store.rebuilds.ask(life.version.policy, "again", life.now)
     work = work_off(
@@ -267,8 +267,8 @@ def test_requests_are_answered_once_and_survive_whoever_answers(store, begin_lif
 def test_a_killed_worker_between_the_adoption_and_the_answer_learns_nothing_twice(begin_life: Callable):
     life = begin_life(MemoryStore(), "squarecb")
     life.rebuilds = rebuilds = MemoryStore().rebuilds
-    life.live(rounds=2)
-    late_reward(life, 20)
+    life.live(rounds=2, size=14)
+    late_reward(life, 16)
     rebuilds.ask(life.version.policy, "late", life.now)
     answer, rebuilds.answer = rebuilds.answer, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -297,8 +297,8 @@ def test_a_schedule_asks_when_its_hours_have_passed_and_not_before(begin_life: C
 
 def test_a_rebuilt_head_is_served_by_the_ordinary_way(begin_life: Callable):
     life = begin_life(MemoryStore(), "squarecb")
-    life.live(rounds=2)
-    late_reward(life, 20)
+    life.live(rounds=2, size=14)
+    late_reward(life, 16)
     life.serving.refresh()
     made = rebuilt(life)
     assert life.serving.refresh().swapped == [made[-1]]
