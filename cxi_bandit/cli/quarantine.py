@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ import rich_click as click
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.rebuild import SEQUENCE_ONLY
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
 from cxi_bandit.domain.quarantine import Quarantined, QuarantineState
@@ -23,7 +24,6 @@ from cxi_bandit.engine.quarantine import find_quarantined, quarantined
 from cxi_bandit.engine.quarantine import release as release_reward
 from cxi_bandit.settings import read_settings
 
-_LATENESS: Final = timedelta(seconds=1)
 _SEQUENCED_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 0.05
 
@@ -236,7 +236,7 @@ def _await_positions(engine: Engine, amended: list[LedgerEntry]) -> None:
     ledger = engine.store.ledger
     for entry in amended:
         while not _placed(entry, ledger.history(entry.event.decision_id)):
-            join(engine.store.outcomes, engine.manifests, engine.clock(), _LATENESS)
+            join(engine.store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY)
             if time.monotonic() > ends_at:
                 raise Unavailable("the sequencer")
             if not _placed(entry, ledger.history(entry.event.decision_id)):

@@ -22,7 +22,8 @@ from cxi_bandit.engine.work_off import work_off
 from cxi_bandit.settings import read_settings
 
 _AGAIN_SECONDS: Final = 0.05
-_LATENESS: Final = timedelta(seconds=1)
+SEQUENCE_ONLY: Final = timedelta(days=36_500)
+"""A lateness with which a pass gives rewards their place and closes no window: that is the service's to do."""
 
 
 class RebuiltHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +90,7 @@ def rebuilt_now(
     """Rebuilds in this process, once the policy's writer lock is free; answers every request that waits."""
     store = engine.store
     # Without a service, nobody else gives what has arrived its place; with one, its learner is the sequencer.
-    while not join(store.outcomes, engine.manifests, engine.clock(), _LATENESS).idle:
+    while not join(store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY).idle:
         pass
     task = progress.add_task(f"{policy}: waiting for the learner", total=None)
     while True:
