@@ -82,10 +82,9 @@ class Workbench:
             raise away
         return self._mender.turn() or busy
 
-    def keep_up(self) -> None:
-        """Forgets what arrived too late of erased shoppers; drops the bytes of models that nobody starts from again."""
-        self._mender.forget_latecomers()
-        self._mender.thin()
+    def keep_up(self) -> float:
+        """What mending needs now and then; in how many seconds it is due again."""
+        return self._mender.keep_up()
 
     def _join(self) -> JoinReport:
         engine = self._engine
@@ -215,8 +214,7 @@ def main() -> int:
         watch = DriftWatch(engine, settings, log, metrics)
 
         def errand() -> float:
-            bench.keep_up()
-            return watch.turn()
+            return min(bench.keep_up(), watch.turn())
 
         work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics, errand).turn, log, metrics)
     finally:

@@ -20,6 +20,7 @@ from cxi_bandit.telemetry.metrics import Metrics
 
 _LOOK_SECONDS: Final = 1.0
 _SCHEDULE_SECONDS: Final = 60.0
+_UPKEEP_SECONDS: Final = 3600.0
 _TURN_SECONDS: Final = 0.25
 _PUBLISHED: Final = 200
 _FIRST_REST_SECONDS: Final = 1.0
@@ -41,7 +42,7 @@ class Mender:
         self._working: dict[PolicyName, _Work] = {}
         self._resting: dict[PolicyName, tuple[float, float]] = {}
         self._published: Counter[PolicyName] = Counter()
-        self._look_at = self._schedule_at = 0.0
+        self._look_at = self._schedule_at = self._upkeep_at = 0.0
 
     def mending(self, policy: PolicyName) -> bool:
         """Whether the policy is under repair now."""
@@ -70,23 +71,33 @@ class Mender:
                 self._resting.pop(policy, None)
         return bool(self._working)
 
-    def thin(self) -> None:
-        """Thins every policy's models by its manifest's rule."""
+    def keep_up(self) -> float:
+        """Every hour: forgets what arrived too late of erased shoppers, thins every policy's models.
+
+        Returns:
+            In how many seconds it is due again.
+        """
+        left = self._upkeep_at - time.monotonic()
+        if left > 0:
+            return left
+        self._forget_latecomers()
         for policy in sorted({version.policy for version in self._engine.store.registry.versions()}):
             self._thin(policy)
-
-    def forget_latecomers(self) -> None:
-        """Erases what arrived of erased shoppers after their erasure though it was decided before."""
-        store = self._engine.store
-        parts = (store.decisions, store.outcomes, store.privacy)
-        for erasure in forget_latecomers(self._engine.clock(), *parts):
-            self._log.info("latecomers_erased", policy=erasure.policy, decisions=erasure.removed.get("decisions", 0))
+        self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
+        return _UPKEEP_SECONDS
 
     def published(self, policy: PolicyName) -> None:
         """A model was published: after some hundreds it is time to thin, whenever upkeep comes round."""
         self._published[policy] += 1
         if self._published[policy] >= _PUBLISHED:
             self._thin(policy)
+
+    def _forget_latecomers(self) -> None:
+        """Erases what arrived of erased shoppers after their erasure though it was decided before."""
+        store = self._engine.store
+        parts = (store.decisions, store.outcomes, store.privacy)
+        for erasure in forget_latecomers(self._engine.clock(), *parts):
+            self._log.info("latecomers_erased", policy=erasure.policy, decisions=erasure.removed.get("decisions", 0))
 
     def _thin(self, policy: PolicyName) -> None:
         engine = self._engine

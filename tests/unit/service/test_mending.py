@@ -183,7 +183,7 @@ def test_models_are_thinned_by_upkeep_and_once_many_are_new(
     learned(engine, Workbench(engine, Settings(), quiet, Metrics()))
     metrics = Metrics()
     mender = Mender(engine, Log(), metrics)  # type: ignore[arg-type]
-    mender.thin()
+    assert mender.keep_up() == 3600
     assert told == [], "so few models all stay"
     everything = "cxi_bandit.engine.thin.superfluous"
     monkeypatch.setattr(everything, lambda models, *_: [model.lineage.version for model in models])
@@ -191,6 +191,10 @@ def test_models_are_thinned_by_upkeep_and_once_many_are_new(
         mender.published(CART)
     assert told == []
     mender.published(CART)
-    mender.thin()
+    time.seconds += 600
+    assert mender.keep_up() == 3000
+    assert [facts["policy"] for _, facts in told] == [CART]
+    time.seconds += 3000
+    mender.keep_up()
     assert [(event, facts["policy"]) for event, facts in told] == [("models_thinned", CART), ("models_thinned", DETAIL)]
     assert b'cxi_bandit_models_thinned_total{policy="cart"}' in metrics.exposition()
