@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
-from cxi_bandit.engine.ports import DecisionEntry, DecisionLog, Spool
+from cxi_bandit.engine.ports import DecisionEntry, DecisionLog, Privacy, Spool
 
 
 class DrainReport(msgspec.Struct, frozen=True, gc=False):
@@ -13,16 +13,18 @@ class DrainReport(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         drained: Entries that are in the log now.
+        forgotten: Entries of shoppers who were erased since: nothing of them is kept.
         aliases: How many of them another decision stands for.
         refused: Why the log could not take an entry; its file is kept aside.
     """
 
     drained: int = 0
+    forgotten: int = 0
     aliases: int = 0
     refused: tuple[str, ...] = ()
 
 
-def drain(spool: Spool, log: DecisionLog, limit: int) -> DrainReport:
+def drain(spool: Spool, log: DecisionLog, privacy: Privacy, limit: int) -> DrainReport:
     """Moves up to `limit` of the oldest entries. An entry leaves the spool after the commit that holds it.
 
     A pass that dies in between is made again, and finds its decisions in the log already. An entry is refused where the
@@ -31,7 +33,8 @@ def drain(spool: Spool, log: DecisionLog, limit: int) -> DrainReport:
     Raises:
         Unavailable: The log is still away; nothing left the spool.
     """
-    entries = spool.read(limit)
+    waiting = spool.read(limit)
+    entries = _remembered(waiting, privacy)
     refused: list[tuple[DecisionEntry, Exception]] = []
     try:
         aliases = log.adopt(entries)
@@ -43,7 +46,20 @@ def drain(spool: Spool, log: DecisionLog, limit: int) -> DrainReport:
             raise error from None
     spool.release(damaged=len(refused))
     reasons = tuple(f"{entry.decision.decision_id}: {error}" for entry, error in refused)
-    return DrainReport(len(entries) - len(refused), aliases, reasons)
+    return DrainReport(len(entries) - len(refused), len(waiting) - len(entries), aliases, reasons)
+
+
+def _remembered(entries: Sequence[DecisionEntry], privacy: Privacy) -> list[DecisionEntry]:
+    """Without those that an erasure would have found, had they been in the log by then."""
+    subjects = {entry.decision.subject for entry in entries if entry.decision.subject is not None}
+    erased = privacy.suppressed(subjects) if subjects else {}
+    return [
+        entry
+        for entry in entries
+        if entry.decision.subject is None
+        or (until := erased.get(entry.decision.subject)) is None
+        or entry.decision.decided_at > until
+    ]
 
 
 def _one_by_one(

@@ -92,7 +92,9 @@ def create_app(
         retries=0,
     )
     writer = Writer(decisions, spooling, metrics, log)
-    drainer = Drainer(spool, shelf.orphan, store.decisions, log, metrics, batch_entries=settings.batch_entries)
+    drainer = Drainer(
+        spool, shelf.orphan, store.decisions, store.privacy, log, metrics, batch_entries=settings.batch_entries
+    )
     rewards: RewardBatcher = Batcher(
         "reward ledger",
         lambda events: record(events, engine.clock(), store.decisions, store.ledger, engine.manifests),

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.drain import DrainReport, drain
-from cxi_bandit.engine.ports import DecisionLog, Spool
+from cxi_bandit.engine.ports import DecisionLog, Privacy, Spool
 from cxi_bandit.telemetry.metrics import Metrics
 
 _PAUSE_SECONDS: Final = 0.25
@@ -28,6 +28,7 @@ class Drainer:
         spool: Spool,
         orphans: Orphans,
         decisions: DecisionLog,
+        privacy: Privacy,
         log: FilteringBoundLogger,
         metrics: Metrics,
         *,
@@ -36,6 +37,7 @@ class Drainer:
         self._spool = spool
         self._orphans = orphans
         self._decisions = decisions
+        self._privacy = privacy
         self._log = log
         self._metrics = metrics
         self._batch_entries = batch_entries
@@ -64,13 +66,13 @@ class Drainer:
         pause_seconds = _PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
-                drained, self._told_damaged = self._drain(self._spool, self._told_damaged)
+                moved, self._told_damaged = self._drain(self._spool, self._told_damaged)
                 if away():
-                    if not drained:
+                    if not moved:
                         self._decisions.probe()
                     back()
                 self._empty_orphans()
-                more = drained == self._batch_entries
+                more = moved == self._batch_entries
                 pause_seconds = 0.0 if more else _PAUSE_SECONDS
             except Unavailable:
                 pause_seconds = min(max(2 * pause_seconds, _PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
@@ -81,11 +83,11 @@ class Drainer:
             self._stopping.wait(pause_seconds)
 
     def _drain(self, spool: Spool, told_damaged: int) -> tuple[int, int]:
-        """How many entries got into the log, and how much damage of this spool has been told of now."""
-        report = drain(spool, self._decisions, self._batch_entries)
+        """How many entries left the spool, and how much of its damage has been told of now."""
+        report = drain(spool, self._decisions, self._privacy, self._batch_entries)
         damaged = spool.damaged
         self._tell(report, damaged - told_damaged)
-        return report.drained, damaged
+        return report.drained + report.forgotten, damaged
 
     def _empty_orphans(self) -> None:
         if time.monotonic() < self._look_for_orphans_at:
@@ -102,7 +104,12 @@ class Drainer:
 
     def _tell(self, report: DrainReport, damaged: int) -> None:
         moves = self._metrics.spool_moves
-        for kind, number in (("drained", report.drained), ("alias", report.aliases), ("damaged", damaged)):
+        for kind, number in (
+            ("drained", report.drained),
+            ("forgotten", report.forgotten),
+            ("alias", report.aliases),
+            ("damaged", damaged),
+        ):
             if number:
                 moves.labels(kind).inc(number)
         for reason in report.refused:

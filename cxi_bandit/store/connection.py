@@ -93,6 +93,11 @@ def translated(part: str = "the database") -> Iterator[None]:
         yield
     except _AWAY as error:
         raise Unavailable(part) from error
+    except psycopg.errors.CheckViolation as error:
+        # A day's partition was attached while the row was on its way into the default one; sent again, it finds it.
+        if error.diag.table_name == "decisions_default":
+            raise Unavailable(part) from error
+        raise
     except psycopg.DataError as error:
         # The first line only: those after it quote the row.
         reason = next(iter(str(error).splitlines()), "")

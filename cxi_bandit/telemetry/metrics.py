@@ -80,7 +80,7 @@ class Metrics:
         self.spool_moves = Counter(
             "cxi_bandit_spool_moves_total",
             "Decisions into the spool (`spooled`), from it into the log (`drained`), there as an alias (`alias`), "
-            "or neither read back nor taken by the log (`damaged`).",
+            "gone with an erased shopper (`forgotten`), or neither read back nor taken by the log (`damaged`).",
             ["kind"],
             registry=registry,
         )

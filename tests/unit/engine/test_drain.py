@@ -38,6 +38,14 @@ class Log:
         return 0
 
 
+class Privacy:
+    def __init__(self, **erased):
+        self.erased = erased
+
+    def suppressed(self, subjects):
+        return {subject: self.erased[subject.hex()] for subject in subjects if subject.hex() in self.erased}
+
+
 @pytest.fixture
 def entries(cart):
     def make(*surfaces):
@@ -49,23 +57,23 @@ def entries(cart):
 def test_what_is_in_the_log_leaves_the_spool_oldest_first(entries):
     given = entries("a", "b", "c")
     spool, log = Spool(given), Log()
-    assert drain(spool, log, 2).drained == 2
+    assert drain(spool, log, Privacy(), 2).drained == 2
     assert (log.taken, spool.entries) == (given[:2], given[2:])
-    assert drain(spool, log, 2).drained == 1
-    assert drain(spool, log, 2).drained == 0
+    assert drain(spool, log, Privacy(), 2).drained == 1
+    assert drain(spool, log, Privacy(), 2).drained == 0
 
 
 def test_while_the_log_is_away_nothing_leaves(entries):
     spool = Spool(entries("a", "b"))
     with pytest.raises(Unavailable):
-        drain(spool, Log(b=Unavailable("x")), 10)
+        drain(spool, Log(b=Unavailable("x")), Privacy(), 10)
     assert len(spool.entries) == 2
 
 
 def test_what_the_log_cannot_keep_is_refused_alone(entries):
     given = entries("a", "bad", "c")
     spool, log = Spool(given), Log(bad=InvalidInput("", "holds a value the database cannot keep"))
-    report = drain(spool, log, 10)
+    report = drain(spool, log, Privacy(), 10)
     assert (report.drained, spool.damaged) == (2, 1)
     assert log.taken == [given[0], given[2]]
     assert str(given[1].decision.decision_id) in report.refused[0]
@@ -75,12 +83,25 @@ def test_what_the_log_cannot_keep_is_refused_alone(entries):
 def test_a_fault_of_the_log_itself_is_no_entrys_fault(entries):
     spool = Spool(entries("a", "a"))
     with pytest.raises(RuntimeError):
-        drain(spool, Log(a=RuntimeError("no such table")), 10)
+        drain(spool, Log(a=RuntimeError("no such table")), Privacy(), 10)
     assert (len(spool.entries), spool.damaged) == (2, 0)
 
 
 def test_an_entry_that_alone_fails_while_another_lands_is_refused(entries):
     given = entries("odd", "b")
     spool, log = Spool(given), Log(odd=RuntimeError("?"))
-    assert drain(spool, log, 10).drained == 1
+    assert drain(spool, log, Privacy(), 10).drained == 1
     assert (log.taken, spool.entries, spool.damaged) == (given[1:], [], 1)
+
+
+def test_what_was_decided_before_its_shopper_was_erased_never_lands(cart, entries):
+    early, late, other = entries("a", "a", "a")
+    shopper = b"\x01"
+    early, late = (
+        msgspec.structs.replace(entry, decision=msgspec.structs.replace(entry.decision, subject=shopper))
+        for entry in (early, late)
+    )
+    spool, log = Spool([early, late, other]), Log()
+    report = drain(spool, log, Privacy(**{shopper.hex(): early.decision.decided_at}), 10)
+    assert (report.drained, report.forgotten, spool.entries) == (2, 1, [])
+    assert log.taken == [late, other]
