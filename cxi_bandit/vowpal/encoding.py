@@ -1,7 +1,8 @@
 """Domain values as Vowpal Wabbit features: names and values percent-encoded, numbers scaled, in manifest order."""
 
 import math
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 from urllib.parse import quote
 
 from cxi_bandit.domain.decision import Defect, Features, FeatureValue, Situation
@@ -9,22 +10,14 @@ from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.policy.manifest import FeatureType, Manifest, NumberFeature
 
 Feature = str | tuple[str, float]
+_Encoder = Callable[[FeatureValue], Feature]
 
 SHARED: Final = "S"
 ACTION: Final = "A"
 ENCODING_VERSION: Final = 1
 """Raise it with any change, here or in `arguments`, after which the same rows give other bytes."""
 
-
-class _Scale(NamedTuple):
-    low: float
-    span: float
-    logarithmic: bool
-
-    def __call__(self, value: float) -> float:
-        """Position of `value` within its declared range, 0 to 1."""
-        offset = value - self.low
-        return (math.log1p(offset) if self.logarithmic else offset) / self.span
+_REMEMBERED: Final = 4096
 
 
 class Encoding:
@@ -35,8 +28,9 @@ class Encoding:
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self._context = _scales(manifest.context.features)
-        self._described = _scales(manifest.intervention_features.features)
+        self._context = {name: _encoder(name, kind) for name, kind in manifest.context.features.items()}
+        described = manifest.intervention_features.features
+        self._described = {name: _encoder(name, kind) for name, kind in described.items()}
         self._catalogue = {
             InterventionId(entry.id): self._action(InterventionId(entry.id), entry.features)
             for entry in manifest.interventions
@@ -56,8 +50,8 @@ class Encoding:
             ("severity", defect.severity),
             ("confidence", defect.confidence),
         ]
-        for name, value in context.items():
-            features.append(_encoded(name, value, self._context[name]))
+        encoders = self._context
+        features += [encoders[name](value) for name, value in context.items()]
         return features
 
     def action(self, situation: Situation, intervention: InterventionId) -> list[Feature]:
@@ -71,27 +65,36 @@ class Encoding:
 
     def _action(self, intervention: InterventionId, features: Features) -> list[Feature]:
         encoded: list[Feature] = [f"id={intervention}"]
-        for name, scale in self._described.items():
-            if name in features:
-                encoded.append(_encoded(name, features[name], scale))
+        encoded += [encoder(features[name]) for name, encoder in self._described.items() if name in features]
         return encoded
 
 
-def _scales(features: dict[str, FeatureType]) -> dict[str, _Scale | None]:
-    scales: dict[str, _Scale | None] = {}
-    for name, kind in features.items():
-        if isinstance(kind, NumberFeature):
-            logarithmic = kind.scale == "log"
-            span = math.log1p(kind.max - kind.min) if logarithmic else kind.max - kind.min
-            scales[name] = _Scale(kind.min, span, logarithmic)
-        else:
-            scales[name] = None
-    return scales
+class _Spelled(dict[FeatureValue, Feature]):
+    """A feature's values as `name=value`. Few values make most of the traffic: each is spelled out once.
+
+    What is remembered is bounded, as callers may send any string where the manifest does not close the list.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def __missing__(self, value: FeatureValue) -> Feature:
+        spelled = quote(value, safe="") if isinstance(value, str) else "true" if value else "false"
+        feature = f"{self._name}={spelled}"
+        if len(self) < _REMEMBERED:
+            self[value] = feature
+        return feature
 
 
-def _encoded(name: str, value: FeatureValue, scale: _Scale | None) -> Feature:
-    if scale is not None and isinstance(value, float):
-        return (name, scale(value))
-    if isinstance(value, str):
-        return f"{name}={quote(value, safe='')}"
-    return f"{name}={'true' if value else 'false'}"
+def _encoder(name: str, kind: FeatureType) -> _Encoder:
+    spelled = _Spelled(name).__getitem__
+    if not isinstance(kind, NumberFeature):
+        return spelled
+    low = kind.min
+    # Position within the declared range, 0 to 1. A number's values are floats; anything else is spelled.
+    if kind.scale == "log":
+        reach = math.log1p(kind.max - low)
+        return lambda value: (name, math.log1p(value - low) / reach) if isinstance(value, float) else spelled(value)
+    span = kind.max - low
+    return lambda value: (name, (value - low) / span) if isinstance(value, float) else spelled(value)

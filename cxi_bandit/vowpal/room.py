@@ -13,35 +13,43 @@ from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal.arguments import workspace_arguments
 from cxi_bandit.vowpal.encoding import ACTION, ENCODING_VERSION, SHARED, Encoding
-from cxi_bandit.vowpal.workspace import PlainExamples, action_scores, example, open_workspace, saved_bytes
+from cxi_bandit.vowpal.workspace import Refilled, action_scores, example, open_workspace, saved_bytes
 
 
 class VowpalScorer:
     """A loaded model. It only ever predicts; predicting changes what a workspace would save, so it is never saved.
 
-    The examples of the catalogue's interventions are built once and shared by all predictions: prediction on them costs
-    a fraction of building them.
+    The examples of the catalogue's interventions are built once and shared by all predictions, the others are refilled:
+    prediction costs a fraction of building examples.
     """
 
     def __init__(self, workspace: pyvw.Workspace, encoding: Encoding) -> None:
         self._workspace = workspace
         self._encoding = encoding
-        self._examples = PlainExamples(workspace)
+        self._shared = Refilled(workspace, SHARED, "shared")
+        self._offered = Refilled(workspace, ACTION)
         self._catalogue = {
             name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()
         }
 
     def probabilities(self, situation: Situation) -> Sequence[float]:
         """The explorer's raw vector over the eligible interventions, float32 values as Python floats."""
-        workspace, encoding = self._workspace, self._encoding
-        shared = self._examples.made({SHARED: encoding.shared(situation.defect, situation.context)}, "shared")
-        examples = [shared]
-        for name in situation.eligible:
-            if name in situation.offered:
-                examples.append(self._examples.made({ACTION: encoding.action(situation, name)}))
-            else:
-                examples.append(self._catalogue[name])
-        return action_scores(workspace, examples)
+        encoding, offered = self._encoding, situation.offered
+        shared = self._shared.filled(encoding.shared(situation.defect, situation.context))
+        if not offered:
+            scores = action_scores(self._workspace, [shared, *map(self._catalogue.__getitem__, situation.eligible)])
+        else:
+            own = {
+                name: self._offered.filled(encoding.action(situation, name))
+                for name in situation.eligible
+                if name in offered
+            }
+            actions = [own[name] if name in own else self._catalogue[name] for name in situation.eligible]
+            scores = action_scores(self._workspace, [shared, *actions])
+            for one in own.values():
+                self._offered.emptied(one)
+        self._shared.emptied(shared)
+        return scores
 
 
 class VowpalRoom:

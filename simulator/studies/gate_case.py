@@ -26,7 +26,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         kind: `at_most` is a proved bound, to be kept by every column. `near` is a published power, to be met within 3
             points. `median` is a published number of events, to be exceeded by a tenth at most. `trap` shows what a
             mistake costs, so that one sees that the case above it could have failed; there is nothing to pass.
-        share: Share of the study's runs that this case gets.
         after: Crossings up to here do not count as found; the median counts from here.
     """
 
@@ -34,7 +33,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     measure: Measure
     claim: float | None
     kind: Literal["at_most", "near", "trap", "median"]
-    share: float = 1.0
     after: int = 0
 
 

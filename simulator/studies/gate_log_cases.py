@@ -17,9 +17,9 @@ def power() -> list[Case]:
     return [
         Case(name="power: Δ = .04, weights to 41, 80 looks", measure=crossings(strong), claim=0.546, kind="near"),
         Case(name="power: the same, a look at every event", measure=crossings(strong, every), claim=0.565, kind="near"),
-        Case(name="power: mild candidate, Δ = .02", measure=crossings(gentle), claim=1.0, kind="near", share=0.5),
-        Case(name="events to go: mild candidate", measure=crossings(gentle), claim=3500, kind="median", share=0.5),
-        Case(name="power: mild, base .9, Δ = .02", measure=crossings(high), claim=1.0, kind="near", share=0.5),
+        Case(name="power: mild candidate, Δ = .02", measure=crossings(gentle), claim=1.0, kind="near"),
+        Case(name="events to go: mild candidate", measure=crossings(gentle), claim=3500, kind="median"),
+        Case(name="power: mild, base .9, Δ = .02", measure=crossings(high), claim=1.0, kind="near"),
     ]
 
 
@@ -62,9 +62,9 @@ def log_traps() -> list[Case]:
     for name, world in differing.items():
         found += [
             Case(name=f"false go: {name}", measure=crossings(world), claim=ALPHA, kind="at_most"),
-            Case(name=f"trap: {name}, log's mean taken", measure=_misled(world), claim=None, kind="trap", share=0.25),
+            Case(name=f"trap: {name}, log's mean taken", measure=_misled(world), claim=None, kind="trap"),
         ]
-    found.append(Case(name="false go: logger that learns", measure=_learning, claim=ALPHA, kind="at_most", share=0.5))
+    found.append(Case(name="false go: logger that learns", measure=_learning, claim=ALPHA, kind="at_most"))
     for hole in (0.01, 0.05):
         found += _with_naive(f"support hole of {hole:.0%}", _holed(hole))
     # The mass that clipping takes is on a poor arm, which a baseline alone mistakes for merit.
@@ -115,7 +115,7 @@ def _with_naive(name: str, world: World) -> list[Case]:
     naive = msgspec.structs.replace(world, naive=True)
     return [
         Case(name=f"false go: {name}", measure=crossings(world), claim=ALPHA, kind="at_most"),
-        Case(name=f"trap: {name}, (1 - s)c left out", measure=crossings(naive), claim=None, kind="trap", share=0.25),
+        Case(name=f"trap: {name}, (1 - s)c left out", measure=crossings(naive), claim=None, kind="trap"),
     ]
 
 

@@ -15,25 +15,23 @@ def order_traps() -> list[Case]:
     nights = [share_of_alpha(ALPHA, night) for night in range(1, 61)]
     return [
         Case(name="false go: one action faster, decision order", measure=_faster(False), claim=ALPHA, kind="at_most"),
-        Case(name="trap: arrival order", measure=_faster(True), claim=0.99, kind="trap", share=0.25),
+        Case(name="trap: arrival order", measure=_faster(True), claim=0.99, kind="trap"),
         Case(name="false go: weekly swing, whole weeks", measure=_swing(5000), claim=ALPHA, kind="at_most"),
-        Case(name="trap: weekly swing, 80 looks", measure=_swing(250), claim=0.87, kind="trap", share=0.25),
+        Case(name="trap: weekly swing, 80 looks", measure=_swing(250), claim=0.87, kind="trap"),
         Case(name="false go: 60 restarts on the ledger", measure=_restarts(nights), claim=ALPHA, kind="at_most"),
         Case(
             name="trap: 60 restarts, each at alpha",
             measure=_restarts([ALPHA] * 60),
             claim=0.37,
             kind="trap",
-            share=0.25,
         ),
         Case(
             name="false go: 8 candidates, threshold 8/alpha",
             measure=_several(8, 8),
             claim=ALPHA,
             kind="at_most",
-            share=0.25,
         ),
-        Case(name="trap: 8 candidates, each at alpha", measure=_several(8, 1), claim=None, kind="trap", share=0.25),
+        Case(name="trap: 8 candidates, each at alpha", measure=_several(8, 1), claim=None, kind="trap"),
     ]
 
 

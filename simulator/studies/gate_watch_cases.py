@@ -40,15 +40,12 @@ def detector() -> list[Case]:
     """A live policy that is better by .02 for 20,000 events and then worse by .06; and one that never falls."""
     own, shared = greedy(1), mild(greedy(0), greedy(1))
     return [
-        Case(
-            name="falls found, live policy logs", measure=_fall(own), claim=0.995, kind="near", share=0.25, after=EVENTS
-        ),
+        Case(name="falls found, live policy logs", measure=_fall(own), claim=0.995, kind="near", after=EVENTS),
         Case(
             name="events to alarm, live policy logs",
             measure=_fall(own),
             claim=3000,
             kind="median",
-            share=0.25,
             after=EVENTS,
         ),
         Case(
@@ -56,7 +53,6 @@ def detector() -> list[Case]:
             measure=_fall(shared),
             claim=0.995,
             kind="near",
-            share=0.25,
             after=EVENTS,
         ),
         Case(
@@ -64,12 +60,9 @@ def detector() -> list[Case]:
             measure=_fall(shared),
             claim=3000,
             kind="median",
-            share=0.25,
             after=EVENTS,
         ),
-        Case(
-            name="falls found by a plain E", measure=_fall_plain(own), claim=0.59, kind="trap", share=0.25, after=EVENTS
-        ),
+        Case(name="falls found by a plain E", measure=_fall_plain(own), claim=0.59, kind="trap", after=EVENTS),
         Case(name="false alarms in 20k events at c = 1e5, Δ = 0", measure=_quiet(1e5), claim=0.2, kind="at_most"),
         Case(name="false alarms in 20k events at c = 1e6, Δ = 0", measure=_quiet(1e6), claim=0.02, kind="at_most"),
     ]

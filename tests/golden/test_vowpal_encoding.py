@@ -4,6 +4,8 @@ Numbers here are multiples of 1/4: VW's text parser reads 0.125 as 0.12499999, e
 """
 
 import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -18,6 +20,7 @@ from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.vowpal import VowpalRoom
 from cxi_bandit.vowpal.arguments import workspace_arguments
+from cxi_bandit.vowpal.encoding import Encoding
 from cxi_bandit.vowpal.workspace import open_workspace, saved_bytes
 
 EXPLORERS = {
@@ -167,6 +170,47 @@ def test_predicting_leaves_no_trace(manifest: Manifest):
     forwards = [tuple(there.probabilities(row.situation)) for row in logged]
     backwards = [tuple(back.probabilities(row.situation)) for row in reversed(logged)]
     assert forwards == backwards[::-1]
+
+
+def test_an_example_filled_again_is_as_good_as_a_new_one(manifest: Manifest):
+    room, logged = VowpalRoom(), decisions(24)
+    rows = [TrainingRow(position=index + 1, decision=row, reward=float(index % 2)) for index, row in enumerate(logged)]
+    data = room.learn(manifest, room.start(manifest), rows)
+    varied = []
+    for index, row in enumerate(logged):
+        names = list(row.situation.context)[: index % 4]
+        context = {name: row.situation.context[name] for name in names}
+        eligible = row.situation.eligible[: 2 + index % 2]
+        offered = {name: {"strength": index / 64} for name in eligible[: index % 3]}
+        varied.append(
+            Situation(defect=row.situation.defect, context=context, eligible=eligible, offered=offered),
+        )
+    used = room.load(manifest, data)
+    for situation in varied:
+        assert used.probabilities(situation) == room.load(manifest, data).probabilities(situation)
+
+
+def test_threads_may_share_a_scorer():
+    manifest = parse_manifest(MANIFEST.format(explorer=EXPLORERS["squarecb"]), "golden.toml")
+    room, logged = VowpalRoom(), decisions(200)
+    rows = [TrainingRow(position=index + 1, decision=row, reward=float(index % 2)) for index, row in enumerate(logged)]
+    scorer = room.load(manifest, room.learn(manifest, room.start(manifest), rows))
+    alone = [tuple(scorer.probabilities(row.situation)) for row in logged]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            together = list(threads.map(lambda row: tuple(scorer.probabilities(row.situation)), logged * 8))
+    finally:
+        sys.setswitchinterval(interval)
+    assert together == alone * 8
+
+
+def test_values_are_spelled_alike_however_many_there_were():
+    encoding = Encoding(parse_manifest(MANIFEST.format(explorer=EXPLORERS["squarecb"]), "golden.toml"))
+    defect = Defect("zero_results", 0.5, 0.5)
+    for value in [*(f"a|b {number}" for number in range(5000)), "a|b 1", "a|b 4999"]:
+        assert encoding.shared(defect, {"query": value})[-1] == f"query={quote(value, safe='')}"
 
 
 def test_a_row_that_would_poison_the_learner_is_refused(manifest: Manifest):
