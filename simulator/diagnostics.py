@@ -60,6 +60,7 @@ class Findings:
         subjects: Distinct shoppers.
         ess: Effective sample size of the weights.
         reward_ess: Of the weighted rewards.
+        failure_ess: Of what the weighted rewards lack of the highest declared one.
         second_moment: Mean of Σ_{a: p>0} π_e²/p over the logged vectors.
         unsupported: Mean mass of π_e where the log could not go.
         mean_weight: w̄.
@@ -76,6 +77,7 @@ class Findings:
     subjects: int | None
     ess: float
     reward_ess: float
+    failure_ess: float
     second_moment: float | None
     unsupported: float | None
     mean_weight: float
@@ -88,8 +90,14 @@ class Findings:
     tail: float | None
 
 
-def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnostics:
-    """Every diagnostic of `batch`, with its level. Uses q̂ where the batch has predictions, else q̂ = 0."""
+def diagnose(batch: ScoredRounds, quality: LogQuality | None = None, highest_reward: float = 1.0) -> Diagnostics:
+    """Every diagnostic of `batch`, with its level. Uses q̂ where the batch has predictions, else q̂ = 0.
+
+    Args:
+        batch: The rows.
+        quality: What else is known about them.
+        highest_reward: Declared, in reward units: what a row has less is its failure.
+    """
     quality = quality or LogQuality()
     n, rounds = len(batch), batch.rounds
     if n == 0:
@@ -105,6 +113,7 @@ def diagnose(batch: ScoredRounds, quality: LogQuality | None = None) -> Diagnost
         subjects=None if batch.subject is None else len(np.unique(batch.subject)),
         ess=effective_size(weight),
         reward_ess=effective_size(weight * informative),
+        failure_ess=effective_size(weight * lacking(batch.reward, highest_reward)),
         second_moment=second_moment,
         unsupported=unsupported,
         mean_weight=float(weight.mean()),
@@ -168,6 +177,7 @@ def held_against_limits(found: Findings, rates: Rates | None = None) -> Diagnost
         THRESHOLDS["predicted_ess"].check(predicted),
         THRESHOLDS["predicted_ess_share"].check(None if predicted is None else predicted / n),
         THRESHOLDS["reward_ess"].check(found.reward_ess),
+        THRESHOLDS["failure_ess"].check(found.failure_ess),
         THRESHOLDS["max_row_share"].check(found.row_share),
         THRESHOLDS["max_subject_share"].check(found.subject_share),
         THRESHOLDS["mean_weight"].check(found.mean_weight, _mean_weight_level(found.mean_weight, z)),
@@ -184,6 +194,7 @@ def held_against_limits(found: Findings, rates: Rates | None = None) -> Diagnost
         ess=found.ess,
         predicted_ess=predicted,
         reward_ess=found.reward_ess,
+        failure_ess=found.failure_ess,
         mean_weight=found.mean_weight,
         mean_weight_z=z,
         max_weight=found.max_weight,
@@ -203,6 +214,12 @@ def effective_size(values: Float64s) -> float:
     """(Σv)²/Σv², the number of equal values that would average as steadily; 0 where all are 0."""
     square = float(values @ values)
     return float(values.sum()) ** 2 / square if square > 0 else 0.0
+
+
+def lacking(reward: Float64s, highest: float) -> Float64s:
+    """By how much each reward misses the highest declared one, shape (n,); one above it misses it as well."""
+    missing: Float64s = np.abs(highest - reward)
+    return missing
 
 
 def logged_overlap(batch: ScoredRounds) -> tuple[float | None, float | None]:

@@ -29,6 +29,9 @@ from simulator.rounds import Float64s, Floats, LoggedRounds, ScoredRounds
 
 HEADLINE = "dr"
 IntervalMethod = Literal["gaussian", "empirical_bernstein", "bootstrap", "cressie_read", "confidence_sequence"]
+BY_ROW = frozenset({"cressie_read", "empirical_bernstein", "confidence_sequence"})
+"""Methods whose bound is about independent rows (or rows alike, given the past). Where shoppers return they are not
+defined: a bound on a shopper's sum would need a declared limit on how many decisions one shopper can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,7 @@ class EvaluationSettings:
 
     Args:
         confidence: Nominal coverage of every interval.
-        interval: Method, used wherever it is defined for an estimate; gaussian stands in elsewhere and says so.
+        interval: Method, used wherever it is defined for estimate and log; gaussian stands in elsewhere and says so.
         reward_range: The manifest's declared (smallest, largest) reward.
         weight_range: Declared range of importance weights, for cressie_read and empirical_bernstein.
         cross_fit: Fit the reward model on other folds than it predicts; False only to compare with tools that do not.
@@ -104,7 +107,7 @@ def evaluate(
     plain = ScoredRounds(rounds, candidate, None, mixture_propensity)
     batch = plain.with_predictions(predictions(plain, model, settings, None))
     estimates = {name: _estimate(kind, batch, settings) for name, kind in ESTIMATORS.items() if name != "mrdr"}
-    diagnostics = diagnose(batch, quality)
+    diagnostics = diagnose(batch, quality, settings.reward_range[1])
     # The second set of predictions comes last and alone: it is as large as the log's own arrays.
     del batch
     robust = plain.with_predictions(
@@ -167,6 +170,8 @@ def _estimate(kind: type[Estimator], batch: ScoredRounds, settings: EvaluationSe
 def interval_of(estimator: Estimator, batch: ScoredRounds, settings: EvaluationSettings) -> Interval:
     """The interval `settings.interval` around `estimator`, which has seen `batch`; gaussian where it is not defined."""
     confidence, name = settings.confidence, estimator.name
+    if settings.interval in BY_ROW and batch.rounds.shoppers_return:
+        return gaussian(estimator.result(), confidence)
     match settings.interval:
         case "bootstrap":
             bootstrap = Bootstrap(estimator)

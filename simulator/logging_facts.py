@@ -1,17 +1,7 @@
 """What a reader must know about how a log was gathered: by how many versions, while learning, from whom."""
 
-import numpy as np
-
 from simulator.datasets.log import ReplayLog
-
-BY_ROW = frozenset({"cressie_read", "empirical_bernstein", "confidence_sequence"})
-"""Intervals that take rows for independent (or alike, given the past)."""
-
-
-def returning(log: ReplayLog) -> bool:
-    """Whether some shopper has more than one row."""
-    subject = log.rounds.subject
-    return subject is not None and len(np.unique(subject)) < len(subject)
+from simulator.evaluate import BY_ROW
 
 
 def version_notes(log: ReplayLog) -> tuple[str, ...]:
@@ -36,3 +26,11 @@ def version_notes(log: ReplayLog) -> tuple[str, ...]:
             f"{count} versions is not known, since {versions.why_not}"
         )
     return learning, pooling
+
+
+def interval_notes(log: ReplayLog, asked: str | None) -> tuple[str, ...]:
+    """Why the intervals are not those that were asked for; none where they are."""
+    if asked not in BY_ROW or not log.rounds.shoppers_return:
+        return ()
+    stand_in = "so gaussian intervals by shopper stand in"
+    return (f"shoppers return in this log and {asked} takes rows for independent, {stand_in}",)

@@ -16,7 +16,7 @@ from simulator.diagnostics import LogQuality
 from simulator.evaluate import EvaluationSettings, IntervalMethod, Labels, evaluate
 from simulator.horizon import HorizonSensitivity, horizon_sensitivity
 from simulator.intervals import WeightRange
-from simulator.logging_facts import BY_ROW, returning, version_notes
+from simulator.logging_facts import interval_notes, version_notes
 from simulator.measures import Measures, measured
 from simulator.paired import scored
 from simulator.partitions import Engine, evaluate_on
@@ -103,10 +103,9 @@ def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None =
     log = prepared.log
     folds = _folds(settings)
     rescored, unscored = _rescored(log)
-    interval, interval_notes = _interval(log, settings.interval)
     how = EvaluationSettings(
         confidence=settings.confidence,
-        interval=interval,
+        interval=settings.interval or "gaussian",
         reward_range=log.reward_range,
         weight_range=_weight_range(prepared, settings.smallest_propensity),
         cross_fit=folds != SAME_ROWS,
@@ -129,7 +128,7 @@ def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None =
         segments = segment_effects(prepared, batch, settings.segments, settings.confidence)
     if settings.horizon_sensitivity:
         horizon = horizon_sensitivity(prepared, lambda part: _reward_model(part, settings, track), how)
-    notes = [*prepared.notes, *log.notes, *version_notes(log), *interval_notes]
+    notes = [*prepared.notes, *log.notes, *version_notes(log), *interval_notes(log, settings.interval)]
     if unscored:
         notes.append(f"{unscored} of {len(log)} decisions could not be executed again: their model was thinned away")
     return Replay(
@@ -167,16 +166,6 @@ def _reward_model(log: ReplayLog, settings: ReplaySettings, track: Track) -> Rew
     if settings.reward_model == "vw":
         return VowpalReward(log=log, track=track, seed=settings.seed)
     return SmoothedMean()
-
-
-def _interval(log: ReplayLog, asked: IntervalMethod | None) -> tuple[IntervalMethod, tuple[str, ...]]:
-    """Some methods take rows for independent; where shoppers return, only shoppers are."""
-    if asked is None or asked not in BY_ROW or not returning(log):
-        return asked or "gaussian", ()
-    note = (
-        f"shoppers return in this log and {asked} takes rows for independent, so gaussian intervals by shopper stand in"
-    )
-    return "gaussian", (note,)
 
 
 def _weight_range(prepared: Prepared, smallest_propensity: float | None) -> WeightRange:

@@ -90,6 +90,11 @@ class LoggedRounds:
         """K, the size of the catalogue."""
         return len(self.actions)
 
+    @cached_property
+    def shoppers_return(self) -> bool:
+        """Whether the log names shoppers and some shopper has more than one row."""
+        return self.subject is not None and len(np.unique(self.subject)) < len(self.subject)
+
     def take(self, rows: Ints | slice) -> "LoggedRounds":
         """The rounds at `rows`, in that order; a slice makes views."""
         return replace(

@@ -92,6 +92,14 @@ THRESHOLDS: dict[str, Threshold] = {
             "Log until more rewarded rounds match the candidate, or evaluate a less rare metric.",
         ),
         Threshold(
+            "failure_ess",
+            100,
+            30,
+            True,
+            "The estimate rests on the equivalent of {value:.1f} failures, rewards short of the highest.",
+            "Log until more rounds that failed match the candidate, or evaluate a metric that fails less rarely.",
+        ),
+        Threshold(
             "max_row_share",
             0.05,
             0.20,

@@ -69,6 +69,7 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
         ess: Effective sample size (Σw)²/Σw².
         predicted_ess: n / mean(Σ_a π_e²/p), from the logged vectors alone.
         reward_ess: (Σwr)²/Σ(wr)².
+        failure_ess: The same of what rewards lack of the highest declared one.
         mean_weight: w̄, which should be 1.
         mean_weight_z: (w̄ - 1) in standard errors.
         max_weight: Largest w.
@@ -88,6 +89,7 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
     ess: float | None = None
     predicted_ess: float | None = None
     reward_ess: float | None = None
+    failure_ess: float | None = None
     mean_weight: float | None = None
     mean_weight_z: float | None = None
     max_weight: float | None = None

@@ -7,7 +7,7 @@ from typing import Self
 from cxi_bandit.domain.errors import InvalidInput
 from simulator.estimators import ESTIMATORS, Estimator
 from simulator.estimators.estimator import MeanEstimator
-from simulator.evaluate import EvaluationSettings
+from simulator.evaluate import BY_ROW, EvaluationSettings
 from simulator.intervals import (
     Bootstrap,
     ConfidenceSequence,
@@ -97,6 +97,8 @@ class Evidence:
     def interval(self, name: str, settings: EvaluationSettings) -> Interval:
         """The interval `settings.interval` around estimate `name`; gaussian where it is not defined."""
         estimator = self.estimators[name]
+        if settings.interval in BY_ROW and self.overlap.shoppers_return:
+            return gaussian(estimator.result(), settings.confidence)
         if name in self.bootstrap:
             return self.bootstrap[name].result(settings.confidence, settings.replicates, settings.seed)
         if name in self.cressie_read:
@@ -140,7 +142,7 @@ def _of_block(block: Partition, plan: Plan) -> Evidence:
         bootstrap=bootstrap,
         sequence=sequence,
         q_ranges=q_ranges,
-        overlap=OverlapSums.of(batch, block, plan.rare, plan.kept),
+        overlap=OverlapSums.of(batch, block, plan.rare, plan.kept, settings.reward_range[1]),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from simulator.calibration import CalibrationSums
-from simulator.diagnostics import Findings, largest_gap, logged_overlap
+from simulator.diagnostics import Findings, lacking, largest_gap, logged_overlap
 from simulator.estimators.moments import Moments, SubjectSums
 from simulator.pareto_tail import largest, shape_of_tail
 from simulator.partitions.partition import Partition
@@ -22,6 +22,7 @@ class OverlapSums:
     Args:
         moments: Of w and w·e, at least one row; e is the row's evidence, its reward where no other is known.
         squares: Σw² and Σ(we)².
+        lacking: Σwf and Σ(wf)², f what a row's reward lacks of the highest declared one.
         correction: Σ|w(r - q̂)| and its largest term.
         by_subject: |w(r - q̂)| by shopper.
         second: Σ over rows of Σ_{a: p>0} π_e²/p; None without logged vectors.
@@ -34,6 +35,7 @@ class OverlapSums:
 
     moments: Moments
     squares: tuple[float, float]
+    lacking: tuple[float, float]
     correction: tuple[float, float]
     by_subject: SubjectSums | None
     second: float | None
@@ -44,7 +46,7 @@ class OverlapSums:
     rescoring_gap: float | None
 
     @classmethod
-    def of(cls, batch: ScoredRounds, beside: Partition, rare: Bools | None, kept: int) -> Self:
+    def of(cls, batch: ScoredRounds, beside: Partition, rare: Bools | None, kept: int, highest: float) -> Self:
         """The sums over `batch`, at least one row.
 
         Args:
@@ -52,15 +54,18 @@ class OverlapSums:
             beside: The same rows with what else is known of them.
             rare: Actions whose calibration is pooled, decided on the whole log.
             kept: Size of the tail of weights, from the rows of the whole log, and one.
+            highest: Declared highest reward.
         """
         n, weight, rescored = len(batch), batch.weight, beside.rescored
         # Good news and bad news are both evidence: they must not cancel.
         earned = weight * (batch.reward if beside.evidence is None else np.abs(beside.evidence))
+        failed = weight * lacking(batch.reward, highest)
         correction = np.abs(weight * batch.residual)
         second, outside = logged_overlap(batch)
         return cls(
             moments=Moments.of((weight, earned)),
             squares=(float(weight @ weight), float(earned @ earned)),
+            lacking=(float(failed.sum()), float(failed @ failed)),
             correction=(float(correction.sum()), float(correction.max())),
             by_subject=None if batch.subject is None else SubjectSums.of(batch.subject, (correction,)),
             second=None if second is None else second * n,
@@ -77,6 +82,7 @@ class OverlapSums:
         return type(self)(
             moments=self.moments + other.moments,
             squares=(self.squares[0] + other.squares[0], self.squares[1] + other.squares[1]),
+            lacking=(self.lacking[0] + other.lacking[0], self.lacking[1] + other.lacking[1]),
             correction=(self.correction[0] + other.correction[0], max(self.correction[1], other.correction[1])),
             by_subject=self.by_subject + other.by_subject if named else None,  # type: ignore[operator]
             second=None if self.second is None or other.second is None else self.second + other.second,
@@ -86,6 +92,11 @@ class OverlapSums:
             calibration=self.calibration + other.calibration,
             rescoring_gap=max(gaps, default=None),
         )
+
+    @property
+    def shoppers_return(self) -> bool:
+        """Whether the log names shoppers and some shopper has more than one row."""
+        return self.by_subject is not None and len(self.by_subject.codes) < self.moments.n
 
     def findings(self) -> Findings:
         """The numbers to hold against their limits."""
@@ -99,6 +110,7 @@ class OverlapSums:
             subjects=None if by_subject is None else len(by_subject.codes),
             ess=_effective(mean_weight * n, weight_squares),
             reward_ess=_effective(mean_earned * n, earned_squares),
+            failure_ess=_effective(*self.lacking),
             second_moment=None if self.second is None else self.second / n,
             # Rounding alone may leave a little less than nothing.
             unsupported=None if self.outside is None else max(0.0, self.outside / n),

@@ -43,6 +43,7 @@ def weights(found: Diagnostics, measures: Measures) -> Section:
         ("effective sample", found.ess, "decisions of equal weight that would average as steadily"),
         ("effective sample, predicted", found.predicted_ess, "the same, from the logged vectors alone"),
         ("effective rewards", found.reward_ess, "rewards of equal weight behind the estimate"),
+        ("effective failures", found.failure_ess, "the same for what rewards lack of the highest one"),
         ("largest weight", found.max_weight, "the candidate's probability over the logged propensity"),
         ("mean weight", found.mean_weight, "1 where the propensities are true and the candidate has support"),
     ):
@@ -72,7 +73,8 @@ def weights(found: Diagnostics, measures: Measures) -> Section:
             ),
         ),
         findings=_about(
-            found, ("ess", "predicted_ess", "reward_ess", "mean_weight", "max_row_share", "max_subject_share")
+            found,
+            ("ess", "predicted_ess", "reward_ess", "failure_ess", "mean_weight", "max_row_share", "max_subject_share"),
         ),
     )
 

@@ -41,6 +41,7 @@ CHECKS: Final = {
     "predicted_ess": "effective sample size, predicted",
     "predicted_ess_share": "effective share, predicted",
     "reward_ess": "effective number of rewards",
+    "failure_ess": "effective number of failures",
     "max_row_share": "largest row's share",
     "max_subject_share": "largest shopper's share",
     "mean_weight": "mean weight",

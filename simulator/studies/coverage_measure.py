@@ -35,7 +35,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One scenario at one size.
 
     Attributes:
-        breaks: Premises broken by construction; a lack of rewards is added by `breaks_at`.
+        breaks: Premises broken by construction; a lack of rewards or failures is added by `breaks_at`.
     """
 
     name: str
@@ -46,8 +46,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def breaks_at(self) -> frozenset[Premise]:
         """All premises broken in this case, at this size."""
         found = set(self.breaks)
-        if self.rows * self.site.reward_ess_share < MINIMUM_REWARD_ESS:
+        rewarded, failed = self.site.ess_shares
+        if self.rows * rewarded < MINIMUM_REWARD_ESS:
             found.add(Premise.PLENTY)
+        if self.rows * failed < MINIMUM_REWARD_ESS:
+            found.add(Premise.FAILURES)
         if not np.array_equal(self.site.candidate, self.site.logger):
             found.add(Premise.EQUAL_WEIGHTS)
         return frozenset(found)

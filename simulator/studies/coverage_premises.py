@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 MINIMUM_REWARD_ESS: Final = 100.0
-"""Below this the diagnostics turn amber, and normality and resampling are not claimed to work."""
+"""Below this, of rewards or failures, the diagnostics turn amber, and neither normality nor resampling is claimed."""
 
 
 class Premise(StrEnum):
@@ -15,6 +15,7 @@ class Premise(StrEnum):
     OUTCOMES = "rewards are missing when the log is read"
     WINDOW = "the value sought is not the log's own window's"
     PLENTY = "few effective rewards (reward ESS below 100)"
+    FAILURES = "few effective failures (failure ESS below 100)"
     FIXED_LOGGER = "the logger learns from the very rows, so they are not independent"
     ONE_DECISION = "several decisions a shopper"
     NAMED = "rows of one shopper, not named as such"
@@ -23,7 +24,7 @@ class Premise(StrEnum):
 
 _EVERYBODY: Final = frozenset({Premise.SUPPORT, Premise.PROPENSITY, Premise.OUTCOMES, Premise.WINDOW})
 _ROWS_ALONE: Final = _EVERYBODY | {Premise.FIXED_LOGGER, Premise.ONE_DECISION}
-_LARGE_SAMPLE: Final = _EVERYBODY | {Premise.FIXED_LOGGER, Premise.PLENTY, Premise.NAMED}
+_LARGE_SAMPLE: Final = _EVERYBODY | {Premise.FIXED_LOGGER, Premise.PLENTY, Premise.FAILURES, Premise.NAMED}
 
 PREMISES: Final[dict[str, frozenset[Premise]]] = {
     "gaussian": _LARGE_SAMPLE,

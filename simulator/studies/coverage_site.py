@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from simulator.diagnostics import effective_size, lacking
 from simulator.intervals import WeightRange
 from simulator.reward_model import RewardModel, SmoothedMean, cross_fit
 from simulator.rounds import Bools, Float64s, Ints, LoggedRounds, ScoredRounds
@@ -76,11 +77,12 @@ class Site:
         return WeightRange(0.0, max(float(ratio.max()), 1.0) * (1.0 + 1e-9))
 
     @cached_property
-    def reward_ess_share(self) -> float:
-        """Effective sample size of the reward per row, E[wr]²/E[(wr)²], from one long log."""
+    def ess_shares(self) -> tuple[float, float]:
+        """Effective sample sizes per row of rewards, E[wr]²/E[(wr)²], and of failures, from one long log."""
         log = self.log(_REFERENCE_ROWS, np.random.default_rng(0))
-        score = log.weight * log.reward
-        return float(score.sum() ** 2 / np.square(score).sum() / len(score))
+        rewards, failures = log.reward, lacking(log.reward, self.reward_range[1])
+        rewarded, failed = (effective_size(log.weight * score) / len(log) for score in (rewards, failures))
+        return rewarded, failed
 
     def log(self, n: int, rng: np.random.Generator) -> ScoredRounds:
         """A log of n rows with the candidate's probabilities and cross-fitted predictions."""

@@ -55,7 +55,9 @@ def test_a_replication_is_the_same_however_many_there_are() -> None:
 
 def test_claims_follow_the_premises() -> None:
     assert broken("cressie_read", frozenset({Premise.PLENTY, Premise.NAMED})) == ()
-    assert broken("gaussian", frozenset({Premise.PLENTY})) == (Premise.PLENTY,)
+    for lack in (Premise.PLENTY, Premise.FAILURES):
+        assert broken("gaussian", frozenset({lack})) == broken("bootstrap", frozenset({lack})) == (lack,)
+        assert broken("cressie_read", frozenset({lack})) == ()
     assert broken("confidence_sequence", frozenset({Premise.FIXED_LOGGER})) == ()
     assert broken("confidence_sequence", frozenset({Premise.SUPPORT})) == ()
     for interval in PREMISES:
@@ -65,9 +67,11 @@ def test_claims_follow_the_premises() -> None:
         )
 
 
-def test_few_rewards_and_unequal_weights_are_noticed() -> None:
-    few = Case(name="a case", rows=2000, site=bernoulli(0.004)).breaks_at()
+def test_few_rewards_few_failures_and_unequal_weights_are_noticed() -> None:
+    few = Case(name="a case", rows=10_000, site=bernoulli(0.004)).breaks_at()
     assert few == {Premise.PLENTY, Premise.EQUAL_WEIGHTS}
+    frequent = Case(name="a case", rows=10_000, site=bernoulli(0.9)).breaks_at()
+    assert frequent == {Premise.FAILURES, Premise.EQUAL_WEIGHTS}
     own = replace(bernoulli(0.1), candidate=bernoulli(0.1).logger)
     assert Case(name="a case", rows=2000, site=own).breaks_at() == frozenset()
 

@@ -86,6 +86,16 @@ def test_rare_rewards_are_counted_not_rows() -> None:
     assert level(scored(log_of(rate=0.0005)), "reward_ess") is Level.REFUSE
 
 
+def test_rare_failures_are_counted_not_rewards() -> None:
+    assert level(scored(log_of(rate=0.5)), "failure_ess") is Level.OK
+    often, nearly_always = scored(log_of(rate=0.995)), scored(log_of(rate=0.9995))
+    assert level(often, "failure_ess") is Level.AMBER
+    assert level(nearly_always, "failure_ess") is Level.REFUSE
+    assert level(nearly_always, "reward_ess") is Level.OK
+    # Under a wider range every row fails a little, and no failure is rare.
+    assert diagnose(often, highest_reward=2.0).failure_ess == pytest.approx(diagnose(often).ess, rel=0.05)
+
+
 def test_one_row_or_one_shopper_that_decides_is_found() -> None:
     rounds = log_of(2000, subject=np.where(np.arange(2000) < 900, 0, np.arange(2000)))
     assert level(scored(rounds), "max_subject_share") is Level.REFUSE

@@ -73,6 +73,25 @@ def test_partitions_give_the_numbers_of_the_whole_log(
     assert {name: estimate.interval_method for name, estimate in report.estimates.items()} == methods
 
 
+@pytest.mark.parametrize("interval", ["cressie_read", "empirical_bernstein", "confidence_sequence"])
+def test_a_bound_on_rows_is_not_given_where_shoppers_return(interval: IntervalMethod, plain: Partition) -> None:
+    def methods(subject: np.ndarray) -> set[str]:
+        whole = replace(plain, rounds=replace(plain.rounds, subject=subject))
+        once = evaluate(whole.rounds, whole.candidate, LABELS, settings=settings(interval))
+        cut = evaluate_partitions(array_slices(whole, 1000), LABELS, settings=settings(interval))
+        assert list(numbers(cut)) == pytest.approx(list(numbers(once)), rel=1e-9, abs=1e-12)
+        found = {once.estimates["ips"].interval_method, cut.estimates["ips"].interval_method}
+        expected = evaluate(whole.rounds, whole.candidate, LABELS, settings=settings()).estimates["ips"].interval
+        assert (once.estimates["ips"].interval == expected) == (found == {"gaussian"})
+        return found
+
+    rows = len(plain)
+    assert methods(np.arange(rows)) == {interval}
+    assert methods(np.arange(rows) // 2) == {"gaussian"}
+    # One shopper of many, who comes back in another partition.
+    assert methods(np.where(np.arange(rows) == rows - 1, 0, np.arange(rows))) == {"gaussian"}
+
+
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_engines_give_the_same_digits(interval: IntervalMethod, rich: Partition, tmp_path: Path) -> None:
     sources = ArrayFiles.written(rich, tmp_path, 700)
