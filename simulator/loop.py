@@ -33,6 +33,7 @@ from cxi_bandit.vowpal import VowpalRoom
 from simulator.manifests import by_surface
 from simulator.tally import Tally
 from simulator.world.feedback import Reporter
+from simulator.world.loggers import logging_texts
 from simulator.world.outcomes import roles
 from simulator.world.scenarios import SHOPPING, Scenario
 from simulator.world.shopping import Encounter, ShoppingWorld
@@ -95,7 +96,8 @@ class Loop:
     """One engine in one world, from its first decision to its last outcome.
 
     Args:
-        texts: Manifest texts by file name, of shipped policies or variants of them.
+        texts: Manifest texts by file name, of shipped policies or variants of them: the shop's rules. Where a scenario
+            is about who logs, the engine serves variants of these.
         seed: Same seed, same run, to the last bit.
     """
 
@@ -122,7 +124,7 @@ class Loop:
         self._ids = random.Random(seed)
         self._order = count()
         self._mail: list[tuple[datetime, int, RewardEvent]] = []
-        install(self._store.registry, texts.items(), START, "simulator")
+        install(self._store.registry, logging_texts(texts, scenario).items(), START, "simulator")
 
     def run(self, decisions: int) -> LoopResult:
         """Runs the world's first `decisions` encounters, then waits for the last rewards and learns them too."""

@@ -1,7 +1,7 @@
 """Named worlds, as data: the shop as it is, and what makes learning from it or evaluating on it hard.
 
-The first six change the world. The last three leave it alone and change who logs or how rewards are guessed, which is
-what they are about: `logger` and `reward_model` say how, for studies that need a log rather than an engine.
+The first six change the world. The last three leave it alone and change who logs and how rewards are guessed, which is
+what they are about: `simulator.world.loggers` has the real engine log that way.
 """
 
 from dataclasses import dataclass
@@ -42,8 +42,9 @@ class Scenario:
         heavy_tail: One order in forty earns thirteen times the mean margin.
         drift: How far tastes move from the first decision to the last: at 1 each intervention ends with the effects
             of its neighbour in the catalogue.
-        logger: Who makes the log, for studies of evaluation.
-        reward_model: Whether studies guess rewards from the whole context, or from nothing but the intervention.
+        logger: Who makes the log: the engine as it is; one that is learning from its first outcome on; one that draws
+            evenly; one that never draws the last intervention.
+        reward_model: Whether rewards are guessed from what the situation means for each intervention, or without that.
     """
 
     name: str
@@ -85,7 +86,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             name="misspecified_model",
-            description="The reward model sees the intervention and nothing of the shopper.",
+            description="The reward model cannot see which intervention suits whom.",
             logger="uniform",
             reward_model="misspecified",
         ),
