@@ -1,5 +1,8 @@
 """What a reader must know about how a log was gathered: by how many versions, while learning, from whom."""
 
+from collections.abc import Mapping
+
+from cxi_bandit.domain.evaluation import Diagnostics
 from simulator.datasets.log import ReplayLog
 from simulator.evaluate import BY_ROW
 
@@ -28,9 +31,17 @@ def version_notes(log: ReplayLog) -> tuple[str, ...]:
     return learning, pooling
 
 
-def interval_notes(log: ReplayLog, asked: str | None) -> tuple[str, ...]:
+def interval_notes(found: Diagnostics, asked: str | None) -> tuple[str, ...]:
     """Why the intervals are not those that were asked for; none where they are."""
-    if asked not in BY_ROW or not log.rounds.shoppers_return:
+    if asked not in BY_ROW or found.subjects is None or found.subjects == found.n:
         return ()
     stand_in = "so gaussian intervals by shopper stand in"
     return (f"shoppers return in this log and {asked} takes rows for independent, {stand_in}",)
+
+
+def fallback_notes(fallbacks: Mapping[str, int], rows: int) -> tuple[str, ...]:
+    """Where it was not the candidate's model that spoke."""
+    return tuple(
+        f"on {count} of {rows} rows the candidate's model did not speak ({reason}); it is scored as it is served"
+        for reason, count in fallbacks.items()
+    )

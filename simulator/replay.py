@@ -16,13 +16,13 @@ from simulator.diagnostics import LogQuality
 from simulator.evaluate import EvaluationSettings, IntervalMethod, Labels, evaluate
 from simulator.horizon import HorizonSensitivity, horizon_sensitivity
 from simulator.intervals import WeightRange
-from simulator.logging_facts import interval_notes, version_notes
+from simulator.logging_facts import fallback_notes, interval_notes, version_notes
 from simulator.measures import Measures, measured
 from simulator.paired import scored
 from simulator.partitions import Engine, evaluate_on
 from simulator.progress import Track, silent
 from simulator.reward_model import RewardModel, SmoothedMean
-from simulator.rounds import Bools, Floats
+from simulator.rounds import Bools, Float64s, Floats
 from simulator.segments import Segments, segment_effects
 from simulator.vw_reward_model import VowpalReward
 
@@ -59,6 +59,45 @@ class ReplaySettings:
     horizon_sensitivity: bool = False
     measures: bool = False
     engine: Engine | None = None
+
+    @property
+    def folds_asked(self) -> int:
+        """The folds; `SAME_ROWS` for none.
+
+        Raises:
+            InvalidInput: One fold, or fewer than none.
+        """
+        folds = DEFAULT_FOLDS[self.reward_model] if self.folds is None else self.folds
+        if folds < 0 or folds == 1:
+            raise InvalidInput("cross_fit", f"must be 2 or more folds, or 0 to fit on the same rows; got {folds}")
+        return folds
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether sums over partitions answer all that is asked, so that nobody needs the whole log at once."""
+        whole = self.segments or self.horizon_sensitivity or self.measures or self.reward_model != "smoothed-mean"
+        return self.engine is not None and not whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extremes:
+    """Of a log's propensities and of a candidate's probabilities: what a declared range of weights goes by.
+
+    Args:
+        least: Smallest logged propensity.
+        greatest: Largest probability the candidate gives any action of any row.
+    """
+
+    least: float
+    greatest: float
+
+    @classmethod
+    def of(cls, propensity: Float64s, probabilities: Floats) -> "Extremes":
+        """Of some rows, at least one."""
+        return cls(least=float(propensity.min()), greatest=float(probabilities.max()))
+
+    def __or__(self, other: "Extremes") -> "Extremes":
+        return Extremes(least=min(self.least, other.least), greatest=max(self.greatest, other.greatest))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,17 +140,10 @@ def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None =
     """
     settings = settings or ReplaySettings()
     log = prepared.log
-    folds = _folds(settings)
+    folds = settings.folds_asked
     rescored, unscored = _rescored(log)
-    how = EvaluationSettings(
-        confidence=settings.confidence,
-        interval=settings.interval or "gaussian",
-        reward_range=log.reward_range,
-        weight_range=_weight_range(prepared, settings.smallest_propensity),
-        cross_fit=folds != SAME_ROWS,
-        folds=max(folds, 2),
-        seed=settings.seed,
-    )
+    weights = Extremes.of(log.rounds.propensity, prepared.probabilities)
+    how = evaluation_settings(settings, log.reward_range, log.smallest_propensity, weights)
     evaluated = evaluate if settings.engine is None else partial(evaluate_on, settings.engine, track=track)
     report = evaluated(
         log.rounds,
@@ -128,12 +160,13 @@ def assess(prepared: Prepared, candidate: str, settings: ReplaySettings | None =
         segments = segment_effects(prepared, batch, settings.segments, settings.confidence)
     if settings.horizon_sensitivity:
         horizon = horizon_sensitivity(prepared, lambda part: _reward_model(part, settings, track), how)
-    notes = [*prepared.notes, *log.notes, *version_notes(log), *interval_notes(log, settings.interval)]
+    notes = [*prepared.notes, *fallback_notes(prepared.fallbacks, len(log)), *log.notes, *version_notes(log)]
+    notes += interval_notes(report.diagnostics, settings.interval)
     if unscored:
         notes.append(f"{unscored} of {len(log)} decisions could not be executed again: their model was thinned away")
     return Replay(
         report=report,
-        notes=(*notes, _fitted(settings.reward_model, folds)),
+        notes=(*notes, fitted_note(settings.reward_model, folds)),
         snapshot=log.snapshot,
         segments=segments,
         horizon=horizon,
@@ -155,30 +188,48 @@ def _quality(log: ReplayLog, rescored: Floats | None) -> LogQuality:
     )
 
 
-def _folds(settings: ReplaySettings) -> int:
-    folds = DEFAULT_FOLDS[settings.reward_model] if settings.folds is None else settings.folds
-    if folds < 0 or folds == 1:
-        raise InvalidInput("cross_fit", f"must be 2 or more folds, or 0 to fit on the same rows; got {folds}")
-    return folds
-
-
 def _reward_model(log: ReplayLog, settings: ReplaySettings, track: Track) -> RewardModel:
     if settings.reward_model == "vw":
         return VowpalReward(log=log, track=track, seed=settings.seed)
     return SmoothedMean()
 
 
-def _weight_range(prepared: Prepared, smallest_propensity: float | None) -> WeightRange:
-    floor = prepared.log.smallest_propensity if smallest_propensity is None else smallest_propensity
+def evaluation_settings(
+    settings: ReplaySettings, reward_range: tuple[float, float], declared: float | None, seen: Extremes
+) -> EvaluationSettings:
+    """How a log is evaluated.
+
+    Args:
+        settings: As asked for.
+        reward_range: Declared.
+        declared: Smallest propensity the log declares; what `settings` declares comes first.
+        seen: In log and candidate.
+
+    Raises:
+        InvalidInput: The folds or the smallest propensity make no sense.
+    """
+    folds = settings.folds_asked
+    floor = declared if settings.smallest_propensity is None else settings.smallest_propensity
+    return EvaluationSettings(
+        confidence=settings.confidence,
+        interval=settings.interval or "gaussian",
+        reward_range=reward_range,
+        weight_range=_weight_range(floor, seen),
+        cross_fit=folds != SAME_ROWS,
+        folds=max(folds, 2),
+        seed=settings.seed,
+    )
+
+
+def _weight_range(floor: float | None, seen: Extremes) -> WeightRange:
     if floor is None:
         return WeightRange(0.0, inf)
     if not 0.0 < floor <= 1.0:
         raise InvalidInput("smallest_propensity", f"must lie in (0, 1], got {floor:g}")
-    least = float(prepared.log.rounds.propensity.min())
-    if least < floor * (1.0 - 1e-9):
-        raise InvalidInput("smallest_propensity", f"is {floor:g}, but the log holds a propensity of {least:g}")
+    if seen.least < floor * (1.0 - 1e-9):
+        raise InvalidInput("smallest_propensity", f"is {floor:g}, but the log holds a propensity of {seen.least:g}")
     # What the candidate can put on an action is known exactly; what the log could have drawn only by its floor.
-    return WeightRange(0.0, max(float(prepared.probabilities.max()) / floor, 1.0 + 1e-9))
+    return WeightRange(0.0, max(seen.greatest / floor, 1.0 + 1e-9))
 
 
 def _rescored(log: ReplayLog) -> tuple[Floats | None, int]:
@@ -191,7 +242,8 @@ def _rescored(log: ReplayLog) -> tuple[Floats | None, int]:
     return np.where(missing[:, None], log.rounds.probabilities, log.rescored), int(missing.sum())
 
 
-def _fitted(name: RewardModelName, folds: int) -> str:
+def fitted_note(name: RewardModelName, folds: int) -> str:
+    """How the reward model was fitted."""
     if folds == SAME_ROWS:
         return (
             f"the reward model ({name}) was fitted on the rows it predicts, so dm, dr and their kin lean towards the "

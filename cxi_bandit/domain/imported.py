@@ -52,6 +52,24 @@ class ImportedLog(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+class ImportedLayout(NamedTuple):
+    """What every round of a log has, which no part of the log can tell alone.
+
+    Attributes:
+        clock: A time.
+        positions: A slot.
+        subjects: A shopper.
+        vectors: A whole vector of probabilities.
+        in_time_order: Rounds were imported in the order of their times, or have none.
+    """
+
+    clock: bool
+    positions: bool
+    subjects: bool
+    vectors: bool
+    in_time_order: bool
+
+
 class ImportedRound(NamedTuple):
     """One logged round. A plain tuple, because a log has millions.
 

@@ -12,7 +12,7 @@ import msgspec
 
 from cxi_bandit.domain.decision import Features
 from cxi_bandit.domain.errors import InvalidInput, NotFound
-from cxi_bandit.domain.imported import ImportedLog, ImportedRound
+from cxi_bandit.domain.imported import ImportedLayout, ImportedLog, ImportedRound
 from cxi_bandit.store.connection import LONG, Connection, Database
 
 if TYPE_CHECKING:
@@ -40,8 +40,17 @@ _COPY_OUT: Final = """
 COPY (
   SELECT row_number, (extract(epoch FROM logged_at) * 1000000)::bigint, position, action, propensity, reward, context,
     subject, array_to_json(probabilities)
-  FROM imported_rounds WHERE log = %s ORDER BY row_number
+  FROM imported_rounds WHERE log = %s AND row_number >= %s AND row_number < %s ORDER BY row_number
 ) TO STDOUT (FORMAT csv)
+"""
+
+_LAYOUT: Final = """
+SELECT count(*) = count(logged_at), count(*) = count(position), count(*) = count(subject),
+  count(*) = count(probabilities), coalesce(bool_and(logged_at >= before), true)
+FROM (
+  SELECT logged_at, position, subject, probabilities, lag(logged_at) OVER (ORDER BY row_number) AS before
+  FROM imported_rounds WHERE log = %s
+) AS rounds
 """
 
 _LOGS: Final = """
@@ -76,25 +85,41 @@ class ImportedLogs:
             connection.execute(_COUNTED, [count, log.name])
             return count
 
-    def read(self, name: str) -> "pl.DataFrame":
-        """All rounds in order: row_number, logged_at (UTC, null without a clock), position, action, propensity, reward,
+    def read(self, name: str, rows: range | None = None) -> "pl.DataFrame":
+        """Rounds in order: row_number, logged_at (UTC, null without a clock), position, action, propensity, reward,
         context as JSON text (see `contexts`), subject, and probabilities as JSON text (see `vectors`).
+
+        Args:
+            name: Of the log.
+            rows: Consecutive row numbers to read; None reads them all.
 
         Raises:
             NotFound: No such log.
         """  # noqa: D205 - the columns are the summary
         from cxi_bandit.store.imported_frames import frame_of  # noqa: PLC0415 - see the module's own first lines
 
-        self.find(name)
+        log = self.find(name)
+        wanted = range(log.rows) if rows is None else rows
         buffer = io.BytesIO()
         with (
             self._database.transaction(LONG) as connection,
             connection.cursor() as cursor,
-            cursor.copy(_COPY_OUT, [name]) as copy,
+            cursor.copy(_COPY_OUT, [name, wanted.start, wanted.stop]) as copy,
         ):
             for block in copy:
                 buffer.write(block)
         return frame_of(buffer)
+
+    def layout(self, name: str) -> ImportedLayout:
+        """What all of the log's rounds have. An imported log never changes, so neither does this.
+
+        Raises:
+            NotFound: No such log.
+        """
+        self.find(name)
+        with self._database.transaction(LONG) as connection:
+            row = connection.execute(_LAYOUT, [name]).fetchone()
+        return ImportedLayout(*(row or (False, False, False, False, True)))
 
     def find(self, name: str) -> ImportedLog:
         """Raises NotFound when there is no such log."""

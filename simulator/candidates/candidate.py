@@ -1,6 +1,7 @@
 """What a candidate is: something that, given a log, has probabilities for the rows it may be judged on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from simulator.datasets.log import ReplayLog
@@ -18,6 +19,7 @@ class Prepared:
         manifest_sha: SHA-256 of the candidate's manifest, where it has one.
         model_sha: SHA-256 of the candidate's model bytes, where it has some.
         notes: What a reader of the report must know about these probabilities, in sentences.
+        fallbacks: On how many rows the candidate's model did not speak, by reason.
     """
 
     log: ReplayLog
@@ -25,6 +27,7 @@ class Prepared:
     manifest_sha: str | None = None
     model_sha: str | None = None
     notes: tuple[str, ...] = ()
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
 
 
 class Candidate(Protocol):
@@ -33,6 +36,11 @@ class Candidate(Protocol):
     @property
     def spec(self) -> str:
         """The SPEC that names it, as given."""
+        ...
+
+    @property
+    def by_row(self) -> bool:
+        """Whether a row's probabilities depend on that row alone, so that a log may be met part by part."""
         ...
 
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:

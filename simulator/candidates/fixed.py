@@ -1,7 +1,7 @@
 """Candidates that look at no context: uniform over what is eligible, and a table of probabilities per slot."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Uniform:
     """Every eligible action with the same probability."""
 
     spec: str = "uniform"
+    by_row: bool = field(default=True, init=False)
 
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:  # noqa: ARG002 - nothing here takes time
         """1 / (number of eligible actions) on each of them."""
@@ -41,6 +42,7 @@ class ActionTable:
 
     spec: str
     table: Float64s
+    by_row: bool = field(default=True, init=False)
 
     @classmethod
     def read(cls, spec: str, path: Path, key: str | None) -> "ActionTable":

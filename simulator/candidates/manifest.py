@@ -1,6 +1,6 @@
 """A manifest as candidate: trained by the real engine on the log's earlier part, judged on the later part alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class ManifestCandidate:
     train_fraction: float = DEFAULT_TRAIN_FRACTION
     until: datetime | None = None
     scoring: Scoring | None = None
+    by_row: bool = field(default=False, init=False)
 
     @classmethod
     def read(

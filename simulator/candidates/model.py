@@ -1,6 +1,6 @@
 """A model of the registry as candidate: the bytes that were committed, served under the manifest they were made for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
@@ -29,6 +29,7 @@ class ModelCandidate:
     served: ServedPolicy
     origin: Origin | None = None
     scoring: Scoring | None = None
+    by_row: bool = field(default=True, init=False)
 
     @classmethod
     def load(

@@ -31,7 +31,7 @@ class Scoring:
 def score(
     log: ReplayLog, served: ServedPolicy, track: Track, origin: Origin | None = None, scoring: Scoring | None = None
 ) -> Prepared:
-    """The policy's probabilities for every row of the log; its notes say where it was not the model that spoke.
+    """The policy's probabilities for every row of the log, and on how many it was not the model that spoke.
 
     Args:
         log: The rows.
@@ -50,16 +50,12 @@ def score(
         scores = _scored(log, served, track, origin, processes) if found is None else found
         if found is None:
             scoring.shelf.put(key, scores)
-    notes = tuple(
-        f"on {count} of {len(log)} rows the candidate's model did not speak ({reason}); it is scored as it is served"
-        for reason, count in scores.fallbacks.items()
-    )
     return Prepared(
         log=log.widened(scores.actions[log.rounds.n_actions :]),
         probabilities=scores.probabilities,
         manifest_sha=served.version.manifest_sha,
         model_sha=None if served.model is None else served.model.sha256,
-        notes=notes,
+        fallbacks=scores.fallbacks,
     )
 
 

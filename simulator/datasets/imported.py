@@ -1,9 +1,9 @@
 """An imported log from the store as a log to replay, and how its rows look to a policy's manifest."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -12,7 +12,7 @@ import polars as pl
 from cxi_bandit.domain.decision import HOLD, Decision, Defect, Features, Situation, Stage
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha
-from cxi_bandit.domain.imported import ImportedLog
+from cxi_bandit.domain.imported import ImportedLayout, ImportedLog
 from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.eligibility import Eligibility
 from cxi_bandit.policy.features import conform
@@ -31,8 +31,12 @@ class ImportedShelf(Protocol):
         """Raises NotFound."""
         ...
 
-    def read(self, name: str) -> pl.DataFrame:
-        """All rounds in the order they were imported."""
+    def read(self, name: str, rows: range | None = None) -> pl.DataFrame:
+        """All rounds in the order they were imported, or those of consecutive numbers."""
+        ...
+
+    def layout(self, name: str) -> ImportedLayout:
+        """What all of its rounds have."""
         ...
 
 
@@ -153,41 +157,98 @@ class ImportedContexts:
         return tuple(name for name in manifest.catalogue if name in self._log.actions)
 
 
+READ_ROWS: Final = 16_384
+"""Rounds of an imported log that are in memory at a time where it is read in parts."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedParts:
+    """An imported log, read part by part and never held whole.
+
+    Args:
+        shelf: Where it is read from.
+        log: What is declared about it.
+        layout: What all of its rounds have.
+    """
+
+    shelf: ImportedShelf
+    log: ImportedLog
+    layout: ImportedLayout
+
+    def __len__(self) -> int:
+        return self.log.rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As `ReplayLog.notes`."""
+        return _notes(self.layout)
+
+    def read(self, rows: int = READ_ROWS) -> Iterator[ReplayLog]:
+        """The log's rows in order, at most `rows` at a time, each part as a log of its own."""
+        for start in range(0, len(self), rows):
+            wanted = range(start, min(start + rows, len(self)))
+            yield _log_of(self.log, self.shelf.read(self.log.name, wanted), self.layout, start)
+
+
+def imported_parts(shelf: ImportedShelf, name: str) -> ImportedParts | None:
+    """The log in parts, or None where its rounds were not imported in time order: sorting takes all of them.
+
+    Raises:
+        NotFound: No such log.
+    """
+    log, layout = shelf.find(name), shelf.layout(name)
+    return ImportedParts(shelf, log, layout) if layout.in_time_order else None
+
+
 def read_imported(shelf: ImportedShelf, name: str) -> ReplayLog:
     """An imported log by its time stamps, rows of the same moment in the order they were imported.
 
     Raises:
         NotFound: No such log.
     """
-    log = shelf.find(name)
-    frame = shelf.read(name)
-    clock = frame["logged_at"].null_count() == 0
-    if clock:
+    log, frame = shelf.find(name), shelf.read(name)
+    layout = ImportedLayout(
+        clock=frame["logged_at"].null_count() == 0,
+        positions=frame["position"].null_count() == 0,
+        subjects=frame["subject"].null_count() == 0,
+        vectors=frame["probabilities"].null_count() == 0,
+        in_time_order=True,
+    )
+    if layout.clock:
         frame = frame.sort("logged_at", maintain_order=True)
-    position = frame["position"]
-    probabilities, eligible = _vectors(frame)
+    return _log_of(log, frame, layout, 0)
+
+
+def _log_of(log: ImportedLog, frame: pl.DataFrame, layout: ImportedLayout, first_row: int) -> ReplayLog:
+    """Rounds from `first_row` on of a log whose rounds all have what `layout` says."""
+    count = np.arange(first_row, first_row + len(frame), dtype=float)
+    probabilities, eligible = _vectors(frame) if layout.vectors else (None, None)
     rounds = LoggedRounds(
         actions=log.actions,
         action=frame["action"].to_numpy(),
         propensity=frame["propensity"].to_numpy(),
         reward=frame["reward"].to_numpy(),
-        logged_at=frame["logged_at"].dt.epoch("us").to_numpy() / 1e6 if clock else np.arange(len(frame), dtype=float),
+        logged_at=frame["logged_at"].dt.epoch("us").to_numpy() / 1e6 if layout.clock else count,
         # Files count slots from 1, arrays from 0.
-        position=None if position.null_count() else position.to_numpy() - 1,
-        subject=None if frame["subject"].null_count() else frame["subject"].to_numpy(),
+        position=frame["position"].to_numpy() - 1 if layout.positions else None,
+        subject=frame["subject"].to_numpy() if layout.subjects else None,
         probabilities=probabilities,
         eligible=eligible,
     )
     rows = contexts(frame)
     return ReplayLog(
-        name=name,
+        name=log.name,
         rounds=rounds,
         reward_range=(log.reward_min, log.reward_max),
         smallest_propensity=log.smallest_propensity,
         contexts=ImportedContexts(log, rounds, rows),
         manifest=laid_over(log, rows),
-        notes=() if clock else ("the log has no clock; its order is that of its rows",),
+        notes=_notes(layout),
     )
+
+
+def _notes(layout: ImportedLayout) -> tuple[str, ...]:
+    return () if layout.clock else ("the log has no clock; its order is that of its rows",)
 
 
 def _vectors(frame: pl.DataFrame) -> tuple[Float64s | None, Bools | None]:

@@ -8,7 +8,7 @@ from cxi_bandit.engine.audit import DecisionAudit
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom
 from cxi_bandit.store.postgres import PostgresStore
-from simulator.datasets.imported import read_imported
+from simulator.datasets.imported import ImportedParts, imported_parts, read_imported
 from simulator.datasets.live_log import read_live_log
 from simulator.datasets.log import ReplayLog
 from simulator.datasets.snapshot import Reach
@@ -29,6 +29,16 @@ class Reading:
     reach: Reach | None = None
     events: bool = False
     pooling: float = POOLING_BUDGET
+
+
+def read_parts(store: PostgresStore, name: str) -> ImportedParts | None:
+    """The imported log of that name, to be read part by part.
+
+    None where there is no such imported log, or where it must be sorted first, which takes all of its rows: `read_log`
+    then reads it whole.
+    """
+    known = any(log.name == name for log in store.imported.list())
+    return imported_parts(store.imported, name) if known else None
 
 
 def read_log(

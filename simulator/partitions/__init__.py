@@ -2,13 +2,14 @@
 
 from simulator.partitions.engines import ENGINES, Engine, OneProcess, Processes, engine_of
 from simulator.partitions.evaluate import evaluate_partitions
-from simulator.partitions.partition import ArrayFiles, ArraySlice, Partition, Source, array_slices
+from simulator.partitions.partition import ArrayFiles, ArraySlice, ArrayWriter, Partition, Source, array_slices
 from simulator.partitions.whole_log import evaluate_on
 
 __all__ = [
     "ENGINES",
     "ArrayFiles",
     "ArraySlice",
+    "ArrayWriter",
     "Engine",
     "OneProcess",
     "Partition",

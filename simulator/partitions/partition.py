@@ -1,14 +1,15 @@
 """What a partition is, where partitions come from, and how a log's arrays are laid out for other processes to read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.rounds import Float64s, Floats, Ints, LoggedRounds, ScoredRounds
+from simulator.rounds import Float64s, Floats, LoggedRounds, ScoredRounds
 
 PARTITION_ROWS: Final = 262_144
 """Rows of a partition unless told otherwise: enough to hide what starting a task costs, few enough to spread."""
@@ -116,15 +117,71 @@ class ArrayFiles:
     @staticmethod
     def written(whole: Partition, folder: Path, rows: int = PARTITION_ROWS) -> list["ArrayFiles"]:
         """Writes every array of `whole` once, and names its partitions of `rows` rows."""
-        arrays: Mapping[str, Floats | Ints | None] = {
-            **{field.name: getattr(whole.rounds, field.name) for field in fields(LoggedRounds)},
-            **{name: getattr(whole, name) for name in ("candidate", *_OPTIONAL)},
-        }
+        with ArrayWriter(folder, len(whole)) as writer:
+            writer.append(whole)
+        return writer.files(rows)
+
+
+class ArrayWriter:
+    """Lays out a log's arrays as files in a folder, in as many pieces as it comes in, and keeps none of them.
+
+    Args:
+        folder: Empty.
+        rows: Of the whole log; as many must have been appended when the writer is closed.
+    """
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self._folder = folder
+        self._rows = rows
+        self._written = 0
+        self._actions: tuple[str, ...] | None = None
+        self._files: dict[str, tuple[BinaryIO, np.dtype[Any], tuple[int, ...]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for file, _, _ in self._files.values():
+            file.close()
+
+    def append(self, part: Partition) -> None:
+        """Writes the rows right after those written so far.
+
+        Raises:
+            InvalidInput: The part has other actions or other arrays than the first one.
+        """
+        found = {field.name: getattr(part.rounds, field.name) for field in fields(LoggedRounds)}
+        found |= {name: getattr(part, name) for name in ("candidate", *_OPTIONAL)}
+        arrays = {name: values for name, values in found.items() if isinstance(values, np.ndarray)}
+        if self._actions is None:
+            self._actions = part.rounds.actions
+            self._files = {name: self._opened(name, values) for name, values in arrays.items()}
+        kinds = {name: (values.dtype, values.shape[1:]) for name, values in arrays.items()}
+        if (part.rounds.actions, kinds) != (
+            self._actions,
+            {name: (dtype, shape) for name, (_, dtype, shape) in self._files.items()},
+        ):
+            raise InvalidInput("actions", "every part of a log must have the same actions and the same arrays")
         for name, values in arrays.items():
-            if isinstance(values, np.ndarray):
-                np.save(folder / f"{name}.npy", values)
-        actions = whole.rounds.actions
-        return [ArrayFiles(folder, actions, start, stop) for start, stop in _ranges(len(whole), rows)]
+            self._files[name][0].write(np.ascontiguousarray(values).tobytes())
+        self._written += len(part)
+
+    def files(self, rows: int = PARTITION_ROWS) -> list[ArrayFiles]:
+        """The partitions of `rows` rows of what was written.
+
+        Raises:
+            InvalidInput: It is not the whole log.
+        """
+        if self._written != self._rows or self._actions is None:
+            raise InvalidInput("log", f"{self._written} rows were laid out of {self._rows}")
+        return [ArrayFiles(self._folder, self._actions, start, stop) for start, stop in _ranges(self._rows, rows)]
+
+    def _opened(self, name: str, values: NDArray[Any]) -> tuple[BinaryIO, np.dtype[Any], tuple[int, ...]]:
+        file = (self._folder / f"{name}.npy").open("wb")
+        shape = (self._rows, *values.shape[1:])
+        header = {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        return file, values.dtype, values.shape[1:]
 
 
 def array_slices(whole: Partition, rows: int = PARTITION_ROWS) -> list[ArraySlice]:

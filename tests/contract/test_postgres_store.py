@@ -5,6 +5,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -207,6 +208,19 @@ class TestImportedLogs:
         assert [row.logged_at for row in back] == [row.logged_at for row in self.rounds()]
         (listed,) = postgres_store.imported.list()
         assert (listed.rows, listed.actions, listed.action_features) == (2, self.LOG.actions, self.LOG.action_features)
+
+    def test_a_part_and_what_all_rounds_have(self, postgres_store: PostgresStore) -> None:
+        postgres_store.imported.write(self.LOG, self.rounds())
+        whole = postgres_store.imported.read("obd-men")
+        assert postgres_store.imported.read("obd-men", range(1, 2)).equals(whole[1:])
+        assert postgres_store.imported.layout("obd-men") == (False, False, False, False, True)
+        early, late = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+        full = [ImportedRound(at, 1, 0, 0.5, 0.0, {}, 7, (0.5, 0.5)) for at in (early, early, late)]
+        for name, rounds, ordered in (("up", full, True), ("down", full[::-1], False)):
+            postgres_store.imported.write(msgspec.structs.replace(self.LOG, name=name), rounds)
+            assert postgres_store.imported.layout(name) == (True, True, True, True, ordered)
+        with pytest.raises(NotFound):
+            postgres_store.imported.layout("nobody")
 
     def test_nothing_is_half_imported_and_names_are_not_reused(self, postgres_store: PostgresStore) -> None:
         bad = [*self.rounds(), ImportedRound(None, None, 2, 0.5, 0.0, {})]
