@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import vowpalwabbit
 from vowpalwabbit import pyvw
@@ -14,6 +15,8 @@ from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal.arguments import workspace_arguments
 from cxi_bandit.vowpal.encoding import ACTION, ENCODING_VERSION, SHARED, Encoding
 from cxi_bandit.vowpal.workspace import Refilled, action_scores, example, open_workspace, saved_bytes
+
+_REMEMBERED: Final = 1024
 
 
 class VowpalScorer:
@@ -31,13 +34,14 @@ class VowpalScorer:
         self._catalogue = {
             name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()
         }
+        self._of_eligible: dict[tuple[InterventionId, ...], list[pyvw.Example]] = {}
 
     def probabilities(self, situation: Situation) -> Sequence[float]:
         """The explorer's raw vector over the eligible interventions, float32 values as Python floats."""
         encoding, offered = self._encoding, situation.offered
         shared = self._shared.filled(encoding.shared(situation.defect, situation.context))
         if not offered:
-            scores = action_scores(self._workspace, [shared, *map(self._catalogue.__getitem__, situation.eligible)])
+            scores = action_scores(self._workspace, [shared, *self._actions(situation.eligible)])
         else:
             own = {
                 name: self._offered.filled(encoding.action(situation, name))
@@ -50,6 +54,15 @@ class VowpalScorer:
                 self._offered.emptied(one)
         self._shared.emptied(shared)
         return scores
+
+    def _actions(self, eligible: tuple[InterventionId, ...]) -> list[pyvw.Example]:
+        """The catalogue's examples of these; few combinations come up, however many callers could ask for."""
+        found = self._of_eligible.get(eligible)
+        if found is None:
+            found = [self._catalogue[name] for name in eligible]
+            if len(self._of_eligible) < _REMEMBERED:
+                self._of_eligible[eligible] = found
+        return found
 
 
 class VowpalRoom:
