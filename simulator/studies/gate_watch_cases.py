@@ -9,6 +9,7 @@ from simulator.studies.gate_paths import Paths, first_alarms, first_crossings
 from simulator.studies.gate_worlds import drawn, greedy, mild
 
 _DECLARED = 0.1
+_HOLDBACK = 0.02  # of shoppers left with the old policy
 
 
 def sample_ratio() -> list[Case]:
@@ -37,32 +38,31 @@ def _ratio(truth: float) -> Measure:
 
 
 def detector() -> list[Case]:
-    """A live policy that is better by .02 for 20,000 events and then worse by .06; and one that never falls."""
-    own, shared = greedy(1), mild(greedy(0), greedy(1))
+    """A live policy that is better by .02 for 20,000 events and then worse by .06; and one that never falls.
+
+    What the detector can see depends on how much of the old policy is in the log: nothing but what the live one's own
+    exploration draws, a holdback, or half of everything.
+    """
+    live, old = greedy(1), greedy(0)
+    logs = {
+        "live policy logs": live,
+        f"holdback of {_HOLDBACK:.0%}": (1.0 - _HOLDBACK) * live + _HOLDBACK * old,
+        "half and half log": mild(old, live),
+    }
+    found = []
+    for name, logger in logs.items():
+        fall = _fall(logger)
+        found += [
+            Case(name=f"falls found, {name}", measure=fall, claim=0.995, kind="near", after=EVENTS),
+            Case(name=f"events to alarm, {name}", measure=fall, claim=3000, kind="median", after=EVENTS),
+        ]
+    plain = {name: _fall_plain(logger) for name, logger in list(logs.items())[:2]}
+    found += [
+        Case(name=f"falls found by a plain E, {name}", measure=measure, claim=0.59, kind="trap", after=EVENTS)
+        for name, measure in plain.items()
+    ]
     return [
-        Case(name="falls found, live policy logs", measure=_fall(own), claim=0.995, kind="near", after=EVENTS),
-        Case(
-            name="events to alarm, live policy logs",
-            measure=_fall(own),
-            claim=3000,
-            kind="median",
-            after=EVENTS,
-        ),
-        Case(
-            name="falls found, half and half log",
-            measure=_fall(shared),
-            claim=0.995,
-            kind="near",
-            after=EVENTS,
-        ),
-        Case(
-            name="events to alarm, half and half log",
-            measure=_fall(shared),
-            claim=3000,
-            kind="median",
-            after=EVENTS,
-        ),
-        Case(name="falls found by a plain E", measure=_fall_plain(own), claim=0.59, kind="trap", after=EVENTS),
+        *found,
         Case(name="false alarms in 20k events at c = 1e5, Δ = 0", measure=_quiet(1e5), claim=0.2, kind="at_most"),
         Case(name="false alarms in 20k events at c = 1e6, Δ = 0", measure=_quiet(1e6), claim=0.02, kind="at_most"),
     ]
