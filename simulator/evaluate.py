@@ -10,7 +10,7 @@ from typing import Literal
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.evaluation import Estimate, EvaluationReport, Level, Provenance
 from cxi_bandit.domain.gate import Reason, Ruling, Verdict
-from simulator.diagnostics import LogQuality, diagnose
+from simulator.diagnostics import diagnose
 from simulator.estimators import ESTIMATORS, Estimator
 from simulator.estimators.estimator import MeanEstimator
 from simulator.estimators.mrdr import mrdr_weight
@@ -24,6 +24,7 @@ from simulator.intervals import (
     empirical_bernstein,
     gaussian,
 )
+from simulator.log_quality import LogQuality
 from simulator.reward_model import RewardModel, SmoothedMean, cross_fit, fit_on_same_rows
 from simulator.rounds import Float64s, Floats, LoggedRounds, ScoredRounds
 

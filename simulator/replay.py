@@ -12,10 +12,10 @@ from cxi_bandit.domain.evaluation import EvaluationReport
 from simulator.candidates import Candidate, Prepared
 from simulator.datasets.log import ReplayLog
 from simulator.datasets.snapshot import Snapshot
-from simulator.diagnostics import LogQuality
 from simulator.evaluate import EvaluationSettings, IntervalMethod, Labels, evaluate
 from simulator.horizon import HorizonSensitivity, horizon_sensitivity
 from simulator.intervals import WeightRange
+from simulator.log_quality import LogQuality
 from simulator.logging_facts import fallback_notes, interval_notes, version_notes
 from simulator.measures import Measures, measured
 from simulator.paired import scored

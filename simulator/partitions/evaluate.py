@@ -11,9 +11,10 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.evaluation import Estimate, EvaluationReport, Level, Provenance
 from cxi_bandit.domain.gate import Reason, Verdict
-from simulator.diagnostics import Rates, held_against_limits
+from simulator.diagnostics import held_against_limits
 from simulator.estimators import ESTIMATORS
 from simulator.evaluate import HEADLINE, EvaluationSettings, Labels, without_gate
+from simulator.log_quality import Rates
 from simulator.partitions.engines import Engine, OneProcess
 from simulator.partitions.evidence import Evidence, Plan
 from simulator.partitions.first_look import FirstLook

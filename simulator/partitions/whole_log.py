@@ -5,9 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cxi_bandit.domain.evaluation import EvaluationReport
-from simulator.diagnostics import LogQuality, rates_of
 from simulator.estimators.mrdr import mrdr_weight
 from simulator.evaluate import EvaluationSettings, Labels, predictions
+from simulator.log_quality import LogQuality, rates_of
 from simulator.partitions.engines import Engine
 from simulator.partitions.evaluate import evaluate_partitions
 from simulator.partitions.partition import PARTITION_ROWS, ArrayFiles, Partition, Source, array_slices

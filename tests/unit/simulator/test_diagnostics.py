@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cxi_bandit.domain.evaluation import Level
-from simulator.diagnostics import LogQuality, diagnose, effective_size
+from simulator.diagnostics import diagnose, effective_size
+from simulator.log_quality import LogQuality
 from simulator.pareto_tail import pareto_k
 from simulator.rounds import LoggedRounds, ScoredRounds
 

@@ -11,10 +11,10 @@ import pytest
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.evaluation import EvaluationReport
-from simulator.diagnostics import LogQuality
 from simulator.estimators import ESTIMATORS
 from simulator.evaluate import EvaluationSettings, IntervalMethod, Labels, evaluate
 from simulator.intervals import ConfidenceSequence, WeightRange
+from simulator.log_quality import LogQuality
 from simulator.partitions import (
     ENGINES,
     ArrayFiles,
