@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import msgspec
@@ -26,6 +26,8 @@ ROWS_WORTH_PROCESSES: Final = 150_000
 """Below this many rows, starting processes and loading the model in each takes longer than it saves."""
 
 _REMEMBERED: Final = 65_536
+_TRIAL: Final = 8_192  # situations after which it is seen whether looking pays
+_WORTH_LOOKING: Final = 16  # one in so many must be known
 
 
 class Vectors(NamedTuple):
@@ -53,31 +55,55 @@ class Origin:
     room: ModelRoom
 
 
-@dataclass(frozen=True, eq=False)
 class Scored:
-    """Scores situations with one policy, and remembers what it gave: equal situations are given equal vectors."""
+    """Scores situations with one policy, and remembers what it gave: equal situations are given equal vectors.
 
-    served: ServedPolicy
-    _given: dict[bytes, tuple[tuple[float, ...], str | None]] = field(default_factory=dict, repr=False)
+    Where the first thousands of situations hardly ever repeat, as with a number that is never twice the same, it stops
+    looking: remembering them would cost a tenth of scoring them.
+    """
+
+    def __init__(self, served: ServedPolicy) -> None:
+        self._served = served
+        self._given: dict[bytes, _Given] | None = {}
+        self._looked = self._known = 0
 
     def vectors(self, encoded: bytes) -> Vectors:
         """Of an encoded chunk (`encoded_chunks`)."""
+        if self._given is None:
+            found = [self._drawn(situation) for situation in _CHUNK_DECODER.decode(encoded)]
+        else:
+            found = self._remembered(encoded, self._given)
         flat: list[float] = []
-        fallbacks: list[str | None] = []
-        for raw in msgspec.msgpack.decode(encoded, type=list[msgspec.Raw]):
+        for probabilities, _ in found:
+            flat += probabilities
+        return Vectors(np.array(flat), [fallback for _, fallback in found])
+
+    def _remembered(self, encoded: bytes, given: "dict[bytes, _Given]") -> "list[_Given]":
+        found = []
+        for raw in _RAW_DECODER.decode(encoded):
             key = bytes(raw)
-            given = self._given.get(key)
-            if given is None:
-                drawn = distribution(self.served, _DECODER.decode(raw))
-                given = (drawn.probabilities, None if drawn.fallback is None else drawn.fallback.value)
-                if len(self._given) < _REMEMBERED:
-                    self._given[key] = given
-            flat += given[0]
-            fallbacks.append(given[1])
-        return Vectors(np.array(flat), fallbacks)
+            known = given.get(key)
+            if known is None:
+                known = self._drawn(_DECODER.decode(raw))
+                if len(given) < _REMEMBERED:
+                    given[key] = known
+            else:
+                self._known += 1
+            found.append(known)
+        self._looked += len(found)
+        if self._looked >= _TRIAL and self._known < self._looked // _WORTH_LOOKING:
+            self._given = None
+        return found
+
+    def _drawn(self, situation: Situation) -> "_Given":
+        drawn = distribution(self._served, situation)
+        return drawn.probabilities, None if drawn.fallback is None else drawn.fallback.value
 
 
+_Given = tuple[tuple[float, ...], str | None]
 _DECODER: Final = msgspec.msgpack.Decoder(Situation)
+_RAW_DECODER: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_CHUNK_DECODER: Final = msgspec.msgpack.Decoder(list[Situation])
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 

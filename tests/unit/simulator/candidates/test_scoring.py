@@ -133,6 +133,35 @@ def test_a_chunk_is_given_what_each_situation_is_given_alone(explorer: str) -> N
     assert [reason for part in given for reason in part.fallbacks] == [None] * N
 
 
+class Counting:
+    """A scorer that counts how often it is asked."""
+
+    def __init__(self, scorer):
+        self.scorer = scorer
+        self.asked = 0
+
+    def probabilities(self, situation):
+        self.asked += 1
+        return self.scorer.probabilities(situation)
+
+
+@pytest.mark.parametrize(("kinds", "asked"), [(40, 40), (9_000, 10_000)])
+def test_what_hardly_ever_repeats_is_not_remembered_for_long(kinds: int, asked: int) -> None:
+    """Equal situations are scored once, as long as looking pays; the vectors are the same either way."""
+    plain, _ = served()
+    counted = Counting(plain.scorer)
+    policy = ServedPolicy(plain.version, plain.manifest, plain.model, counted)
+    rows = [
+        Situation(defect=Defect("slow", (row % kinds) / 10_000, 0.5), context={}, eligible=("hold", "sort", "help"))
+        for row in range(10_000)
+    ]
+    scored = Scored(policy)
+    flat = np.concatenate([scored.vectors(chunk).flat for chunk in encoded_chunks(rows)])
+    assert counted.asked == asked
+    again = [distribution(policy, row).probabilities for row in rows[-1500:]]
+    assert np.array_equal(flat[-4500:], np.concatenate(again))
+
+
 def test_processes_give_the_same_digits() -> None:
     policy, origin = served()
     here = list(vectors(encoded_chunks(situations(), 40), policy, origin, 1))
