@@ -22,7 +22,7 @@ from simulator.rounds import Float64s
 CHUNK_ROWS: Final = 1024
 """Situations that travel to another process, and back as vectors, at a time."""
 
-ROWS_WORTH_PROCESSES: Final = 150_000
+ROWS_WORTH_PROCESSES: Final = 100_000
 """Below this many rows, starting processes and loading the model in each takes longer than it saves."""
 
 _REMEMBERED: Final = 65_536

@@ -10,7 +10,7 @@ from cxi_bandit.domain.errors import InvalidInput, ModelInvalid, NotFound
 from cxi_bandit.engine.audit import DecisionAudit
 from cxi_bandit.engine.decide import ServedPolicy, distribution
 from simulator.datasets.contexts import Contexts
-from simulator.estimators.balanced import mixture_propensity
+from simulator.mixture import mixture_propensity
 from simulator.progress import Track
 from simulator.rounds import Float64s, Ints
 

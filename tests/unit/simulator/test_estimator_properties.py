@@ -19,8 +19,9 @@ from simulator.estimators import (
     Snips,
     SwitchDr,
 )
-from simulator.estimators.balanced import Balanced, mixture_propensity
+from simulator.estimators.balanced import Balanced
 from simulator.estimators.moments import Moments
+from simulator.mixture import mixture_propensity
 from simulator.rounds import LoggedRounds, ScoredRounds
 
 K = 4
