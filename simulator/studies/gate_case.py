@@ -22,7 +22,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         measure: First crossings, (runs, 3) for E_raw, E_cv and their average, or (runs, 1) for one statistic.
-        claim: The number claimed; None where a trap has no published one.
+        claim: The number claimed; None where none was published.
         kind: `at_most` is a proved bound, to be kept by every column. `near` is a published power, to be met within 3
             points. `median` is a published number of events, to be exceeded by a tenth at most. `trap` shows what a
             mistake costs, so that one sees that the case above it could have failed; there is nothing to pass.

@@ -9,7 +9,7 @@ from simulator.studies.gate_paths import Paths, first_alarms, first_crossings
 from simulator.studies.gate_worlds import drawn, greedy, mild
 
 _DECLARED = 0.1
-_HOLDBACK = 0.02  # of shoppers left with the old policy
+_HOLDBACK = 0.01  # share of decisions that are left to the old policy
 
 
 def sample_ratio() -> list[Case]:
@@ -41,26 +41,38 @@ def detector() -> list[Case]:
     """A live policy that is better by .02 for 20,000 events and then worse by .06; and one that never falls.
 
     What the detector can see depends on how much of the old policy is in the log: nothing but what the live one's own
-    exploration draws, a holdback, or half of everything.
+    exploration draws, a holdback, or half of everything. The published figures are those of the holdback.
     """
     live, old = greedy(1), greedy(0)
+    holdback = f"holdback of {_HOLDBACK:.0%}"
     logs = {
-        "live policy logs": live,
-        f"holdback of {_HOLDBACK:.0%}": (1.0 - _HOLDBACK) * live + _HOLDBACK * old,
+        "live policy alone logs": live,
+        holdback: (1.0 - _HOLDBACK) * live + _HOLDBACK * old,
         "half and half log": mild(old, live),
     }
     found = []
     for name, logger in logs.items():
-        fall = _fall(logger)
+        fall, published = _fall(logger), name == holdback
         found += [
-            Case(name=f"falls found, {name}", measure=fall, claim=0.995, kind="near", after=EVENTS),
-            Case(name=f"events to alarm, {name}", measure=fall, claim=3000, kind="median", after=EVENTS),
+            Case(
+                name=f"falls found, {name}",
+                measure=fall,
+                claim=0.995 if published else None,
+                kind="near",
+                after=EVENTS,
+            ),
+            Case(
+                name=f"events to alarm, {name}",
+                measure=fall,
+                claim=3000 if published else None,
+                kind="median",
+                after=EVENTS,
+            ),
         ]
-    plain = {name: _fall_plain(logger) for name, logger in list(logs.items())[:2]}
-    found += [
-        Case(name=f"falls found by a plain E, {name}", measure=measure, claim=0.59, kind="trap", after=EVENTS)
-        for name, measure in plain.items()
-    ]
+    plain = _fall_plain(logs[holdback])
+    found.append(
+        Case(name=f"falls found by a plain E, {holdback}", measure=plain, claim=0.59, kind="trap", after=EVENTS)
+    )
     return [
         *found,
         Case(name="false alarms in 20k events at c = 1e5, Δ = 0", measure=_quiet(1e5), claim=0.2, kind="at_most"),
