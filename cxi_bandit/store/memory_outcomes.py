@@ -20,8 +20,9 @@ from cxi_bandit.domain.outcome import (
     OutcomeStanding,
     TrainingRow,
 )
-from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.domain.reward import LedgerEntry, RewardKey
 from cxi_bandit.engine.ports import Closure, OpenDecision, Segment
+from cxi_bandit.store.memory_addresses import AddressBook, MemoryCrediting
 
 
 class OpenWindows:
@@ -88,6 +89,7 @@ class MemoryOutcomes:
         decisions: dict[DecisionId, Decision],
         ledger: dict[DecisionId, list[LedgerEntry]],
         inbox: list[LedgerEntry],
+        book: AddressBook,
     ) -> None:
         self._lock = lock
         self._turn = threading.Lock()
@@ -95,6 +97,7 @@ class MemoryOutcomes:
         self.decisions = decisions
         self.ledger = ledger
         self.inbox = inbox
+        self.book = book
         self.given = 0
         self.log: dict[PolicyName, list[OutcomeRevision]] = {}
         self.by_decision: dict[DecisionId, list[OutcomeRevision]] = {}
@@ -180,10 +183,18 @@ class MemoryOutcomes:
                 for revision in self.by_decision.pop(decision, ()):
                     emptied[revision.position] = number
                 self.windows.closed(decision)
+                self.book.forget(decision)
                 self.decisions.pop(decision, None)
                 self.ledger.pop(decision, None)
             self.inbox[:] = [entry for entry in self.inbox if entry.event.decision_id not in set(decisions)]
             return number
+
+    def forget_shopper(self, subject: bytes) -> int:
+        """See the port."""
+        with self._turn, self._lock:
+            gone = self.book.forget_shopper(subject)
+            self.inbox[:] = [entry for entry in self.inbox if entry.event.key not in gone]
+            return len(gone)
 
     def _known(self, first: OutcomeRevision, ledger_cut: int) -> OutcomeRevision:
         revisions = self.by_decision[first.decision_id]
@@ -220,20 +231,32 @@ class MemorySequencing:
         self._outcomes = outcomes
         self._lock = lock
         self._taken: list[LedgerEntry] = []
+        self._taken_keys: set[RewardKey] = set()
+        self._given = 0
+        self._addresses = MemoryCrediting(outcomes.book, self._taken_keys, self._next_position)
         self._appended: list[OutcomeRevision] = []
 
     @property
     def ledger_cut(self) -> int:
         """See the port."""
-        return self._outcomes.given + len(self._taken)
+        return self._outcomes.given + self._given
+
+    @property
+    def addresses(self) -> MemoryCrediting:
+        """See the port."""
+        return self._addresses
+
+    def _next_position(self) -> int:
+        self._given += 1
+        return self.ledger_cut
 
     def take_rewards(self, limit: int) -> list[LedgerEntry]:
         """See the port."""
         with self._lock:
             waiting = self._outcomes.inbox[len(self._taken) : len(self._taken) + limit]
-            first = self.ledger_cut + 1
-            taken = [msgspec.structs.replace(entry, position=first + index) for index, entry in enumerate(waiting)]
+            taken = [msgspec.structs.replace(entry, position=self._next_position()) for entry in waiting]
             self._taken.extend(taken)
+            self._taken_keys.update(entry.event.key for entry in taken)
             return taken
 
     def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
@@ -254,14 +277,14 @@ class MemorySequencing:
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
         """See the port."""
-        taken: dict[DecisionId, list[LedgerEntry]] = {}
+        taken: dict[DecisionId | None, list[LedgerEntry]] = {}
         for entry in self._taken:
             taken.setdefault(entry.event.decision_id, []).append(entry)
         found = {}
         with self._lock:
             for name in decisions:
                 placed = [entry for entry in self._outcomes.ledger.get(name, ()) if entry.position is not None]
-                if entries := placed + taken.get(name, []):
+                if entries := placed + taken.get(name, []) + self._addresses.entries_of(name):
                     found[name] = entries
         return found
 
@@ -296,8 +319,12 @@ class MemorySequencing:
             outcomes.given = self.ledger_cut
             del outcomes.inbox[: len(self._taken)]
             for entry in self._taken:
-                held = outcomes.ledger[entry.event.decision_id]
-                held[next(index for index, known in enumerate(held) if known.event == entry.event)] = entry
+                outcomes.book.placed(entry)
+                if entry.event.decision_id is not None:
+                    held = outcomes.ledger[entry.event.decision_id]
+                    held[next(index for index, known in enumerate(held) if known.event == entry.event)] = entry
+            for position, change in self._addresses.changes:
+                outcomes.book.credited(position, change)
             for revision in self._appended:
                 outcomes.log.setdefault(revision.policy, []).append(revision)
                 outcomes.by_decision.setdefault(revision.decision_id, []).append(revision)

@@ -62,6 +62,7 @@ WHERE policy = %s AND decision_id = ANY(%s)
 
 # `reward_keys` stay: a webhook delivered once more must not bring an erased reward back.
 _REMOVE: Final = (
+    "DELETE FROM credits WHERE decision_id = ANY(%s)",
     "DELETE FROM ledger_inbox i USING reward_ledger l WHERE i.entry_id = l.entry_id AND l.decision_id = ANY(%s)",
     "DELETE FROM reward_ledger WHERE decision_id = ANY(%s)",
     "DELETE FROM idempotency_keys WHERE decision_id = ANY(%s)",
@@ -70,6 +71,32 @@ _REMOVE: Final = (
     "DELETE FROM activations WHERE decision_id = ANY(%s)",
     "DELETE FROM set_asides WHERE decision_id = ANY(%s)",
 )
+
+# Orders that an event ties to the shopper, or to one of the shopper's decisions.
+_FORGET: Final = """
+WITH own AS (
+  SELECT decision_id FROM decisions WHERE subject = %(subject)s
+), orders AS (
+  SELECT order_key FROM reward_ledger WHERE subject = %(subject)s AND corrects IS NULL AND retracts IS NULL
+  UNION
+  SELECT l.order_key FROM reward_ledger l JOIN own USING (decision_id)
+  WHERE l.order_key IS NOT NULL AND l.corrects IS NULL AND l.retracts IS NULL
+), gone AS (
+  DELETE FROM reward_ledger l
+  WHERE l.subject = %(subject)s OR (
+    l.order_key IN (SELECT order_key FROM orders) AND l.decision_id IS NULL AND l.subject IS NULL
+    AND NOT EXISTS (
+      SELECT FROM credits c WHERE c.entry_id = l.entry_id AND c.decision_id NOT IN (SELECT decision_id FROM own)
+    )
+  )
+  RETURNING entry_id, received_at
+), uncredited AS (
+  DELETE FROM credits c USING gone WHERE c.entry_id = gone.entry_id
+), untaken AS (
+  DELETE FROM ledger_inbox i USING gone WHERE i.received_at = gone.received_at AND i.entry_id = gone.entry_id
+)
+SELECT count(*) FROM gone
+"""
 
 _CHUNK: Final = 5000
 
@@ -144,6 +171,13 @@ class PostgresOutcomeLog:
             for statement in _REMOVE:
                 connection.execute(statement, [names])
             return number
+
+    def forget_shopper(self, subject: bytes) -> int:
+        """See the port. Waits for the sequencer's pass to end, so that none is crediting an event that goes."""
+        with self._database.transaction(LONG) as connection:
+            connection.execute(_WAIT, [SEQUENCER_LOCK])
+            row = connection.execute(_FORGET, {"subject": subject}).fetchone()
+            return 0 if row is None else int(row[0])
 
     def _number(self, query: str, name: str) -> int:
         with self._database.connection() as connection:

@@ -19,6 +19,7 @@ from cxi_bandit.domain.outcome import (
     TrainingRow,
 )
 from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.engine.ports.attribution import Crediting
 
 
 class OpenDecision(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +57,11 @@ class Sequencing(Protocol):
         """The last ledger position given so far, this pass included."""
         ...
 
+    @property
+    def addresses(self) -> Crediting:
+        """Sequenced events that name shoppers and orders; what is credited is part of the pass."""
+        ...
+
     def take_rewards(self, limit: int) -> list[LedgerEntry]:
         """Gives the next dense ledger positions to committed entries that have none, oldest receipt first."""
         ...
@@ -76,7 +82,7 @@ class Sequencing(Protocol):
         ...
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
-        """All entries with a ledger position, by decision; a decision without any is absent."""
+        """All entries with a ledger position, by decision, those credited to it too; one without any is absent."""
         ...
 
     def append(self, closures: Sequence[Closure], at: datetime) -> list[OutcomeRevision]:
@@ -150,4 +156,13 @@ class OutcomeLog(Protocol):
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
         """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number."""
+        ...
+
+    def forget_shopper(self, subject: bytes) -> int:
+        """Removes every reward event that names the shopper or an order of theirs, and who had it; returns how many.
+
+        An order is theirs when an event ties it to them or to a decision of theirs: so call it before their decisions
+        are erased. What names an order that other shoppers' decisions have a part of stays, tied to those alone. Their
+        own decisions' outcomes are to be erased with `erase`: until then an audit finds them different.
+        """
         ...
