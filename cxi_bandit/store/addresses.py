@@ -44,16 +44,21 @@ SELECT {event} FROM reward_ledger l {seen}
 WHERE l.decision_id = ANY(%b::uuid[]) AND l.order_key IS NOT NULL AND {original}
 """
 
-# UNION, not UNION ALL: a ring of amendments ends.
+# UNION, not UNION ALL: a ring of amendments ends. OFFSET 0 keeps the planner from joining with all events at once, of
+# which these are few: how many a recursion finds it can only guess.
 _AMENDED: Final = """
 WITH RECURSIVE up AS (
   SELECT source, reward_id FROM unnest(%b::text[], %b::text[]) AS given (source, reward_id)
   UNION
   SELECT l.source, coalesce(l.corrects, l.retracts)
-  FROM up JOIN reward_ledger l ON l.source = up.source AND l.reward_id = up.reward_id
-  WHERE {addressed} AND l.decision_id IS NULL AND coalesce(l.corrects, l.retracts) IS NOT NULL
+  FROM up CROSS JOIN LATERAL (
+    SELECT * FROM reward_ledger l
+    WHERE l.source = up.source AND l.reward_id = up.reward_id AND {addressed} OFFSET 0
+  ) l WHERE l.decision_id IS NULL AND coalesce(l.corrects, l.retracts) IS NOT NULL
 )
-SELECT {event} FROM up JOIN reward_ledger l USING (source, reward_id) {seen} WHERE {addressed}
+SELECT {event} FROM up CROSS JOIN LATERAL (
+  SELECT * FROM reward_ledger l WHERE l.source = up.source AND l.reward_id = up.reward_id AND {addressed} OFFSET 0
+) l {seen}
 """
 
 _AMENDMENTS: Final = """
@@ -61,11 +66,16 @@ WITH RECURSIVE down AS (
   SELECT source, reward_id FROM unnest(%b::text[], %b::text[]) AS given (source, reward_id)
   UNION
   SELECT l.source, l.reward_id
-  FROM down JOIN reward_ledger l ON l.source = down.source AND coalesce(l.corrects, l.retracts) = down.reward_id
-  WHERE l.decision_id IS NULL
+  FROM down CROSS JOIN LATERAL (
+    SELECT source, reward_id FROM reward_ledger l
+    WHERE l.source = down.source AND coalesce(l.corrects, l.retracts) = down.reward_id AND l.decision_id IS NULL
+    OFFSET 0
+  ) l
 )
-SELECT {event} FROM down JOIN reward_ledger l USING (source, reward_id) {seen}
-WHERE {addressed} AND l.decision_id IS NULL AND NOT ({original})
+SELECT {event} FROM down CROSS JOIN LATERAL (
+  SELECT * FROM reward_ledger l WHERE l.source = down.source AND l.reward_id = down.reward_id AND {addressed} OFFSET 0
+) l {seen}
+WHERE l.decision_id IS NULL AND NOT ({original})
 """
 
 _CANDIDATE: Final = (

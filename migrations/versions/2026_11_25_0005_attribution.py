@@ -17,6 +17,7 @@ ALTER TABLE reward_ledger ADD CONSTRAINT reward_ledger_addressed CHECK (
 -- Partial: a row that names its decision and nothing else costs no index more.
 CREATE INDEX reward_ledger_subject ON reward_ledger (subject, occurred_at) WHERE subject IS NOT NULL;
 CREATE INDEX reward_ledger_order ON reward_ledger (order_key) WHERE order_key IS NOT NULL;
+CREATE INDEX reward_ledger_ties ON reward_ledger (decision_id) WHERE order_key IS NOT NULL;
 CREATE INDEX reward_ledger_address ON reward_ledger (source, reward_id)
   WHERE subject IS NOT NULL OR order_key IS NOT NULL;
 CREATE INDEX reward_ledger_amends ON reward_ledger (source, coalesce(corrects, retracts))
@@ -49,7 +50,8 @@ def downgrade() -> None:
     DROP TABLE credits;
     DELETE FROM ledger_inbox i USING reward_ledger l WHERE i.entry_id = l.entry_id AND l.decision_id IS NULL;
     DELETE FROM reward_ledger WHERE decision_id IS NULL;
-    DROP INDEX reward_ledger_subject, reward_ledger_order, reward_ledger_address, reward_ledger_amends;
+    DROP INDEX reward_ledger_subject, reward_ledger_order, reward_ledger_ties;
+    DROP INDEX reward_ledger_address, reward_ledger_amends;
     ALTER TABLE reward_ledger DROP CONSTRAINT reward_ledger_addressed;
     ALTER TABLE reward_ledger DROP COLUMN subject, DROP COLUMN order_key;
     ALTER TABLE reward_ledger ALTER COLUMN decision_id SET NOT NULL;

@@ -20,6 +20,7 @@ from cxi_bandit.engine.join import join
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.engine.record import RewardReceipt, record
+from cxi_bandit.store.memory import MemoryStore
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACCEPTED, PARKED, QUARANTINED = RewardStatus.ACCEPTED, RewardStatus.PARKED, RewardStatus.QUARANTINED
@@ -424,9 +425,13 @@ def finally_(store: Any, arrivals: Sequence[Any], subset: Callable[[str], bool])
     shop = Shop(store)
     for name, policy, at, subject in DECISIONS:
         shop.decide(name, policy, at, subject)
+    names = [row.decision_id for row in shop.decisions.values()]
+    readings = []
     for step in arrivals:
         if step in ("open", "closed"):
             shop.join(19.0 if step == "open" else 86_400.0)
+            cut = store.outcomes.ledger_cut()
+            readings.append((cut, store.ledger.known_at(names, cut)))
         elif not subset(step[0]):
             continue
         elif len(step) == 4 and isinstance(step[3], dict):
@@ -436,6 +441,7 @@ def finally_(store: Any, arrivals: Sequence[Any], subset: Callable[[str], bool])
     for _ in range(2):
         shop.join()
     assert shop.audited() == {AuditVerdict.IDENTICAL}
+    assert [store.ledger.known_at(names, cut) for cut, _ in readings] == [known for _, known in readings]
     logged = [name for name, *_ in DECISIONS if subset(name)]
     return {name: shop.settlements(name)[-1] for name in logged}, {name: shop.shares(name) for name in logged}
 
@@ -470,7 +476,7 @@ def test_the_property_s_events_come_to_what_the_rules_say(store: Any) -> None:
 
 
 ARRIVALS = st.permutations([*DECISIONS, *EVENTS, *EVENTS[::3], "open", "open", "closed", "closed"])
-HALVES = st.sets(st.sampled_from([name for name, *_ in [*DECISIONS, *EVENTS]]), max_size=6)
+MISSING = st.sets(st.sampled_from([name for name, *_ in [*DECISIONS, *EVENTS]]), max_size=6)
 
 
 def same_whatever_the_order(store: Any, arrivals: Sequence[Any], without: set[str]) -> None:
@@ -481,14 +487,22 @@ def same_whatever_the_order(store: Any, arrivals: Sequence[Any], without: set[st
     assert finally_(store, arrivals, lambda name: name not in without) == in_order
 
 
-many = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+def many(examples: int) -> settings:
+    slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    return settings(deadline=None, max_examples=examples, suppress_health_check=slow)
 
 
-@many
-@given(ARRIVALS, HALVES)
-def test_every_order_in_which_decisions_and_events_arrive_ends_the_same(
-    store: Any, arrivals: Sequence[Any], without: set[str]
+@many(150)
+@given(ARRIVALS, MISSING)
+def test_every_order_in_which_decisions_and_events_arrive_ends_the_same_in_memory(
+    arrivals: Sequence[Any], without: set[str]
 ) -> None:
-    same_whatever_the_order(store, arrivals, without)
+    same_whatever_the_order(MemoryStore(), arrivals, without)
+
+
+@many(10)
+@given(ARRIVALS, MISSING)
+def test_every_order_in_which_decisions_and_events_arrive_ends_the_same(
+    postgres_store: Any, arrivals: Sequence[Any], without: set[str]
+) -> None:
+    same_whatever_the_order(postgres_store, arrivals, without)
