@@ -6,6 +6,7 @@ an event: then new credits are appended. Every decision that closes has the even
 every event that is sequenced those that depend on it; whichever comes last, the end is the same.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
@@ -22,12 +23,15 @@ from cxi_bandit.policy.manifest import Manifest
 MOST_CANDIDATES: Final = 100
 """So many decisions of a shopper, the latest before an event, may share it. A key of more is rarely one person's."""
 
+MOST_EVENTS: Final = 100
+"""Of an order. What names an order of more alone goes to nobody: it is no order's number, but what stands for none."""
+
 Shares = dict[DecisionId, int]
 _Events = Mapping[RewardKey, RewardEvent]
 
 
 def attribute(
-    addresses: Crediting, manifests: Manifests, taken: Iterable[RewardEvent], closing: Collection[Decision]
+    addresses: Crediting, manifests: Manifests, taken: Collection[RewardEvent], closing: Collection[Decision]
 ) -> set[DecisionId]:
     """Brings the credits up to date with events just sequenced and decisions about to close.
 
@@ -50,7 +54,7 @@ def attribute(
 
 
 def _affected(
-    addresses: Crediting, manifests: Manifests, taken: Iterable[RewardEvent], closing: Collection[Decision]
+    addresses: Crediting, manifests: Manifests, taken: Collection[RewardEvent], closing: Collection[Decision]
 ) -> list[RewardEvent]:
     """The events without decision whose attribution may be another one now."""
     found = {event.key: event for event in taken if event.subject is not None or event.order is not None}
@@ -65,15 +69,19 @@ def _affected(
         found |= _by_key(addresses.linking(accepting))
     if not found:
         return []
-    orders = {event.order for event in found.values() if event.links and event.order is not None}
+    named = Counter(event.order for event in taken if event.order is not None and event.amends is None)
+    orders = named.keys() | {event.order for event in found.values() if event.order is not None and event.links}
     if orders:
-        found |= {event.key: event for event in addresses.naming_orders(orders) if not event.links}
+        # An order that grows beyond the bound in this pass is here whole, once more, for its events to lose what they
+        # had. One that had grown beyond it before is absent, and stays as it is.
+        about = addresses.naming_orders({order: MOST_EVENTS + named[order] for order in orders})
+        found |= {event.key: event for events in about.values() for event in events if not event.links}
     found |= _by_key(addresses.amendments(found.keys()))
     return [event for event in found.values() if event.decision_id is None]
 
 
 def resolve(
-    events: Collection[RewardEvent], addresses: Addresses, manifests: Manifests, beside: Iterable[RewardEvent] = ()
+    events: Collection[RewardEvent], addresses: Addresses, manifests: Manifests, beside: Collection[RewardEvent] = ()
 ) -> dict[RewardKey, Shares]:
     """Who has each of `events`, none of which names a decision: a pure function of the log and of the ledger.
 
@@ -91,12 +99,13 @@ def resolve(
     sources = {event.key: _source(event, known) for event in events}
     originals = {event.key: event for event in sources.values() if event is not None}
     orders = {event.order for event in originals.values() if event.order is not None and not event.links}
-    links = [event for event in known.values() if event.links and event.order in orders]
+    links = {event.key: event for event in beside if event.links and event.order in orders}
     if orders:
-        links = list((_by_key(links) | _by_key(e for e in addresses.naming_orders(orders) if e.links)).values())
-    shares = _shares_of_shoppers([*originals.values(), *links], addresses, manifests)
+        about = addresses.naming_orders(dict.fromkeys(orders, MOST_EVENTS))
+        links |= {event.key: event for events in about.values() for event in events if event.links}
+    shares = _shares_of_shoppers([*originals.values(), *links.values()], addresses, manifests)
     shares |= _shares_of_named(originals.values(), addresses, manifests)
-    shares |= _shares_of_orders(originals.values(), links, shares, addresses, manifests)
+    shares |= _shares_of_orders(originals.values(), links.values(), shares, addresses, manifests)
     return {key: {} if event is None else shares.get(event.key, {}) for key, event in sources.items()}
 
 

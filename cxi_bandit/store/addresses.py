@@ -35,8 +35,14 @@ JOIN reward_ledger l ON l.subject = span.subject AND l.occurred_at BETWEEN span.
 WHERE {original}
 """
 
+# Of an order of which more than `most` was reported, one more is enough to tell.
 _NAMING_ORDERS: Final = """
-SELECT {event} FROM reward_ledger l {seen} WHERE l.order_key = ANY(%b::bytea[]) AND {original}
+SELECT {event}
+FROM unnest(%b::bytea[], %b::int8[]) AS given (order_key, most)
+CROSS JOIN LATERAL (
+  SELECT l.* FROM reward_ledger l {seen}
+  WHERE l.order_key = given.order_key AND coalesce(l.corrects, l.retracts) IS NULL LIMIT given.most + 1
+) l
 """
 
 _LINKING: Final = """
@@ -184,9 +190,13 @@ class PostgresAddresses:
         since, until = [span[0] for span in spans.values()], [span[1] for span in spans.values()]
         return self._events(_NAMING_SHOPPERS, list(spans), since, until)
 
-    def naming_orders(self, orders: Collection[bytes]) -> list[RewardEvent]:
+    def naming_orders(self, most: Mapping[bytes, int]) -> dict[bytes, list[RewardEvent]]:
         """See the port."""
-        return self._events(_NAMING_ORDERS, list(orders))
+        found: dict[bytes, list[RewardEvent]] = {}
+        for event in self._events(_NAMING_ORDERS, list(most.keys()), list(most.values())):
+            if event.order is not None:
+                found.setdefault(event.order, []).append(event)
+        return {order: events for order, events in found.items() if len(events) <= most[order]}
 
     def linking(self, decisions: Collection[DecisionId]) -> list[RewardEvent]:
         """See the port."""

@@ -164,9 +164,10 @@ class MemoryAddresses:
             if since <= event.occurred_at <= until
         )
 
-    def naming_orders(self, orders: Collection[bytes]) -> list[RewardEvent]:
+    def naming_orders(self, most: Mapping[bytes, int]) -> dict[bytes, list[RewardEvent]]:
         """See the port."""
-        return self._among(event for order in orders for event in self._book.by_order.get(order, {}).values())
+        found = {order: self._among(self._book.by_order.get(order, {}).values()) for order in most}
+        return {order: events for order, events in found.items() if 0 < len(events) <= most[order]}
 
     def linking(self, decisions: Collection[DecisionId]) -> list[RewardEvent]:
         """See the port."""

@@ -141,7 +141,12 @@ reward_ledger = Table(
     ),
     Index("reward_ledger_decision", "decision_id"),
     Index("reward_ledger_subject", "subject", "occurred_at", postgresql_where=text("subject IS NOT NULL")),
-    Index("reward_ledger_order", "order_key", postgresql_where=text("order_key IS NOT NULL")),
+    Index(
+        "reward_ledger_order",
+        "order_key",
+        text("COALESCE(corrects, retracts)"),
+        postgresql_where=text("order_key IS NOT NULL"),
+    ),
     Index("reward_ledger_ties", "decision_id", postgresql_where=text("order_key IS NOT NULL")),
     Index(
         "reward_ledger_address",

@@ -16,7 +16,8 @@ ALTER TABLE reward_ledger ADD CONSTRAINT reward_ledger_addressed CHECK (
 
 -- Partial: a row that names its decision and nothing else costs no index more.
 CREATE INDEX reward_ledger_subject ON reward_ledger (subject, occurred_at) WHERE subject IS NOT NULL;
-CREATE INDEX reward_ledger_order ON reward_ledger (order_key) WHERE order_key IS NOT NULL;
+CREATE INDEX reward_ledger_order ON reward_ledger (order_key, coalesce(corrects, retracts))
+  WHERE order_key IS NOT NULL;
 CREATE INDEX reward_ledger_ties ON reward_ledger (decision_id) WHERE order_key IS NOT NULL;
 CREATE INDEX reward_ledger_address ON reward_ledger (source, reward_id)
   WHERE subject IS NOT NULL OR order_key IS NOT NULL;

@@ -351,6 +351,27 @@ def test_a_shopper_s_decisions_before_the_event_are_bounded(store: Any) -> None:
     assert [shop.shares(f"d{index}") for index in (19, 20, 119)] == [{}, {"paid": 100}, {"paid": 100}]
 
 
+def test_what_stands_for_no_order_ties_nothing_however_it_grew(store: Any) -> None:
+    ends = []
+    for batch in (1, 60, 200):
+        shop = Shop(store)
+        shop.logged("a", "last", 0)
+        shop.report("tie", 20, 0.5, decision="a", order="none")
+        shop.report("early", 21, order="none")
+        shop.join()
+        assert shop.shares("a") == {"tie": 1, "early": 1}
+        events = [shop.event(f"r{index}", 22, order="none") for index in range(99)]
+        for start in range(0, len(events), batch):
+            shop.record(*events[start : start + batch])
+            shop.join()
+        ends.append((shop.shares("a"), shop.rewards("a")[-1]))
+        shop.report("late", 23, order="none")
+        shop.join()
+        ends.append((shop.shares("a"), shop.rewards("a")[-1]))
+        assert shop.audited() == {AuditVerdict.IDENTICAL}
+    assert ends == [({"tie": 1}, 0.5)] * 6
+
+
 def test_forgetting_a_shopper_leaves_no_event_and_no_other_shopper_s_behind(store: Any) -> None:
     shop = Shop(store)
     shop.logged("a", "last", 0)

@@ -36,8 +36,12 @@ class Addresses(Protocol):
         """What was reported of each shopper to have occurred within its span, both ends included; no amendments."""
         ...
 
-    def naming_orders(self, orders: Collection[bytes]) -> list[RewardEvent]:
-        """What was reported of these orders, whatever else it names; no amendments."""
+    def naming_orders(self, most: Mapping[bytes, int]) -> dict[bytes, list[RewardEvent]]:
+        """What was reported of each order, whatever else it names; no amendments.
+
+        Args:
+            most: By order; one of which more was reported is absent, as one is of which nothing was.
+        """
         ...
 
     def linking(self, decisions: Collection[DecisionId]) -> list[RewardEvent]:
