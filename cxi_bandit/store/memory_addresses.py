@@ -86,23 +86,34 @@ class AddressBook:
             del self.holders[key][decision]
         self._remove([entry.event for entry in self.entries.values() if entry.event.decision_id == decision])
 
-    def forget_shopper(self, subject: bytes) -> set[RewardKey]:
-        """See the port."""
-        own = set(self.shoppers.get(subject, ()))
-        events = [entry.event for entry in self.entries.values()]
-        links = [event for event in events if event.links]
-        orders = {event.order for event in links if event.subject == subject or event.decision_id in own}
-        gone = [event for event in events if event.subject == subject]
-        gone += [
-            event
-            for event in events
-            if event.decision_id is None
-            and event.subject is None
-            and event.order in orders
-            and self.holders.get(event.key, {}).keys() <= own
-        ]
+    def untie(self, decisions: Collection[DecisionId]) -> set[RewardKey]:
+        """Removes what names nothing but an order that only the rewards of these decisions tied."""
+        links = [entry.event for entry in self.entries.values() if entry.event.links]
+        others = {event.order for event in links if event.decision_id not in decisions}
+        orders = {event.order for event in links if event.decision_id in decisions} - others
+        gone = [event for event in self._naming_nothing_but_orders() if event.order in orders]
         self._remove(gone)
         return {event.key for event in gone}
+
+    def forget_shopper(self, subject: bytes, at: datetime) -> tuple[set[RewardKey], int]:
+        """See the port; the keys of what went, and how many credits did."""
+        own = set(self.shoppers.get(subject, ()))
+        links = [entry.event for entry in self.entries.values() if entry.event.links]
+        orders = {event.order for event in links if event.subject == subject or event.decision_id in own}
+        found = [entry.event for entry in self.entries.values() if entry.event.subject == subject]
+        found += [
+            event
+            for event in self._naming_nothing_but_orders()
+            if event.order in orders and self.holders.get(event.key, {}).keys() <= own
+        ]
+        gone = [event for event in found if self.entries[event.key].received_at <= at]
+        credited = sum(len(changes) for event in gone for changes in self.holders.get(event.key, {}).values())
+        self._remove(gone)
+        return {event.key for event in gone}, credited
+
+    def _naming_nothing_but_orders(self) -> list[RewardEvent]:
+        events = [entry.event for entry in self.entries.values()]
+        return [event for event in events if event.decision_id is None and event.subject is None]
 
     def _remove(self, events: Iterable[RewardEvent]) -> None:
         for event in events:

@@ -179,6 +179,7 @@ class MemoryOutcomes:
         with self._turn, self._lock:
             number = self._erasures[policy] = self.erasure_cut(policy) + 1
             emptied = self._erased.setdefault(policy, {})
+            self._unqueue(self.book.untie(decisions))
             for decision in decisions:
                 for revision in self.by_decision.pop(decision, ()):
                     emptied[revision.position] = number
@@ -189,12 +190,16 @@ class MemoryOutcomes:
             self.inbox[:] = [entry for entry in self.inbox if entry.event.decision_id not in set(decisions)]
             return number
 
-    def forget_shopper(self, subject: bytes) -> int:
+    def forget_shopper(self, subject: bytes, at: datetime) -> dict[str, int]:
         """See the port."""
         with self._turn, self._lock:
-            gone = self.book.forget_shopper(subject)
+            gone, credited = self.book.forget_shopper(subject, at)
+            self._unqueue(gone)
+            return {"reward_ledger": len(gone), "credits": credited}
+
+    def _unqueue(self, gone: Collection[RewardKey]) -> None:
+        if gone:
             self.inbox[:] = [entry for entry in self.inbox if entry.event.key not in gone]
-            return len(gone)
 
     def _known(self, first: OutcomeRevision, ledger_cut: int) -> OutcomeRevision:
         revisions = self.by_decision[first.decision_id]

@@ -72,6 +72,26 @@ _REMOVE: Final = (
     "DELETE FROM set_asides WHERE decision_id = ANY(%s)",
 )
 
+# An order that only these decisions' rewards tied is theirs: what names it alone goes with them.
+_UNTIE: Final = """
+WITH tied AS (
+  SELECT DISTINCT order_key FROM reward_ledger
+  WHERE decision_id = ANY(%(names)s) AND order_key IS NOT NULL AND corrects IS NULL AND retracts IS NULL
+), orders AS (
+  SELECT order_key FROM tied WHERE NOT EXISTS (
+    SELECT FROM reward_ledger o WHERE o.order_key = tied.order_key AND coalesce(o.corrects, o.retracts) IS NULL
+      AND (o.subject IS NOT NULL OR o.decision_id <> ALL(%(names)s))
+  )
+), gone AS (
+  DELETE FROM reward_ledger l USING orders
+  WHERE l.order_key = orders.order_key AND l.decision_id IS NULL AND l.subject IS NULL
+  RETURNING entry_id, received_at
+), uncredited AS (
+  DELETE FROM credits c USING gone WHERE c.entry_id = gone.entry_id
+)
+DELETE FROM ledger_inbox i USING gone WHERE i.received_at = gone.received_at AND i.entry_id = gone.entry_id
+"""
+
 # Orders that an event ties to the shopper, or to one of the shopper's decisions.
 _FORGET: Final = """
 WITH own AS (
@@ -83,19 +103,19 @@ WITH own AS (
   WHERE l.order_key IS NOT NULL AND l.corrects IS NULL AND l.retracts IS NULL
 ), gone AS (
   DELETE FROM reward_ledger l
-  WHERE l.subject = %(subject)s OR (
+  WHERE l.received_at <= %(at)s AND (l.subject = %(subject)s OR (
     l.order_key IN (SELECT order_key FROM orders) AND l.decision_id IS NULL AND l.subject IS NULL
     AND NOT EXISTS (
       SELECT FROM credits c WHERE c.entry_id = l.entry_id AND c.decision_id NOT IN (SELECT decision_id FROM own)
     )
-  )
+  ))
   RETURNING entry_id, received_at
 ), uncredited AS (
-  DELETE FROM credits c USING gone WHERE c.entry_id = gone.entry_id
+  DELETE FROM credits c USING gone WHERE c.entry_id = gone.entry_id RETURNING c.entry_id
 ), untaken AS (
   DELETE FROM ledger_inbox i USING gone WHERE i.received_at = gone.received_at AND i.entry_id = gone.entry_id
 )
-SELECT count(*) FROM gone
+SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM uncredited)
 """
 
 _CHUNK: Final = 5000
@@ -168,16 +188,18 @@ class PostgresOutcomeLog:
             row = connection.execute(_NUMBER, {"policy": policy, "at": at}).fetchone()
             number = 0 if row is None else int(row[0])
             connection.execute(_EMPTY, [number, policy, names])
+            connection.execute(_UNTIE, {"names": names})
             for statement in _REMOVE:
                 connection.execute(statement, [names])
             return number
 
-    def forget_shopper(self, subject: bytes) -> int:
+    def forget_shopper(self, subject: bytes, at: datetime) -> dict[str, int]:
         """See the port. Waits for the sequencer's pass to end, so that none is crediting an event that goes."""
         with self._database.transaction(LONG) as connection:
             connection.execute(_WAIT, [SEQUENCER_LOCK])
-            row = connection.execute(_FORGET, {"subject": subject}).fetchone()
-            return 0 if row is None else int(row[0])
+            row = connection.execute(_FORGET, {"subject": subject, "at": at}).fetchone()
+            rewards, credited = (0, 0) if row is None else row
+            return {"reward_ledger": rewards, "credits": credited}
 
     def _number(self, query: str, name: str) -> int:
         with self._database.connection() as connection:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -372,31 +373,41 @@ def test_what_stands_for_no_order_ties_nothing_however_it_grew(store: Any) -> No
     assert ends == [({"tie": 1}, 0.5)] * 6
 
 
-def test_forgetting_a_shopper_leaves_no_event_and_no_other_shopper_s_behind(store: Any) -> None:
+@pytest.mark.parametrize("events_first", [True, False])
+def test_forgetting_a_shopper_leaves_no_event_and_no_other_shopper_s_behind(store: Any, *, events_first: bool) -> None:
     shop = Shop(store)
     shop.logged("a", "last", 0)
     shop.logged("b", "last", 0, "bob")
     shop.logged("c", "even", 1)
     shop.logged("d", "even", 2, "bob")
+    shop.logged("e", "first", 3)
     shop.report("paid", 20, subject="ann", order="o-1")
     shop.report("order", 30, order="o-1")
     shop.report("fix", 31, 0.5, order="o-1", corrects="order")
     shop.report("bob", 20, subject="bob")
-    for name in "cd":
-        shop.report(f"direct-{name}", 20, decision=name, order="o-2")
+    for name, order in (("c", "o-2"), ("d", "o-2"), ("e", "o-3")):
+        shop.report(f"direct-{name}", 20, decision=name, order=order)
     shop.report("joint", 30, order="o-2")
+    shop.report("lone", 30, order="o-3")
     shop.join()
     shop.report("untaken", 30, subject="ann")
-    assert (shop.shares("c")["joint"], shop.shares("d")["joint"]) == (2, 2)
-    assert store.outcomes.forget_shopper(shop.hmac("ann")) == 4
-    for policy, name in (("last", "a"), ("even", "c")):
+    assert (shop.shares("c")["joint"], shop.shares("d")["joint"], shop.shares("e")["lone"]) == (2, 2, 1)
+    ann, received = shop.hmac("ann"), START + timedelta(hours=1)
+    assert store.outcomes.forget_shopper(ann, START) == {"reward_ledger": 0, "credits": 0}, "nothing had come by then"
+    if events_first:
+        assert store.outcomes.forget_shopper(ann, received) == {"reward_ledger": 5, "credits": 10}
+    for policy, name in (("last", "a"), ("even", "c"), ("first", "e")):
         store.outcomes.erase(PolicyName(policy), [shop.decisions[name].decision_id], START)
-    assert store.outcomes.forget_shopper(shop.hmac("ann")) == 0
+    assert store.outcomes.forget_shopper(ann, received)["reward_ledger"] == (0 if events_first else 4)
     shop.join()
-    assert [shop.shares(name) for name in "ac"] == [{}, {}]
+    assert [shop.shares(name) for name in "ace"] == [{}, {}, {}]
     assert [shop.shares(name) for name in "bd"] == [{"bob": 1}, {"direct-d": 1, "bob": 1, "joint": 2}]
     assert shop.audited() == {AuditVerdict.IDENTICAL}
     assert shop.report("paid", 20, subject="ann", order="o-1") is RewardStatus.DUPLICATE
+    kept = [RewardId(f"{shop.tag}/{name}") for name in ("paid", "order", "fix", "untaken", "lone", "joint", "bob")]
+    with store.ledger.addresses() as addresses:
+        left = addresses.amended([(Source("till"), name) for name in kept])
+    assert sorted(event.reward_id for event in left) == sorted(kept[-2:])
 
 
 def test_a_direct_reward_asks_nothing_about_addresses(store: Any) -> None:

@@ -155,14 +155,20 @@ class OutcomeLog(Protocol):
         ...
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
-        """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number."""
+        """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number.
+
+        With them goes what names nothing but an order that only their rewards tied.
+        """
         ...
 
-    def forget_shopper(self, subject: bytes) -> int:
-        """Removes every reward event that names the shopper or an order of theirs, and who had it; returns how many.
+    def forget_shopper(self, subject: bytes, at: datetime) -> dict[str, int]:
+        """Removes the reward events received until `at` that name the shopper, or an order of theirs and nothing else.
 
-        An order is theirs when an event ties it to them or to a decision of theirs: so call it before their decisions
-        are erased. What names an order that other shoppers' decisions have a part of stays, tied to those alone. Their
-        own decisions' outcomes are to be erased with `erase`: until then an audit finds them different.
+        An order is theirs when an event ties it to them or to a decision of theirs. What names an order alone stays
+        while a decision of another shopper has it. The shopper's decisions go by `erase`, before or after this; until
+        both are done, an audit finds their outcomes different. Safe to call again.
+
+        Returns:
+            How many rows went, by table.
         """
         ...
