@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName, Source
+from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardKey, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
