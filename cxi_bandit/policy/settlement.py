@@ -48,9 +48,9 @@ def settle(
     allow, amends nothing; a retracted amendment is as if it had never been sent. A reward counts when it occurred
     within the window, both ends included and at its beginning an hour more for clocks that differ, and the value that
     stands for it lies in its metric's range. Where the decision has only a part of an event, the value that stands is
-    judged whole and then divided, before anything is aggregated. The manifest alone judges, never what was thought of an
-    event on receipt, and sums are exact before they are rounded once: so neither the order of `entries` nor the order of
-    their arrival can show.
+    judged whole and then divided, before anything is aggregated. The manifest alone judges, never what was thought of
+    an event on receipt, and sums are exact before they are rounded once: so neither the order of `entries` nor the
+    order of their arrival can show.
 
     Args:
         window: When the decision was made and when its attribution window closes.

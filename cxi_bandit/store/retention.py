@@ -51,7 +51,7 @@ _HANGING: Final = tuple(
 WITH old AS (SELECT decision_id FROM {table} WHERE decision_id < %b::uuid ORDER BY decision_id LIMIT %b::bigint)
 DELETE FROM {table} t USING old WHERE t.decision_id = old.decision_id
 """  # noqa: S608 - as above
-    for table in ("activations", "idempotency_keys", "set_asides")
+    for table in ("activations", "credits", "idempotency_keys", "set_asides")
 )
 
 # Each entry is looked at once, when it has become old: the bookmark says how far that has come.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -408,6 +409,19 @@ def test_forgetting_a_shopper_leaves_no_event_and_no_other_shopper_s_behind(stor
     with store.ledger.addresses() as addresses:
         left = addresses.amended([(Source("till"), name) for name in kept])
     assert sorted(event.reward_id for event in left) == sorted(kept[-2:])
+
+
+def test_credits_go_with_the_days_of_their_decisions(postgres_store: Any, postgres_dsn: str) -> None:
+    shop = Shop(postgres_store)
+    shop.logged("a", "even", 0)
+    shop.logged("b", "even", 10)
+    shop.report("paid", 20, subject="ann")
+    shop.join()
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM credits").fetchone() == (2,)
+    postgres_store.retention.drop(START + timedelta(days=99), timedelta(days=30), timedelta(days=7), seconds=30)
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM credits").fetchone() == (0,)
 
 
 def test_a_direct_reward_asks_nothing_about_addresses(store: Any) -> None:
