@@ -19,8 +19,9 @@ from cxi_bandit.domain.quarantine import Quarantined, QuarantineState
 from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.join import join
+from cxi_bandit.engine.ports import RewardLedger
+from cxi_bandit.engine.quarantine import decision_of, find_quarantined, quarantined
 from cxi_bandit.engine.quarantine import discard as discard_reward
-from cxi_bandit.engine.quarantine import find_quarantined, quarantined
 from cxi_bandit.engine.quarantine import release as release_reward
 from cxi_bandit.settings import read_settings
 
@@ -124,7 +125,8 @@ def show(source: str, reward_id: str, as_json: bool, **options: Any) -> None:  #
         engine = build_engine(store)
         parts = (store.decisions, store.ledger, engine.manifests)
         one = find_quarantined(Source(source), RewardId(reward_id), *parts)
-        history = store.ledger.history(one.entry.event.decision_id)
+        named = one.entry.event.decision_id
+        history = [one.entry] if named is None else store.ledger.history(named)
     if as_json:
         show_json({"reward": one, "history": history})
         return
@@ -132,7 +134,7 @@ def show(source: str, reward_id: str, as_json: bool, **options: Any) -> None:  #
         (entry.event.reward_id, entry.event.value, entry.event.corrects, entry.event.retracts, entry.quarantined)
         for entry in history
     ]
-    title = f"{source} {reward_id}: {one.state.value}; decision {one.entry.event.decision_id}, policy {one.policy}"
+    title = f"{source} {reward_id}: {one.state.value}; decision {named or '(none named)'}, policy {one.policy}"
     show_table(title, ("reward_id", "value", "corrects", "retracts", "quarantined"), rows)
 
 
@@ -222,7 +224,7 @@ def _amended(
         amended.append(made)
         note = AuditEntry(at=at, actor=actor, action=f"quarantine {verb}", policy=reward.policy, detail=detail)
         store.registry.note(note)
-        if reward.policy is not None and store.outcomes.revisions(event.decision_id):
+        if reward.policy is not None and store.outcomes.revisions(decision_of(reward)):
             policies.add(reward.policy)
     _await_positions(engine, amended)
     reason = f"quarantine {verb} by {actor}"
@@ -235,15 +237,16 @@ def _await_positions(engine: Engine, amended: list[LedgerEntry]) -> None:
     ends_at = time.monotonic() + _SEQUENCED_SECONDS
     ledger = engine.store.ledger
     for entry in amended:
-        while not _placed(entry, ledger.history(entry.event.decision_id)):
+        while not _placed(entry, ledger):
             join(engine.store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY)
             if time.monotonic() > ends_at:
                 raise Unavailable("the sequencer")
-            if not _placed(entry, ledger.history(entry.event.decision_id)):
+            if not _placed(entry, ledger):
                 time.sleep(_LOOK_SECONDS)
 
 
-def _placed(entry: LedgerEntry, history: list[LedgerEntry]) -> bool:
+def _placed(entry: LedgerEntry, ledger: RewardLedger) -> bool:
+    history = [] if entry.event.decision_id is None else ledger.history(entry.event.decision_id)
     return any(known.event == entry.event and known.position is not None for known in history)
 
 

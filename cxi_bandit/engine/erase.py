@@ -28,7 +28,7 @@ def erase(
     *,
     steps: Sequence[ErasureStep] = (),
 ) -> tuple[list[Erasure], dict[str, int]]:
-    """Erases everything decided for a pseudonym until `at`, over all policies. Safe to call again.
+    """Erases everything decided for a pseudonym until `at`, over all policies, and told of it. Safe to call again.
 
     The pseudonym is suppressed first: what was decided before and is still on its way is erased when it has arrived.
 
@@ -38,9 +38,10 @@ def erase(
     privacy.suppress(subject, at)
     made = _erased(decisions.of_subject(subject, at), at, outcomes)
     other: dict[str, int] = {}
-    for step in steps:
+    for step in (outcomes.forget_shopper, *steps):
         for table, rows in step(subject, at).items():
-            other[table] = other.get(table, 0) + rows
+            if rows:
+                other[table] = other.get(table, 0) + rows
     return made, other
 
 
@@ -49,6 +50,7 @@ def forget_latecomers(now: datetime, decisions: DecisionLog, outcomes: OutcomeLo
     made = []
     for subject, erased_at in privacy.recently_suppressed(now - LATECOMERS).items():
         made += _erased(decisions.of_subject(subject, erased_at), now, outcomes)
+        outcomes.forget_shopper(subject, erased_at)
     return made
 
 

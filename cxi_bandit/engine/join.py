@@ -9,6 +9,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.domain.outcome import OutcomeStanding, Settlement
 from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.engine.attribute import attribute
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Closure, OpenDecision, OutcomeLog, Sequencing
 from cxi_bandit.policy.settlement import settle
@@ -41,13 +42,38 @@ def join(
         if sequencing is None:
             return JoinReport()
         rewards = sequencing.take_rewards(limit)
-        touched = {entry.event.decision_id for entry in rewards}
-        revised = _revisions(sequencing, manifests, touched)
         # A window closes on all rewards that were there: while some still wait for their turn, none is closed.
         drained = len(rewards) < limit
-        closed = _first_closes(sequencing, manifests, touched, now - lateness, limit) if drained else []
+        due = sequencing.matured(now - lateness, limit) if drained else []
+        touched = {entry.event.decision_id for entry in rewards if entry.event.decision_id is not None}
+        touched |= attribute(sequencing.addresses, manifests, [entry.event for entry in rewards], _decisions(due))
+        early = _reached(sequencing, manifests, due, touched) if drained else []
+        revised = _revisions(sequencing, manifests, touched)
+        closed = _first_closes(sequencing, manifests, due, early)
         sequencing.append([*revised, *closed], now)
         return JoinReport(sequenced=len(rewards), closed=len(closed), revised=len(revised))
+
+
+def _reached(
+    sequencing: Sequencing, manifests: Manifests, due: Sequence[OpenDecision], touched: set[DecisionId]
+) -> list[OpenDecision]:
+    """Windows not due yet that a reward has reached and that close on the first one.
+
+    They too have the events looked at that they may have, as a window closes only once; `touched` grows by those whom
+    that concerns.
+    """
+    early: dict[DecisionId, OpenDecision] = {}
+    asked = {open_.decision.decision_id for open_ in due}
+    while unasked := touched - asked:
+        asked |= unasked
+        found = [open_ for open_ in sequencing.still_open(unasked) if _closes_early(open_, manifests)]
+        early |= {open_.decision.decision_id: open_ for open_ in found}
+        touched |= attribute(sequencing.addresses, manifests, [], _decisions(found))
+    return sorted(early.values(), key=lambda open_: open_.decision.decision_id)
+
+
+def _decisions(windows: Sequence[OpenDecision]) -> list[Decision]:
+    return [open_.decision for open_ in windows]
 
 
 def _revisions(sequencing: Sequencing, manifests: Manifests, touched: Collection[DecisionId]) -> list[Closure]:
@@ -64,17 +90,17 @@ def _revisions(sequencing: Sequencing, manifests: Manifests, touched: Collection
 
 
 def _first_closes(
-    sequencing: Sequencing, manifests: Manifests, touched: Collection[DecisionId], before: datetime, limit: int
+    sequencing: Sequencing, manifests: Manifests, due: Sequence[OpenDecision], early: Sequence[OpenDecision]
 ) -> list[Closure]:
     """First closes in decision order: windows that ended, and where a manifest opts in, those a reward just reached."""
-    due = {open_.decision.decision_id: open_ for open_ in sequencing.matured(before, limit)}
-    rewarded = [open_ for open_ in sequencing.still_open(touched) if _closes_early(open_, manifests)]
-    entries = sequencing.entries_of(due.keys() | {open_.decision.decision_id for open_ in rewarded})
+    ended = {open_.decision.decision_id for open_ in due}
+    windows = [*due, *early]
+    entries = sequencing.entries_of({open_.decision.decision_id for open_ in windows})
     closes = []
-    for open_ in [*due.values(), *(open_ for open_ in rewarded if open_.decision.decision_id not in due)]:
+    for open_ in windows:
         decision = open_.decision
         settlement = _settled(decision, entries.get(decision.decision_id, []), manifests)
-        if settlement.completed or decision.decision_id in due:
+        if settlement.completed or decision.decision_id in ended:
             closes.append(_closure(decision, settlement, _standing(open_, manifests), 0))
     return closes
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import InvalidInput, NotFound, Unavailable
-from cxi_bandit.domain.identifiers import RewardId, Source
+from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
 from cxi_bandit.domain.quarantine import OPERATOR_PREFIX, Quarantined, QuarantineState
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardStatus
 from cxi_bandit.engine.manifests import Manifests
@@ -34,9 +34,11 @@ def quarantined(
     """Every event whose sender was told that it is quarantined, in order of receipt, with what stands for it now."""
     after = 0
     while chunk := ledger.quarantine(after, _CHUNK, source=source, metric=metric, reward_id=reward_id):
-        found = decisions.find({entry.event.decision_id for _, entry in chunk})
+        named = {number: entry.event.decision_id for number, entry in chunk if entry.event.decision_id is not None}
+        found = decisions.find(set(named.values()))
         for number, entry in chunk:
-            yield _judged(number, entry, found.get(entry.event.decision_id), ledger, manifests)
+            decision = found.get(named[number]) if number in named else None
+            yield _judged(number, entry, decision, ledger, manifests)
         after = chunk[-1][0]
 
 
@@ -52,6 +54,23 @@ def find_quarantined(
     if found is None:
         raise NotFound("quarantined reward", f"{source} {reward_id}")
     return found
+
+
+def decision_of(reward: Quarantined) -> DecisionId:
+    """The decision that a quarantined event names.
+
+    Raises:
+        InvalidInput: It names a shopper or an order. Which decisions have such an event may change, and an operator's
+            amendment must mean one thing for good: so its sender amends it.
+    """
+    event = reward.entry.event
+    if event.decision_id is None:
+        raise InvalidInput(
+            event.reward_id,
+            "names a shopper or an order, not a decision; ask its sender to correct or retract it: an amendment goes "
+            "wherever the event goes that it amends",
+        )
+    return event.decision_id
 
 
 def release(
@@ -71,7 +90,7 @@ def release(
         The row that was added; None where that very value stands already.
 
     Raises:
-        InvalidInput: The metric is not declared, or does not allow the value.
+        InvalidInput: The metric is not declared or does not allow the value, or the event names no decision.
         NotFound: The decision is gone.
     """
     event = reward.entry.event
@@ -86,7 +105,11 @@ def release(
 
 
 def discard(reward: Quarantined, at: datetime, ledger: RewardLedger) -> LedgerEntry | None:
-    """Takes a quarantined event back for good. Returns the row that was added; None where it is discarded already."""
+    """Takes a quarantined event back for good. Returns the row that was added; None where it is discarded already.
+
+    Raises:
+        InvalidInput: The event names no decision.
+    """
     return _amended(reward, None, at, ledger)
 
 
@@ -99,7 +122,7 @@ def _judged(
             number=number, policy=None, entry=entry, state=QuarantineState.OPEN, declared=False, counts_as=None
         )
     manifest = manifests.by_sha(decision.manifest_sha)
-    value = standing_value(manifest, ledger.history(event.decision_id), event)
+    value = standing_value(manifest, ledger.history(decision.decision_id), event)
     if value is None:
         state = QuarantineState.DISCARDED
     elif quarantine_reason(manifest, event.metric, value) is None:
@@ -118,9 +141,10 @@ def _judged(
 
 def _metric(reward: Quarantined, decisions: DecisionLog, manifests: Manifests) -> Metric:
     event = reward.entry.event
-    decision = decisions.find({event.decision_id}).get(event.decision_id)
+    named = decision_of(reward)
+    decision = decisions.find({named}).get(named)
     if decision is None:
-        raise NotFound("decision", str(event.decision_id))
+        raise NotFound("decision", str(named))
     manifest = manifests.by_sha(decision.manifest_sha)
     metric = manifest.reward.metrics.get(event.metric)
     if metric is None:
@@ -134,23 +158,24 @@ def _metric(reward: Quarantined, decisions: DecisionLog, manifests: Manifests) -
 
 def _amended(reward: Quarantined, value: float | None, at: datetime, ledger: RewardLedger) -> LedgerEntry | None:
     """Adds the operator's next amendment of an event, unless his last one says the same and stands."""
-    event = reward.entry.event
+    event, decision_id = reward.entry.event, decision_of(reward)
     for _ in range(_ATTEMPTS):
-        history = ledger.history(event.decision_id)
+        history = ledger.history(decision_id)
         mine = [known.event for known in history if _is_operators(known.event, event)]
         later = [known.event.occurred_at for known in history if event.reward_id in _named(known.event)]
         if mine and mine[-1].value == value and mine[-1].occurred_at >= max(later):
             return None
-        verb, target = ("release", "corrects") if value is not None else ("discard", "retracts")
+        verb = "release" if value is not None else "discard"
         amendment = RewardEvent(
             source=event.source,
             reward_id=RewardId(f"{OPERATOR_PREFIX}{verb}/{event.reward_id}/{len(mine) + 1}"),
-            decision_id=event.decision_id,
+            decision_id=decision_id,
             metric=event.metric,
             value=value,
             # Of several amendments the latest stands: this one is later than any it overrules.
             occurred_at=max([at, *(moment + timedelta(microseconds=1) for moment in later)]),
-            **{target: event.reward_id},
+            corrects=event.reward_id if value is not None else None,
+            retracts=event.reward_id if value is None else None,
         )
         entry = LedgerEntry(event=amendment, received_at=at)
         if ledger.append([entry]) == [RewardStatus.ACCEPTED]:

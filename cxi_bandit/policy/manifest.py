@@ -113,10 +113,27 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     description: str = ""
 
 
+class Attribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the policy's decisions an event goes to that names only the shopper or the order.
+
+    Attributes:
+        credit: The last or the first of the decisions that qualify has it all, or each an equal share.
+        window_seconds: Most time from a decision to an event of its shopper; None takes the horizon.
+        metrics: What may be attributed; empty means all metrics.
+    """
+
+    credit: Literal["last", "first", "even"] = "last"
+    window_seconds: Seconds | None = None
+    metrics: tuple[Name, ...] = ()
+
+
 class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How events become one number.
 
     The sum of weight x aggregate, or `default` when nothing arrived, less the intervention's cost, within the range.
+
+    Attributes:
+        attribution: None takes only events that name their decision.
     """
 
     horizon_seconds: Seconds
@@ -126,6 +143,7 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     default: float = 0.0
     closes_on: Literal["horizon", "first_reward"] = "horizon"
     counts_when: Literal["answered", "activated"] = "answered"
+    attribution: Attribution | None = None
 
 
 class ColdStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from cxi_bandit.domain.decision import HOLD, FeatureValue
 from cxi_bandit.domain.errors import InvalidInput, ManifestInvalid
 from cxi_bandit.policy.gate import gate_rule
 from cxi_bandit.policy.manifest import (
+    Attribution,
     CategoryFeature,
     Comparison,
     Condition,
@@ -175,6 +176,22 @@ def _reward(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield f"{key}.weight", "must be finite"
         if not (math.isfinite(metric.min) and math.isfinite(metric.max) and metric.min < metric.max):
             yield f"{key}.min", "min and max must be finite, min below max"
+    if reward.attribution is not None:
+        yield from _attribution(manifest, reward.attribution)
+
+
+def _attribution(manifest: Manifest, attribution: Attribution) -> Iterator[tuple[str, str]]:
+    horizon, window = manifest.reward.horizon_seconds, attribution.window_seconds
+    if window is not None and window > horizon:
+        reason = (
+            f"is longer than horizon_seconds, {horizon:g}, beyond which no event counts; shorten it or leave it out"
+        )
+        yield "reward.attribution.window_seconds", reason
+    for name in attribution.metrics:
+        if name not in manifest.reward.metrics:
+            yield "reward.attribution.metrics", f"{name!r} is not among [reward.metrics]"
+    if len(set(attribution.metrics)) != len(attribution.metrics):
+        yield "reward.attribution.metrics", "has a metric twice"
 
 
 def _no_range(low: float, high: float) -> str | None:

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from cxi_bandit.domain.identifiers import InterventionId, RewardId, Source
+from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.outcome import Settlement
-from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
+from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardKey
 from cxi_bandit.policy.manifest import Manifest, Metric
 
-_Key = tuple[Source, RewardId]
+_Value = tuple[datetime, RewardKey, float, int]
+"""When, which event, its value, and into how many equal parts that is divided; one of them counts here."""
 
 CLOCK_TOLERANCE: Final = timedelta(hours=1)
 """By how much a reward may seem to have occurred before its decision and still count.
@@ -41,7 +42,7 @@ def _countable(metric: Metric, value: float) -> bool:
 
 def standing_value(manifest: Manifest, entries: Sequence[LedgerEntry], event: RewardEvent) -> float | None:
     """The value, not clipped, that stands for one of a decision's events after its amendments; None when taken back."""
-    return _Amended(manifest, (entry.event for entry in entries)).standing(event)
+    return _Amended(manifest, entries).standing(event)
 
 
 def settle(
@@ -56,23 +57,25 @@ def settle(
     `occurred_at`, then by id, stands. A correction whose metric is another one, or whose value that metric does not
     allow, amends nothing; a retracted amendment is as if it had never been sent. A reward counts when it occurred
     within the window, both ends included and at its beginning an hour more for clocks that differ, and the value that
-    stands for it lies in its metric's range, or, where the manifest clips outliers, counts at the bound. The manifest
-    alone judges, never what was thought of an event on receipt, and sums are exact before they are rounded once: so
-    neither the order of `entries` nor the order of their arrival can show.
+    stands for it lies in its metric's range, or, where the manifest clips outliers, counts at the bound. Where the
+    decision has only a part of an event, the value that stands is judged whole and then divided, before anything is
+    aggregated. The manifest alone judges, never what was thought of an event on receipt, and sums are exact before they
+    are rounded once: so neither the order of `entries` nor the order of their arrival can show.
 
     Args:
         window: When the decision was made and when its attribution window closes.
         entries: All of the decision's entries; those of other decisions must not be among them.
     """
     reward = manifest.reward
-    values: dict[str, list[tuple[datetime, _Key, float]]] = {}
-    for event, value in _Amended(manifest, (entry.event for entry in entries)).originals():
+    values: dict[str, list[_Value]] = {}
+    for entry, value in _Amended(manifest, entries).originals():
+        event = entry.event
         if value is None or not window[0] - CLOCK_TOLERANCE <= event.occurred_at <= window[1]:
             continue
         if quarantine_reason(manifest, event.metric, value) is None:
             metric = reward.metrics[event.metric]
             counted = min(max(value, metric.min), metric.max)
-            values.setdefault(event.metric, []).append((event.occurred_at, _key(event), counted))
+            values.setdefault(event.metric, []).append((event.occurred_at, event.key, counted, entry.parts))
     metrics = {name: _aggregate(metric, values[name]) for name, metric in reward.metrics.items() if name in values}
     weighted = [_finite(reward.metrics[name].weight * value) for name, value in metrics.items()]
     gross = _summed(weighted) if weighted else reward.default
@@ -88,22 +91,22 @@ def settle(
 class _Amended:
     """A decision's events, and what stands for each original once its amendments are taken into account."""
 
-    def __init__(self, manifest: Manifest, events: Iterable[RewardEvent]) -> None:
+    def __init__(self, manifest: Manifest, entries: Iterable[LedgerEntry]) -> None:
         self._manifest = manifest
-        self._originals: list[RewardEvent] = []
-        self._amendments: dict[_Key, list[RewardEvent]] = {}
-        for event in events:
-            target = event.corrects or event.retracts
+        self._originals: list[LedgerEntry] = []
+        self._amendments: dict[RewardKey, list[RewardEvent]] = {}
+        for entry in entries:
+            target = entry.event.amends
             if target is None:
-                self._originals.append(event)
+                self._originals.append(entry)
             else:
-                self._amendments.setdefault((event.source, target), []).append(event)
+                self._amendments.setdefault(target, []).append(entry.event)
         for amendments in self._amendments.values():
             amendments.sort(key=lambda event: (event.occurred_at, event.reward_id), reverse=True)
 
-    def originals(self) -> list[tuple[RewardEvent, float | None]]:
+    def originals(self) -> list[tuple[LedgerEntry, float | None]]:
         """Every original reward with the value that stands for it; None once it is retracted."""
-        return [(event, self.standing(event)) for event in self._originals]
+        return [(entry, self.standing(entry.event)) for entry in self._originals]
 
     def standing(self, original: RewardEvent) -> float | None:
         """The value that stands for an event once those below it are taken into account; None once it is retracted."""
@@ -111,39 +114,43 @@ class _Amended:
         # From the leaves up, without recursion: a sender may chain as many as it likes.
         tree = [original]
         for event in tree:
-            tree.extend(self._amendments.get(_key(event), ()))
-        values: dict[_Key, float | None] = {}
-        withdrawn: set[_Key] = set()
+            tree.extend(self._amendments.get(event.key, ()))
+        values: dict[RewardKey, float | None] = {}
+        withdrawn: set[RewardKey] = set()
         for event in reversed(tree):
-            key = _key(event)
+            key = event.key
             values[key] = event.value
             for amendment in self._amendments.get(key, ()):
-                if _key(amendment) in withdrawn:
+                if amendment.key in withdrawn:
                     continue
                 if amendment.retracts is not None:
                     withdrawn.add(key)
                     break
-                value = values[_key(amendment)]
+                value = values[amendment.key]
                 if amendment.metric == original.metric and not quarantine_reason(
                     self._manifest, original.metric, value
                 ):
                     values[key] = value
                     break
-        return None if _key(original) in withdrawn else values[_key(original)]
+        return None if original.key in withdrawn else values[original.key]
 
 
-def _key(event: RewardEvent) -> _Key:
-    return event.source, event.reward_id
-
-
-def _aggregate(metric: Metric, observed: list[tuple[datetime, _Key, float]]) -> float:
+def _aggregate(metric: Metric, observed: list[_Value]) -> float:
     match metric.aggregate:
         case "sum":
-            return _summed([value for _, _, value in observed])
+            return _shared(observed)
         case "max":
-            return max(value for _, _, value in observed)
+            return max(value / parts for _, _, value, parts in observed)
         case "last":
-            return max(observed)[2]
+            _, _, value, parts = max(observed)
+            return value / parts
+
+
+def _shared(observed: list[_Value]) -> float:
+    """The sum of this decision's parts, exact before it is rounded: a third is no float, and three make one again."""
+    if all(parts == 1 for _, _, _, parts in observed):
+        return _summed([value for _, _, value, _ in observed])
+    return _rounded(sum((Fraction(value) / parts for _, _, value, parts in observed), Fraction()))
 
 
 def _summed(values: Sequence[float]) -> float:
@@ -155,7 +162,11 @@ def _summed(values: Sequence[float]) -> float:
     try:
         return math.fsum(values)
     except OverflowError:
-        return float(min(max(sum(map(Fraction, values)), -_MOST), _MOST))
+        return _rounded(sum(map(Fraction, values), Fraction()))
+
+
+def _rounded(value: Fraction) -> float:
+    return float(min(max(value, -Fraction(_MOST)), Fraction(_MOST)))
 
 
 def _finite(value: float) -> float:

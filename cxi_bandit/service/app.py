@@ -151,7 +151,9 @@ def create_app(
     app = Litestar(
         [
             *decision_routes(engine, Desk(engine, writer, spool, metrics, threads), threads, settings),
-            *reward_routes(RewardDesk(rewards, deliveries, metrics, settings), webhooks, throttle, engine.clock),
+            *reward_routes(
+                RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key), webhooks, throttle, engine.clock
+            ),
             *policy_routes(engine, threads),
             *trail_routes(engine, threads),
             *health_routes(engine, threads, metrics, Readiness(engine, threads, draining, spool)),

@@ -1,5 +1,8 @@
 """The receipt of a decision: what was logged, what was heard about it, what it came to, and which models learned it."""
 
+from datetime import datetime
+from enum import StrEnum
+
 import msgspec
 
 from cxi_bandit.bootstrap import Engine
@@ -8,7 +11,32 @@ from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding
-from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
+
+
+class Via(StrEnum):
+    """What a reward event named, and so how it reached the decision."""
+
+    DECISION = "decision"
+    SUBJECT = "subject"
+    ORDER = "order"
+
+
+class ReceiptReward(msgspec.Struct, frozen=True, kw_only=True):
+    """A reward event that the decision has.
+
+    Attributes:
+        via: An amendment reaches the decision with the event that it amends, whatever it names itself.
+        share: How much of its value counts here.
+        position: The ledger position from which on the decision has it; null until it has been sequenced.
+    """
+
+    event: RewardEvent
+    via: Via
+    share: float
+    received_at: datetime
+    position: int | None
+    quarantined: str | None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,14 +44,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         decision: Everything logged.
-        rewards: Every reward event, in order of receipt, quarantined ones too.
+        rewards: Every reward event it has, in order of receipt, quarantined ones too.
         outcomes: Every revision of its outcome, oldest first; empty while the window is open.
         learned_by: Versions of the models that learned from it.
         model: Lineage of the model that decided; null when none was consulted.
     """
 
     decision: Decision
-    rewards: list[LedgerEntry]
+    rewards: list[ReceiptReward]
     outcomes: list[OutcomeRevision]
     learned_by: list[int]
     model: Lineage | None
@@ -53,7 +81,7 @@ def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
         model = store.registry.model(decision.policy, decision.model_version).lineage
     return Receipt(
         decision=decision,
-        rewards=store.ledger.history(decision_id),
+        rewards=[_reward(entry) for entry in store.ledger.history(decision_id)],
         outcomes=outcomes,
         learned_by=learned_by,
         model=model,
@@ -68,3 +96,16 @@ def _learned(engine: Engine, lineage: Lineage, decision: Decision, position: int
         return True
     cuts = (lineage.ledger_cut, lineage.unlearn_cut)
     return bool(engine.store.outcomes.segment(lineage.policy, position - 1, position, *cuts).rows)
+
+
+def _reward(entry: LedgerEntry) -> ReceiptReward:
+    event = entry.event
+    named = Via.ORDER if event.subject is None else Via.SUBJECT
+    return ReceiptReward(
+        event=event,
+        via=named if event.decision_id is None else Via.DECISION,
+        share=1 / entry.parts,
+        received_at=entry.received_at,
+        position=entry.position,
+        quarantined=entry.quarantined,
+    )

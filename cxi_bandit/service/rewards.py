@@ -16,8 +16,9 @@ from cxi_bandit.domain.delivery import Delivery, DeliveryConflict
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
 from cxi_bandit.domain.reward import RewardEvent, RewardStatus
+from cxi_bandit.engine.decide import pseudonym
 from cxi_bandit.engine.ports import Clock
-from cxi_bandit.engine.record import RewardReceipt
+from cxi_bandit.engine.record import RewardReceipt, pseudonym_of_order
 from cxi_bandit.service.auth import SIGNED
 from cxi_bandit.service.batcher import Batcher
 from cxi_bandit.service.decoding import decode
@@ -44,10 +45,16 @@ class RewardDesk:
     """Takes reward events in and says what became of each; what it answers is durable."""
 
     def __init__(
-        self, batcher: RewardBatcher, deliveries: DeliveryBatcher, metrics: Metrics, settings: Settings
+        self,
+        batcher: RewardBatcher,
+        deliveries: DeliveryBatcher,
+        metrics: Metrics,
+        settings: Settings,
+        subject_key: bytes,
     ) -> None:
         self._batcher = batcher
         self._deliveries = deliveries
+        self._subject_key = subject_key
         self._metrics = metrics
         self._deadline_seconds = settings.deadline_limit_ms / 1000
         self._batch_entries = settings.batch_entries
@@ -59,12 +66,12 @@ class RewardDesk:
             InvalidInput: The only event, or the list as such, cannot be read.
         """
         if raw.lstrip()[:1] != b"[":
-            read: Read = [_event(decode(_ONE, raw), source)]
+            read: Read = [self._event(decode(_ONE, raw), source)]
         else:
             items = decode(_LIST, raw, parts=True)
             if not 1 <= len(items) <= BATCH_LIMIT:
                 raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
-            read = [_read(item, index, source) for index, item in enumerate(items)]
+            read = [self._read(item, index, source) for index, item in enumerate(items)]
         return read
 
     async def bind(self, delivery: Delivery) -> None:
@@ -99,16 +106,37 @@ class RewardDesk:
             receipts += await self._batcher.submit(part, self._deadline_seconds)
         return receipts
 
+    def _read(self, item: msgspec.Raw, index: int, source: Source) -> RewardEvent | RewardResult:
+        try:
+            return self._event(decode(_ONE, item, f"/{index}"), source, f"/{index}")
+        except InvalidInput as error:
+            return RewardResult(_name(item), RewardStatus.REJECTED, str(error))
+
+    def _event(self, body: RewardBody, source: Source, at: str = "") -> RewardEvent:
+        """The event as the ledger keeps it: shopper and order under their pseudonyms, never as they were sent."""
+        if not _EARLIEST <= body.occurred_at <= _LATEST:
+            raise InvalidInput(f"{at}/occurred_at", "must lie between the years 2000 and 2200")
+        if body.decision_id is not None and body.subject is not None:
+            raise InvalidInput(f"{at}/subject", "name the decision or the shopper, not both")
+        if body.decision_id is None and body.subject is None and body.order is None:
+            raise InvalidInput(f"{at}/decision_id", "name the decision, or else the shopper (`subject`) or the `order`")
+        key = self._subject_key
+        return RewardEvent(
+            source=source,
+            reward_id=RewardId(body.reward_id),
+            decision_id=None if body.decision_id is None else DecisionId(body.decision_id),
+            subject=None if body.subject is None else pseudonym(key, body.subject),
+            order=None if body.order is None else pseudonym_of_order(key, body.order),
+            metric=body.metric,
+            value=body.value,
+            occurred_at=body.occurred_at.astimezone(UTC),
+            corrects=None if body.corrects is None else RewardId(body.corrects),
+            retracts=None if body.retracts is None else RewardId(body.retracts),
+        )
+
 
 def _result(receipt: RewardReceipt) -> RewardResult:
     return RewardResult(receipt.reward_id, receipt.status, receipt.reason)
-
-
-def _read(item: msgspec.Raw, index: int, source: Source) -> RewardEvent | RewardResult:
-    try:
-        return _event(decode(_ONE, item, f"/{index}"), source, f"/{index}")
-    except InvalidInput as error:
-        return RewardResult(_name(item), RewardStatus.REJECTED, str(error))
 
 
 class _Named(msgspec.Struct):
@@ -124,21 +152,6 @@ def _name(item: msgspec.Raw) -> str | None:
         return _NAME.decode(item).reward_id
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-
-
-def _event(body: RewardBody, source: Source, at: str = "") -> RewardEvent:
-    if not _EARLIEST <= body.occurred_at <= _LATEST:
-        raise InvalidInput(f"{at}/occurred_at", "must lie between the years 2000 and 2200")
-    return RewardEvent(
-        source=source,
-        reward_id=RewardId(body.reward_id),
-        decision_id=DecisionId(body.decision_id),
-        metric=body.metric,
-        value=body.value,
-        occurred_at=body.occurred_at.astimezone(UTC),
-        corrects=None if body.corrects is None else RewardId(body.corrects),
-        retracts=None if body.retracts is None else RewardId(body.retracts),
-    )
 
 
 def reward_routes(desk: RewardDesk, webhooks: Webhooks, throttle: Throttle, clock: Clock) -> list[HTTPRouteHandler]:

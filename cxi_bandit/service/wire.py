@@ -90,12 +90,17 @@ class DecisionBatchAnswer(msgspec.Struct, frozen=True):
 
 
 class RewardBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One observation about a decision; exactly one of a value and `retracts`."""
+    """One observation about a decision; exactly one of a value and `retracts`.
 
-    decision_id: UUID
+    It names the decision or the shopper (`subject`), and an `order` beside where there is one, or the order alone.
+    """
+
     reward_id: Identifier
     metric: Word
     occurred_at: AwareTime
+    decision_id: UUID | None = None
+    subject: Identifier | None = None
+    order: Identifier | None = None
     value: float | None = None
     corrects: Identifier | None = None
     retracts: Identifier | None = None

@@ -2,17 +2,20 @@
 
 import secrets
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
 from cxi_bandit.domain.outcome import OutcomeStanding
-from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
+from cxi_bandit.domain.reward import LedgerEntry, RewardKey, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.policy.draw import DrawKey
 from cxi_bandit.store.memory_access import MemoryAccess, MemoryDeliveries, MemoryTrail
+from cxi_bandit.store.memory_addresses import AddressBook, MemoryAddresses
 from cxi_bandit.store.memory_evaluations import MemoryEvaluations
 from cxi_bandit.store.memory_mending import MemoryPrivacy, MemoryRebuilds
 from cxi_bandit.store.memory_outcomes import MemoryOutcomes
@@ -26,12 +29,12 @@ class MemoryStore:
     def __init__(self) -> None:
         lock = threading.RLock()
         windows = OpenWindows()
-        self.decisions = MemoryDecisions(lock, windows)
-        self.ledger = MemoryLedger(lock)
+        rows: dict[DecisionId, Decision] = {}
+        book = AddressBook(rows, windows.activated, windows.set_aside)
+        self.decisions = MemoryDecisions(lock, windows, rows, book)
+        self.ledger = MemoryLedger(lock, book)
         self.rebuilds = MemoryRebuilds(lock)
-        self.outcomes = MemoryOutcomes(
-            lock, windows, self.decisions.rows, self.ledger.entries, self.ledger.inbox, self.rebuilds
-        )
+        self.outcomes = MemoryOutcomes(lock, windows, rows, self.ledger.entries, self.ledger.inbox, self.rebuilds, book)
         self.trail = MemoryTrail(lock)
         self.registry = MemoryRegistry(lock, self.trail)
         self.keyring = MemoryKeyring()
@@ -47,10 +50,13 @@ class MemoryStore:
 class MemoryDecisions:
     """DecisionLog in memory."""
 
-    def __init__(self, lock: threading.RLock, windows: OpenWindows) -> None:
+    def __init__(
+        self, lock: threading.RLock, windows: OpenWindows, rows: dict[DecisionId, Decision], book: AddressBook
+    ) -> None:
         self._lock = lock
         self._windows = windows
-        self.rows: dict[DecisionId, Decision] = {}
+        self._book = book
+        self.rows = rows
         self._tokens: dict[tuple[str, str], tuple[bytes, DecisionId]] = {}
 
     def append(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
@@ -106,6 +112,7 @@ class MemoryDecisions:
         if decision.decision_id not in self.rows:
             self.rows[decision.decision_id] = decision
             self._windows.opened(decision)
+            self._book.logged(decision)
         return self.rows[decision.decision_id]
 
     def _forget_erased(self, token: IdempotencyToken) -> None:
@@ -155,9 +162,10 @@ class MemoryDecisions:
 class MemoryLedger:
     """RewardLedger in memory."""
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: threading.RLock, book: AddressBook) -> None:
         self._lock = lock
-        self._known: dict[tuple[Source, str], LedgerEntry] = {}
+        self._book = book
+        self._known: dict[RewardKey, LedgerEntry] = {}
         self.entries: dict[DecisionId, list[LedgerEntry]] = {}
         self.inbox: list[LedgerEntry] = []
 
@@ -166,12 +174,9 @@ class MemoryLedger:
         statuses = []
         with self._lock:
             for entry in entries:
-                key = (entry.event.source, entry.event.reward_id)
-                standing = self._known.get(key)
+                standing = self._known.get(entry.event.key)
                 if standing is None:
-                    self._known[key] = entry
-                    self.entries.setdefault(entry.event.decision_id, []).append(entry)
-                    self.inbox.append(entry)
+                    self._append(entry)
                     statuses.append(RewardStatus.ACCEPTED)
                 else:
                     same = standing.event == entry.event
@@ -189,12 +194,8 @@ class MemoryLedger:
     ) -> list[tuple[int, LedgerEntry]]:
         """See the port."""
         with self._lock:
-            held = {
-                (entry.event.source, entry.event.reward_id): entry
-                for entries in self.entries.values()
-                for entry in entries
-                if entry.quarantined is not None
-            }
+            placed = chain(*self.entries.values(), self._book.entries.values())
+            held = {entry.event.key: entry for entry in placed if entry.quarantined is not None}
             found = [
                 (number, held[key])
                 for number, key in enumerate(self._known, 1)
@@ -206,21 +207,36 @@ class MemoryLedger:
             ]
             return found[:limit]
 
+    def _append(self, entry: LedgerEntry) -> None:
+        self._known[entry.event.key] = entry
+        if entry.event.decision_id is not None:
+            self.entries.setdefault(entry.event.decision_id, []).append(entry)
+        self._book.reported(entry)
+        self.inbox.append(entry)
+
     def history(self, decision: DecisionId) -> list[LedgerEntry]:
         """See the port."""
         with self._lock:
-            return list(self.entries.get(decision, ()))
+            entries = [*self.entries.get(decision, ()), *self._book.entries_of(decision)]
+            return sorted(entries, key=lambda entry: entry.received_at)
 
     def known_at(self, decisions: Collection[DecisionId], ledger_cut: int) -> dict[DecisionId, list[LedgerEntry]]:
         """See the port."""
         found: dict[DecisionId, list[LedgerEntry]] = {}
         with self._lock:
             for name in decisions:
-                placed = [(entry.position, entry) for entry in self.entries.get(name, ()) if entry.position is not None]
+                entries = [*self.entries.get(name, ()), *self._book.entries_of(name, ledger_cut)]
+                placed = [(entry.position, entry) for entry in entries if entry.position is not None]
                 known = sorted((pair for pair in placed if pair[0] <= ledger_cut), key=lambda pair: pair[0])
                 if known:
                     found[name] = [entry for _, entry in known]
         return found
+
+    @contextmanager
+    def addresses(self) -> Iterator[MemoryAddresses]:
+        """See the port."""
+        with self._lock:
+            yield MemoryAddresses(self._book, lambda _: True)
 
 
 class MemoryKeyring:

@@ -20,9 +20,10 @@ from cxi_bandit.domain.outcome import (
     OutcomeStanding,
     TrainingRow,
 )
-from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.domain.reward import LedgerEntry, RewardKey
 from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import Segment
+from cxi_bandit.store.memory_addresses import AddressBook
 from cxi_bandit.store.memory_mending import MemoryRebuilds
 from cxi_bandit.store.memory_sequencing import MemorySequencing
 from cxi_bandit.store.memory_unlearning import Unlearned
@@ -32,7 +33,7 @@ from cxi_bandit.store.memory_windows import OpenWindows
 class MemoryOutcomes:
     """OutcomeLog in memory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what one process's memory is made of
         self,
         lock: threading.RLock,
         windows: OpenWindows,
@@ -40,6 +41,7 @@ class MemoryOutcomes:
         ledger: dict[DecisionId, list[LedgerEntry]],
         inbox: list[LedgerEntry],
         rebuilds: MemoryRebuilds,
+        book: AddressBook,
     ) -> None:
         self._lock = lock
         self._turn = threading.Lock()
@@ -47,11 +49,12 @@ class MemoryOutcomes:
         self.decisions = decisions
         self.ledger = ledger
         self.inbox = inbox
+        self.book = book
         self.given = 0
         self.log: dict[PolicyName, list[OutcomeRevision]] = {}
         self.by_decision: dict[DecisionId, list[OutcomeRevision]] = {}
         self._rebuilds = rebuilds
-        self._unlearned = Unlearned(ledger)
+        self._unlearned = Unlearned(ledger, book)
         self._erased: dict[PolicyName, dict[int, int]] = {}
         self._erasures: dict[PolicyName, list[Erasure]] = {}
 
@@ -148,6 +151,7 @@ class MemoryOutcomes:
         with self._turn, self._lock:
             number = self.erasure_cut(policy) + 1
             emptied = self._erased.setdefault(policy, {})
+            self._unqueue(self.book.untie(decisions))
             removed = {"outcomes": 0, "reward_ledger": 0, "decisions": 0}
             learnable = []
             for decision in decisions:
@@ -156,6 +160,7 @@ class MemoryOutcomes:
                     removed["outcomes"] += 1
                     learnable += [revision.position] if _learnable(revision) else []
                 self.windows.erased(decision)
+                self.book.forget(decision)
                 removed["decisions"] += self.decisions.pop(decision, None) is not None
                 removed["reward_ledger"] += len(self.ledger.pop(decision, ()))
             self.inbox[:] = [entry for entry in self.inbox if entry.event.decision_id not in set(decisions)]
@@ -165,6 +170,17 @@ class MemoryOutcomes:
             self._erasures.setdefault(policy, []).append(erasure)
             self._rebuilds.ask(policy, f"erasure {number}", at)
             return number
+
+    def forget_shopper(self, subject: bytes, at: datetime) -> dict[str, int]:
+        """See the port."""
+        with self._turn, self._lock:
+            gone, credited = self.book.forget_shopper(subject, at)
+            self._unqueue(gone)
+            return {"reward_ledger": len(gone), "credits": credited}
+
+    def _unqueue(self, gone: Collection[RewardKey]) -> None:
+        if gone:
+            self.inbox[:] = [entry for entry in self.inbox if entry.event.key not in gone]
 
     def erasure(self, policy: PolicyName, number: int) -> Erasure:
         """See the port."""

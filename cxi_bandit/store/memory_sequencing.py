@@ -10,8 +10,9 @@ import msgspec
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.outcome import OutcomeRevision
-from cxi_bandit.domain.reward import LedgerEntry
+from cxi_bandit.domain.reward import LedgerEntry, RewardKey
 from cxi_bandit.engine.ports import Closure, OpenDecision
+from cxi_bandit.store.memory_addresses import MemoryCrediting
 
 if TYPE_CHECKING:
     from cxi_bandit.store.memory_outcomes import MemoryOutcomes
@@ -24,20 +25,28 @@ class MemorySequencing:
         self._outcomes = outcomes
         self._lock = lock
         self._taken: list[LedgerEntry] = []
+        self._taken_keys: set[RewardKey] = set()
+        self._given = 0
+        self._addresses = MemoryCrediting(outcomes.book, self._taken_keys, self._next_position)
         self._appended: list[OutcomeRevision] = []
 
     @property
     def ledger_cut(self) -> int:
         """See the port."""
-        return self._outcomes.given + len(self._taken)
+        return self._outcomes.given + self._given
+
+    @property
+    def addresses(self) -> MemoryCrediting:
+        """See the port."""
+        return self._addresses
 
     def take_rewards(self, limit: int) -> list[LedgerEntry]:
         """See the port."""
         with self._lock:
             waiting = self._outcomes.inbox[len(self._taken) : len(self._taken) + limit]
-            first = self.ledger_cut + 1
-            taken = [msgspec.structs.replace(entry, position=first + index) for index, entry in enumerate(waiting)]
+            taken = [msgspec.structs.replace(entry, position=self._next_position()) for entry in waiting]
             self._taken.extend(taken)
+            self._taken_keys.update(entry.event.key for entry in taken)
             return taken
 
     def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
@@ -58,14 +67,14 @@ class MemorySequencing:
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
         """See the port."""
-        taken: dict[DecisionId, list[LedgerEntry]] = {}
+        taken: dict[DecisionId | None, list[LedgerEntry]] = {}
         for entry in self._taken:
             taken.setdefault(entry.event.decision_id, []).append(entry)
         found = {}
         with self._lock:
             for name in decisions:
                 placed = [entry for entry in self._outcomes.ledger.get(name, ()) if entry.position is not None]
-                if entries := placed + taken.get(name, []):
+                if entries := placed + taken.get(name, []) + self._addresses.entries_of(name):
                     found[name] = entries
         return found
 
@@ -100,9 +109,17 @@ class MemorySequencing:
             outcomes.given = self.ledger_cut
             del outcomes.inbox[: len(self._taken)]
             for entry in self._taken:
-                held = outcomes.ledger[entry.event.decision_id]
-                held[next(index for index, known in enumerate(held) if known.event == entry.event)] = entry
+                outcomes.book.placed(entry)
+                if entry.event.decision_id is not None:
+                    held = outcomes.ledger[entry.event.decision_id]
+                    held[next(index for index, known in enumerate(held) if known.event == entry.event)] = entry
+            for position, change in self._addresses.changes:
+                outcomes.book.credited(position, change)
             for revision in self._appended:
                 outcomes.log.setdefault(revision.policy, []).append(revision)
                 outcomes.by_decision.setdefault(revision.decision_id, []).append(revision)
                 outcomes.windows.closed(revision.decision_id)
+
+    def _next_position(self) -> int:
+        self._given += 1
+        return self.ledger_cut

@@ -7,13 +7,15 @@ import msgspec
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, lowest_id_at
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.domain.unlearning import Unlearning
+from cxi_bandit.store.memory_addresses import AddressBook
 
 
 class Unlearned:
-    """The rules that stand, over a ledger that others write."""
+    """The rules that stand, over a ledger and credits that others write."""
 
-    def __init__(self, ledger: Mapping[DecisionId, list[LedgerEntry]]) -> None:
+    def __init__(self, ledger: Mapping[DecisionId, list[LedgerEntry]], book: AddressBook) -> None:
         self._ledger = ledger
+        self._book = book
         self._rules: dict[PolicyName, list[Unlearning]] = {}
 
     def add(self, unlearning: Unlearning) -> Unlearning:
@@ -34,7 +36,8 @@ class Unlearned:
         """Whether one rule does."""
         if rule.source is None:
             return lowest_id_at(rule.since) <= decision < lowest_id_at(rule.until)
-        return any(_heard(rule, entry, ledger_cut) for entry in self._ledger.get(decision, ()))
+        had = [*self._ledger.get(decision, ()), *self._book.ever_credited(decision)]
+        return any(_heard(rule, entry, ledger_cut) for entry in had)
 
 
 def _heard(rule: Unlearning, entry: LedgerEntry, ledger_cut: int) -> bool:

@@ -1,4 +1,4 @@
-"""The outcome log in PostgreSQL, as its readers see it, and erasure. The sequencer's pass is in `sequencing`."""
+"""The outcome log in PostgreSQL, as its readers see it. Its sequencer is in `sequencing`, erasure in `erasing`."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,11 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from psycopg.sql import SQL, Identifier
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.erasure import Erasure
-from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeRevision, TrainingRow
@@ -19,6 +17,7 @@ from cxi_bandit.engine.ports import Segment
 from cxi_bandit.store import decision_rows
 from cxi_bandit.store.closes import closes
 from cxi_bandit.store.connection import LONG, Connection, Database
+from cxi_bandit.store.erasing import erase, erasure, forget_shopper
 from cxi_bandit.store.rebuilds import ask_for_rebuild
 from cxi_bandit.store.replayed_rows import first_closes, mark
 from cxi_bandit.store.sequencing import (
@@ -63,42 +62,7 @@ SELECT policy, position, decision_id, revision, reward, metrics::text, counted, 
 FROM outcomes WHERE decision_id = %b ORDER BY revision
 """
 
-_NUMBER: Final = """
-INSERT INTO erasures (policy, number, erased_at)
-SELECT %(policy)s, coalesce(max(number), 0) + 1, %(at)s FROM erasures WHERE policy = %(policy)s
-RETURNING number
-"""
-
-# The outcome's place, cut, revision and standing stay: facts about the log, not about the shopper. They tell which
-# models had learned it.
-_EMPTY: Final = """
-UPDATE outcomes SET erased = %s, decision_id = NULL, reward = NULL, metrics = NULL, counted = NULL, completed = NULL
-WHERE policy = %s AND decision_id = ANY(%s) RETURNING position, revision = 0 AND standing = 'learnable'
-"""
-_WENT: Final = "UPDATE erasures SET removed = %s::json, learnable = %s WHERE policy = %s AND number = %s"
-_ERASURE: Final = "SELECT erased_at, removed::text, learnable FROM erasures WHERE policy = %s AND number = %s"
-
-# `reward_keys` stay: a webhook delivered once more must not bring an erased reward back.
-_INBOX: Final = (
-    "DELETE FROM ledger_inbox i USING reward_ledger l WHERE i.entry_id = l.entry_id AND l.decision_id = ANY(%s)"
-)
-_BY_DECISION: Final = (
-    "reward_ledger",
-    "idempotency_keys",
-    "open_windows",
-    "decisions",
-    "activations",
-    "set_asides",
-)
-_REMOVE: Final = {
-    "ledger_inbox": SQL(_INBOX).format(),
-    **{table: SQL("DELETE FROM {} WHERE decision_id = ANY(%s)").format(Identifier(table)) for table in _BY_DECISION},
-}
-
 _CHUNK: Final = 5000
-
-_encode: Final = msgspec.json.Encoder().encode
-_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class PostgresOutcomeLog:
@@ -172,34 +136,14 @@ class PostgresOutcomeLog:
 
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
         """See the port. Waits for the sequencer's pass to end, so that none is closing a decision that goes."""
-        names = sorted(decisions)
         with self._database.transaction(LONG) as connection:
             connection.execute(_WAIT, [SEQUENCER_LOCK])
-            row = connection.execute(_NUMBER, {"policy": policy, "at": at}).fetchone()
-            number = 0 if row is None else int(row[0])
-            emptied = connection.execute(_EMPTY, [number, policy, names]).fetchall()
-            removed = {"outcomes": len(emptied)}
-            for table, statement in _REMOVE.items():
-                removed[table] = connection.execute(statement, [names]).rowcount
-            learnable = sorted(position for position, learnable in emptied if learnable)
-            connection.execute(_WENT, [_encode(removed).decode(), learnable, policy, number])
-            ask_for_rebuild(connection, policy, f"erasure {number}", at)
-            return number
+            return erase(connection, policy, sorted(decisions), at)
 
     def erasure(self, policy: PolicyName, number: int) -> Erasure:
         """See the port."""
         with self._database.connection() as connection:
-            row = connection.execute(_ERASURE, [policy, number]).fetchone()
-        if row is None:
-            raise NotFound("erasure", f"{number} of policy {policy}")
-        at, removed, learnable = row
-        return Erasure(
-            policy=policy,
-            number=number,
-            erased_at=at,
-            removed={} if removed is None else _counts(removed),
-            learnable=tuple(learnable or ()),
-        )
+            return erasure(connection, policy, number)
 
     def unlearn(self, unlearning: Unlearning) -> Unlearning:
         """See the port."""
@@ -217,6 +161,12 @@ class PostgresOutcomeLog:
         """See the port."""
         with self._database.connection() as connection:
             return unlearnings(connection, policy)
+
+    def forget_shopper(self, subject: bytes, at: datetime) -> dict[str, int]:
+        """See the port. Waits for the sequencer's pass to end, so that none is crediting an event that goes."""
+        with self._database.transaction(LONG) as connection:
+            connection.execute(_WAIT, [SEQUENCER_LOCK])
+            return forget_shopper(connection, subject, at)
 
     def _number(self, query: str, name: str) -> int:
         with self._database.connection() as connection:

@@ -17,6 +17,8 @@ from cxi_bandit.store.connection import LONG, Connection, Database
 from cxi_bandit.store.partitions import Partitions
 
 _CHUNK: Final = 5000
+_LONGEST_WINDOW: Final = timedelta(days=90)
+"""The longest horizon that a manifest may declare."""
 
 # Strays of days that never had a partition. One with a window still open stays, as it does in a partition.
 _STRAYS: Final = """
@@ -51,11 +53,11 @@ _HANGING: Final = tuple(
 WITH old AS (SELECT decision_id FROM {table} WHERE decision_id < %b::uuid ORDER BY decision_id LIMIT %b::bigint)
 DELETE FROM {table} t USING old WHERE t.decision_id = old.decision_id
 """  # noqa: S608 - as above
-    for table in ("activations", "idempotency_keys", "set_asides")
+    for table in ("activations", "credits", "idempotency_keys", "set_asides")
 )
 
 # Each entry is looked at once, when it has become old: the bookmark says how far that has come.
-_BOOKMARK: Final = "SELECT coalesce(max(value), 0) FROM upkeep WHERE name = 'parked'"
+_BOOKMARK: Final = "SELECT coalesce(max(value), 0) FROM upkeep WHERE name = %b::text"
 _PAGE: Final = """
 SELECT entry_id, received_at FROM reward_ledger WHERE entry_id > %b::bigint ORDER BY entry_id LIMIT %b::bigint
 """
@@ -65,8 +67,14 @@ WITH old AS (
   WHERE l.entry_id > %b::bigint AND l.entry_id <= %b::bigint AND l.decision_id IS NOT NULL
     AND NOT EXISTS (SELECT FROM decisions d WHERE d.decision_id = l.decision_id)
 ){_REMOVE_REWARDS}"""  # noqa: S608 - as above
+_UNATTRIBUTED: Final = f"""
+WITH old AS (
+  SELECT l.entry_id FROM reward_ledger l
+  WHERE l.entry_id > %b::bigint AND l.entry_id <= %b::bigint AND l.decision_id IS NULL
+    AND NOT EXISTS (SELECT FROM credits c WHERE c.entry_id = l.entry_id)
+){_REMOVE_REWARDS}"""  # noqa: S608 - as above
 _TURN: Final = """
-INSERT INTO upkeep (name, value) VALUES ('parked', %b::bigint)
+INSERT INTO upkeep (name, value) VALUES (%b::text, %b::bigint)
 ON CONFLICT (name) DO UPDATE SET value = greatest(upkeep.value, excluded.value)
 """
 
@@ -102,7 +110,10 @@ class Retention:
         self._partitions = partitions
 
     def drop(self, now: datetime, keep: timedelta | None, keep_parked: timedelta, seconds: float = 2.0) -> Dropped:
-        """Drops whole days that ended more than `keep` ago, and parked rewards received before `keep_parked`.
+        """Drops whole days that ended more than `keep` ago, and parked rewards received more than `keep_parked` ago.
+
+        One that names a shopper or an order stays for the longest window longer: a decision that may have it can be
+        open for so long.
 
         A day with a window still open stays, and so does all that hangs on its decisions. Outcomes stay for good, as
         positions must; what learned from a day that is gone can no longer be derived again (`unverifiable: expired`).
@@ -121,8 +132,10 @@ class Retention:
             first_kept = (now - keep).astimezone(UTC).date()
             days = self._partitions.drop_before(first_kept)
             rewards, finished = self._forget(first_kept, budget)
-        parked, through = self._drop_parked(now - keep_parked, budget)
-        return Dropped(days=days, rewards=rewards, parked=parked, finished=finished and through)
+        parked, through = self._drop_parked("parked", _PARKED, now - keep_parked, budget)
+        before = now - keep_parked - _LONGEST_WINDOW
+        unattributed, done = self._drop_parked("unattributed", _UNATTRIBUTED, before, budget)
+        return Dropped(days=days, rewards=rewards, parked=parked + unattributed, finished=finished and through and done)
 
     def _forget(self, first_kept: date, budget: _Budget) -> tuple[int, bool]:
         """All that hangs on decisions that are gone; how many rewards, and whether that was all of it."""
@@ -145,17 +158,19 @@ class Retention:
             row = connection.execute(_FIRST).fetchone()
         return low if row is None else min(low, row[0])
 
-    def _drop_parked(self, before: datetime, budget: _Budget) -> tuple[int, bool]:
+    def _drop_parked(
+        self, bookmark: str, statement: LiteralString, before: datetime, budget: _Budget
+    ) -> tuple[int, bool]:
         dropped = 0
         while not budget.spent:
             with self._database.transaction(LONG) as connection:
-                after = _count(connection, _BOOKMARK)
+                after = _count(connection, _BOOKMARK, bookmark)
                 page: list[tuple[int, datetime]] = connection.execute(_PAGE, [after, _CHUNK]).fetchall()
                 old = list(takewhile(lambda row: row[1] < before, page))
                 if not old:
                     return dropped, True
-                dropped += _count(connection, _PARKED, after, old[-1][0])
-                connection.execute(_TURN, [old[-1][0]])
+                dropped += _count(connection, statement, after, old[-1][0])
+                connection.execute(_TURN, [bookmark, old[-1][0]])
         return dropped, False
 
     def _repeat(self, once: Callable[[Connection], int], budget: _Budget) -> tuple[int, bool]:

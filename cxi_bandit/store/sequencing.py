@@ -17,9 +17,10 @@ from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, Settleme
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.ports import Closure, OpenDecision
 from cxi_bandit.store import decision_rows
+from cxi_bandit.store.addresses import EVENT_COLUMNS, PostgresCrediting, reward_event
 from cxi_bandit.store.connection import Connection
 from cxi_bandit.store.outage_hold import latest_close
-from cxi_bandit.store.reward_ledger import ENTRY_COLUMNS, ledger_entry
+from cxi_bandit.store.reward_ledger import PLACED, by_decision
 
 SEQUENCER_LOCK: Final = 0x6378695F736571  # "cxi_seq"
 LEDGER: Final = "ledger"
@@ -36,9 +37,9 @@ WITH due AS (
 ), gone AS (
   DELETE FROM ledger_inbox i USING due WHERE i.received_at = due.received_at AND i.entry_id = due.entry_id
 )
-SELECT {}
+SELECT l.received_at, p.position, l.quarantined, {}
 FROM placed p JOIN reward_ledger l USING (entry_id) ORDER BY p.position
-""").format(ENTRY_COLUMNS)
+""").format(EVENT_COLUMNS)
 
 _MATURED: Final = """
 SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false), s.reason
@@ -59,12 +60,6 @@ SELECT DISTINCT ON (decision_id) policy, position, decision_id, revision, reward
   standing, ledger_cut, closed_at
 FROM outcomes WHERE decision_id = ANY(%b::uuid[]) ORDER BY decision_id, revision DESC
 """
-
-_PLACED: Final = SQL("""
-SELECT {}
-FROM reward_ledger l JOIN ledger_positions p USING (entry_id)
-WHERE l.decision_id = ANY(%b::uuid[]) ORDER BY p.position
-""").format(ENTRY_COLUMNS)
 
 _APPEND: Final = """
 INSERT INTO outcomes (
@@ -100,15 +95,24 @@ class PostgresSequencing:
         self._connection = connection
         self._last: dict[str, int] = dict(connection.execute(_LAST).fetchall())
         self._moved: set[str] = set()
+        self._addresses = PostgresCrediting(connection, lambda: self._advance(LEDGER, 1))
 
     @property
     def ledger_cut(self) -> int:
         """See the port."""
         return self._last.get(LEDGER, 0)
 
+    @property
+    def addresses(self) -> PostgresCrediting:
+        """See the port."""
+        return self._addresses
+
     def take_rewards(self, limit: int) -> list[LedgerEntry]:
         """See the port."""
-        entries = [ledger_entry(row) for row in self._rows(_TAKE, limit, self.ledger_cut)]
+        entries = [
+            LedgerEntry(event=reward_event(event), received_at=received_at, position=position, quarantined=why)
+            for received_at, position, why, *event in self._rows(_TAKE, limit, self.ledger_cut)
+        ]
         self._advance(LEDGER, len(entries))
         return entries
 
@@ -128,11 +132,8 @@ class PostgresSequencing:
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
         """See the port."""
-        entries: dict[DecisionId, list[LedgerEntry]] = {}
-        for row in self._rows(_PLACED, list(decisions)):
-            entry = ledger_entry(row)
-            entries.setdefault(entry.event.decision_id, []).append(entry)
-        return entries
+        with self._connection.cursor(binary=True) as cursor:
+            return by_decision(cursor.execute(PLACED, {"decisions": list(decisions)}))
 
     def append(self, closures: Sequence[Closure], at: datetime) -> list[OutcomeRevision]:
         """See the port."""

@@ -61,7 +61,7 @@ decisions = Table(
     Column("u", Double, nullable=False),
     Column("fallback", Text),
     PrimaryKeyConstraint("decision_id", name="decisions_pkey"),
-    Index("decisions_subject", "subject", postgresql_where=text("subject IS NOT NULL")),
+    Index("decisions_subject", "subject", "decision_id", postgresql_where=text("subject IS NOT NULL")),
     postgresql_partition_by="RANGE (decision_id)",
 )
 
@@ -124,7 +124,7 @@ reward_ledger = Table(
     Column("entry_id", BigInteger, Identity(always=True), nullable=False),  # order of arrival; may have gaps
     Column("source", Text, nullable=False),
     Column("reward_id", Text, nullable=False),
-    Column("decision_id", Uuid, nullable=False),
+    Column("decision_id", Uuid),  # null: it names the shopper or the order instead
     Column("metric", Text, nullable=False),
     Column("value", Double),
     Column("occurred_at", _MOMENT, nullable=False),
@@ -132,9 +132,35 @@ reward_ledger = Table(
     Column("retracts", Text),
     Column("received_at", _MOMENT, nullable=False),
     Column("quarantined", Text),
+    Column("subject", LargeBinary),  # keyed HMAC of the shopper
+    Column("order_key", LargeBinary),  # keyed HMAC of the order's number
     PrimaryKeyConstraint("entry_id", name="reward_ledger_pkey"),
+    CheckConstraint(
+        "num_nonnulls(decision_id, subject) = 1 OR (num_nonnulls(decision_id, subject) = 0 AND order_key IS NOT NULL)",
+        name="reward_ledger_addressed",
+    ),
     Index("reward_ledger_decision", "decision_id"),
     Index("reward_ledger_quarantined", "entry_id", postgresql_where=text("quarantined IS NOT NULL")),
+    Index("reward_ledger_subject", "subject", "occurred_at", postgresql_where=text("subject IS NOT NULL")),
+    Index(
+        "reward_ledger_order",
+        "order_key",
+        text("COALESCE(corrects, retracts)"),
+        postgresql_where=text("order_key IS NOT NULL"),
+    ),
+    Index("reward_ledger_ties", "decision_id", postgresql_where=text("order_key IS NOT NULL")),
+    Index(
+        "reward_ledger_address",
+        "source",
+        "reward_id",
+        postgresql_where=text("subject IS NOT NULL OR order_key IS NOT NULL"),
+    ),
+    Index(
+        "reward_ledger_amends",
+        "source",
+        text("COALESCE(corrects, retracts)"),
+        postgresql_where=text("decision_id IS NULL"),
+    ),
 )
 
 ledger_inbox = Table(
@@ -153,6 +179,17 @@ ledger_positions = Table(
     Column("entry_id", BigInteger, nullable=False),
     PrimaryKeyConstraint("position", name="ledger_positions_pkey"),
     UniqueConstraint("entry_id", name="ledger_positions_entry"),
+)
+
+credits_ = Table(
+    "credits",
+    metadata,
+    Column("position", BigInteger, nullable=False, autoincrement=False),  # a ledger position of its own, or shared
+    Column("entry_id", BigInteger, nullable=False),
+    Column("decision_id", Uuid, nullable=False),
+    Column("parts", Integer, nullable=False),  # one of so many equal parts; 0: nothing any more
+    PrimaryKeyConstraint("entry_id", "decision_id", "position", name="credits_pkey"),
+    Index("credits_decision", "decision_id", "entry_id", "position"),
 )
 
 _ERASABLE: Final = ("decision_id", "reward", "metrics", "counted", "completed")

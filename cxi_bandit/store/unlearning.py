@@ -12,15 +12,23 @@ _EVER: Final = "9223372036854775807"
 
 
 def _concerned(known_at: str) -> str:
-    """SQL: whether the rule `u` concerns the outcome `first`, by the events known at a ledger cut."""
+    """SQL: whether the rule `u` concerns the outcome `first`, by the events known at a ledger cut.
+
+    An event that the decision had for a while and not any more concerns it too: a model may have learned it then.
+    """
     return f"""(
       (u.source IS NULL AND first.decision_id >= u.since_id AND first.decision_id < u.until_id)
       OR EXISTS (
-        SELECT FROM reward_ledger l JOIN ledger_positions p USING (entry_id)
-        WHERE l.decision_id = first.decision_id AND l.source = u.source AND l.quarantined IS NULL
-          AND l.occurred_at >= u.since AND l.occurred_at < u.until AND p.position <= {known_at}
+        SELECT FROM (
+          SELECT named.entry_id, p.position FROM reward_ledger named JOIN ledger_positions p USING (entry_id)
+          WHERE named.decision_id = first.decision_id
+          UNION ALL
+          SELECT c.entry_id, c.position FROM credits c WHERE c.decision_id = first.decision_id AND c.parts > 0
+        ) had JOIN reward_ledger l USING (entry_id)
+        WHERE l.source = u.source AND l.quarantined IS NULL
+          AND l.occurred_at >= u.since AND l.occurred_at < u.until AND had.position <= {known_at}
       )
-    )"""
+    )"""  # noqa: S608 - made of constants
 
 
 def _left_out(up_to: str, known_at: str) -> str:

@@ -78,6 +78,7 @@ def events(draw: st.DrawFn) -> RewardEvent:
         "source": draw(name),
         "reward_id": fresh().hex + draw(name),
         "decision_id": fresh(),
+        "order": draw(st.none() | st.binary(max_size=40)),
         "metric": draw(name),
         "value": draw(st.none() | number),
         "occurred_at": draw(moment),
@@ -149,6 +150,19 @@ def test_ledger_entries(store: Any, rows: list[LedgerEntry]) -> None:
     store.ledger.append(rows)
     for row in rows:
         assert exactly(row) in exactly(store.ledger.history(row.event.decision_id))
+
+
+@many
+@given(st.lists(entries(), min_size=1, max_size=5), st.binary(min_size=1, max_size=40))
+def test_events_that_name_a_shopper(store: Any, rows: list[LedgerEntry], subject: bytes) -> None:
+    moved = [
+        msgspec.structs.replace(row, event=msgspec.structs.replace(row.event, decision_id=None, subject=subject))
+        for row in rows
+    ]
+    store.ledger.append(moved)
+    with store.ledger.addresses() as addresses:
+        for row in moved:
+            assert exactly(row.event) in exactly(addresses.amended([row.event.key]))
 
 
 @many

@@ -161,6 +161,21 @@ def test_each_sender_has_a_rate_of_its_own_and_only_who_signs_pays(engine: Engin
         assert send("other", 0) == 202
 
 
+def test_a_sender_that_knows_the_order_only_follows_the_one_that_tied_it(client: Client, engine: Engine) -> None:
+    event = json.loads(body("tie")) | {"order": "order-9001"}
+    alone = {key: value for key, value in event.items() if key != "decision_id"} | {"reward_id": "alone"}
+    statuses = []
+    for number, told in enumerate((event, alone)):
+        content = json.dumps(told)
+        answer = client.post(PATH, content=content, headers=signed(SECRETS[0], content, message=f"msg_order_{number}"))
+        statuses.append(answer.json()["results"][0]["status"])
+    assert statuses == ["parked", "parked"], "its decision may yet come"
+    with engine.store.ledger.addresses() as addresses:
+        tie, lone = addresses.amended([(Source("mailer"), RewardId(name)) for name in ("tie", "alone")])
+    assert tie.order == lone.order
+    assert lone.decision_id is None
+
+
 def test_several_signatures_in_one_header_are_tried(client: Client) -> None:
     content = body("several")
     headers = signed(SECRETS[0], content, message="msg_several")

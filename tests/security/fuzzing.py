@@ -84,6 +84,10 @@ REWARD: Final = {
     "occurred_at": "2026-11-20T11:42:10.123456+01:00",
 }
 AMENDMENTS: Final = ({"corrects": "order-9001"}, {"retracts": "order-9001", "value": None})
+ADDRESSES: Final = (
+    {"decision_id": None, "subject": "opaque-shopper-key", "order": "A-9001"},
+    {"decision_id": None, "order": "A-9001"},
+)
 
 
 class Findings(NamedTuple):
@@ -178,14 +182,14 @@ def _read_batch(data: bytes) -> None:
 
 
 def _reward_bodies() -> list[bytes]:
-    amended = [REWARD | {"reward_id": f"a{number}"} | each for number, each in enumerate(AMENDMENTS)]
+    amended = [REWARD | {"reward_id": f"a{number}"} | each for number, each in enumerate(AMENDMENTS + ADDRESSES)]
     return _json(REWARD, [REWARD], [REWARD, *amended], *amended)
 
 
 def reward_desk() -> RewardDesk:
     """One that reads; what is read only is written nowhere."""
     nowhere: Any = None
-    return RewardDesk(nowhere, nowhere, Metrics(), Settings())
+    return RewardDesk(nowhere, nowhere, Metrics(), Settings(), bytes(32))
 
 
 def _decisions(engine: Engine) -> Target:

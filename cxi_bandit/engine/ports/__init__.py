@@ -7,6 +7,7 @@ contract suite runs on every implementation.
 from collections.abc import Callable
 from datetime import datetime
 
+from cxi_bandit.engine.ports.attribution import Addresses, Crediting, Sighting
 from cxi_bandit.engine.ports.deliveries import Deliveries
 from cxi_bandit.engine.ports.evaluations import Evaluations, FiledReport
 from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, RewardLedger
@@ -23,8 +24,10 @@ Clock = Callable[[], datetime]
 
 __all__ = [
     "Access",
+    "Addresses",
     "Clock",
     "Closure",
+    "Crediting",
     "DecisionEntry",
     "DecisionLog",
     "Deliveries",
@@ -42,6 +45,7 @@ __all__ = [
     "Scorer",
     "Segment",
     "Sequencing",
+    "Sighting",
     "Spool",
     "Trail",
 ]

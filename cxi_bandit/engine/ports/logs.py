@@ -1,6 +1,7 @@
 """Where decisions and rewards are kept as they came: append-only, idempotent, durable."""
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
+from cxi_bandit.engine.ports.attribution import Addresses
 
 
 class IdempotencyToken(msgspec.Struct, frozen=True, gc=False):
@@ -130,12 +132,16 @@ class RewardLedger(Protocol):
         ...
 
     def history(self, decision: DecisionId) -> list[LedgerEntry]:
-        """Every entry of a decision in order of receipt."""
+        """Every entry that a decision has now, in order of receipt."""
         ...
 
     def known_at(self, decisions: Collection[DecisionId], ledger_cut: int) -> dict[DecisionId, list[LedgerEntry]]:
-        """Entries sequenced at or before a ledger position, by decision, in ledger order; absent where there are none.
+        """What each decision had at a ledger position, in ledger order; absent where there was nothing.
 
         The same arguments give the same entries for ever once the position has been given, save erasure and retention.
         """
+        ...
+
+    def addresses(self) -> AbstractContextManager[Addresses]:
+        """All events that name shoppers and orders, sequenced or not, for as long as the context lasts."""
         ...

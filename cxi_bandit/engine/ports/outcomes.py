@@ -22,6 +22,7 @@ from cxi_bandit.domain.outcome import (
 )
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.domain.unlearning import Unlearning
+from cxi_bandit.engine.ports.attribution import Crediting
 
 
 class OpenDecision(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +60,11 @@ class Sequencing(Protocol):
         """The last ledger position given so far, this pass included."""
         ...
 
+    @property
+    def addresses(self) -> Crediting:
+        """Sequenced events that name shoppers and orders; what is credited is part of the pass."""
+        ...
+
     def take_rewards(self, limit: int) -> list[LedgerEntry]:
         """Gives the next dense ledger positions to committed entries that have none, oldest receipt first."""
         ...
@@ -79,7 +85,7 @@ class Sequencing(Protocol):
         ...
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
-        """All entries with a ledger position, by decision; a decision without any is absent."""
+        """All entries with a ledger position, by decision, those credited to it too; one without any is absent."""
         ...
 
     def append(self, closures: Sequence[Closure], at: datetime) -> list[OutcomeRevision]:
@@ -171,7 +177,8 @@ class OutcomeLog(Protocol):
     def erase(self, policy: PolicyName, decisions: Collection[DecisionId], at: datetime) -> int:
         """Removes the decisions' content, rewards and outcomes; positions stay, empty. Returns the number.
 
-        Asks for a rebuild of the policy in the same transaction.
+        With them goes what names nothing but an order that only their rewards tied. Asks for a rebuild of the policy in
+        the same transaction.
         """
         ...
 
@@ -192,4 +199,16 @@ class OutcomeLog(Protocol):
 
     def unlearnings(self, policy: PolicyName) -> list[Unlearning]:
         """All that stand, by number."""
+        ...
+
+    def forget_shopper(self, subject: bytes, at: datetime) -> dict[str, int]:
+        """Removes the reward events received until `at` that name the shopper, or an order of theirs and nothing else.
+
+        An order is theirs when an event ties it to them or to a decision of theirs. What names an order alone stays
+        while a decision of another shopper has it. The shopper's decisions go by `erase`, before or after this; until
+        both are done, an audit finds their outcomes different. Safe to call again.
+
+        Returns:
+            How many rows went, by table.
+        """
         ...

@@ -23,6 +23,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[[interventions]]`": rooms.Intervention,
     "`when`": rooms.Condition,
     "`[reward]`": rooms.Reward,
+    "`[reward.attribution]`": rooms.Attribution,
     "`[reward.metrics.<name>]`": rooms.Metric,
     "`[exploration]`": rooms.Exploration,
     "`[exploration.cold_start]`": rooms.ColdStart,

@@ -1,9 +1,15 @@
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+
+from cxi_bandit.bootstrap import Engine
+from cxi_bandit.domain.identifiers import RewardId, Source
+from cxi_bandit.engine.decide import pseudonym
+from cxi_bandit.engine.join import join
 
 Client = TestClient[Litestar]
 
@@ -92,6 +98,66 @@ def test_the_only_event_is_answered_with_the_place_of_its_fault(client: Client, 
     assert (answer.status_code, answer.json()["pointer"]) == (422, "/value")
     answer = client.post("/v1/rewards", content=b'{"decision_id":"%s","value":NaN}' % decision_id.encode())
     assert (answer.status_code, answer.json()["pointer"]) == (422, "/value")
+
+
+def shopper(engine: Engine, client: Client, subject: str = "ann@example.org") -> tuple[str, datetime]:
+    """A decision of the shopper, and a moment after it."""
+    answer = client.post("/v1/decisions", json=DECISION | {"subject": subject}).json()
+    return answer["decision_id"], engine.clock() + timedelta(seconds=5)
+
+
+def unnamed(reward_id: str, at: datetime, **named: Any) -> dict[str, Any]:
+    told = event("", reward_id, occurred_at=at.isoformat(), **named)
+    return {key: value for key, value in told.items() if value != ""}
+
+
+def test_a_reward_may_name_the_shopper_or_the_order_instead_of_the_decision(engine: Engine, client: Client) -> None:
+    decision_id, at = shopper(engine, client)
+    sent = [
+        unnamed("paid", at, subject="ann@example.org", order="order-9001"),
+        unnamed("margin", at, order="order-9001", metric="margin", value=40.0),
+        unnamed("stranger", at, subject="bob@example.org"),
+        unnamed("wild", at, subject="ann@example.org", value=7.0),
+        unnamed("back", at, order="order-9001", value=None, retracts="paid"),
+    ]
+    assert statuses(client, sent) == ["accepted", "accepted", "parked", "quarantined", "accepted"]
+    assert statuses(client, sent) == ["duplicate"] * 5
+    assert statuses(client, sent[0] | {"subject": "bob@example.org"}) == ["conflict"]
+    join(engine.store.outcomes, engine.manifests, engine.clock() + timedelta(days=1), timedelta(0))
+    receipt = client.get(f"/v1/decisions/{decision_id}").json()
+    told = {reward["event"]["reward_id"]: (reward["via"], reward["share"]) for reward in receipt["rewards"]}
+    assert told == {
+        "paid": ("subject", 1.0),
+        "margin": ("order", 1.0),
+        "wild": ("subject", 1.0),
+        "back": ("order", 1.0),
+    }
+    assert receipt["outcomes"][0]["settlement"]["metrics"] == {"margin": 40.0}
+    assert "ann@example.org" not in json.dumps(receipt)
+    assert "order-9001" not in json.dumps(receipt)
+
+
+def test_neither_shopper_nor_order_is_kept_as_it_was_sent(engine: Engine, client: Client) -> None:
+    _, at = shopper(engine, client)
+    statuses(client, unnamed("paid", at, subject="ann@example.org", order="ann@example.org"))
+    with engine.store.ledger.addresses() as addresses:
+        kept = addresses.amended([(Source("shop"), RewardId("paid"))])[0]
+    assert kept.subject == pseudonym(engine.subject_key, "ann@example.org")
+    assert kept.order is not None
+    assert len(kept.order) == 32
+    assert kept.order != kept.subject, "an order's number is no shopper's key"
+
+
+def test_a_reward_that_names_too_much_or_nothing_is_refused_by_its_field(client: Client, decision_id: str) -> None:
+    answer = client.post("/v1/rewards", json=event(decision_id, subject="ann"))
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/subject")
+    body = event(decision_id)
+    del body["decision_id"]
+    answer = client.post("/v1/rewards", json=body)
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/decision_id")
+    answer = client.post("/v1/rewards", json=body | {"order": ""})
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/order")
+    assert statuses(client, [body, event(decision_id, order="order-1")]) == ["rejected", "accepted"]
 
 
 def test_a_list_has_bounds(client: Client, decision_id: str) -> None:

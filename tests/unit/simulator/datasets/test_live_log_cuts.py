@@ -224,6 +224,29 @@ def test_activations_of_every_answered_decision_are_compared(ran: LoopResult) ->
     assert check.level is Level.AMBER
 
 
+def test_a_reward_that_names_the_shopper_is_settled_again_like_any_other(ran: LoopResult) -> None:
+    store = ran.store
+    decision = next(decision for decision in ran.decisions if decision.policy == POLICY and decision.subject)
+    event = RewardEvent(
+        source=Source("till"),
+        reward_id=RewardId("paid"),
+        subject=decision.subject,
+        metric="margin",
+        value=64.0,
+        occurred_at=decision.decided_at,
+    )
+    before = read(ran)
+    record([event], decision.closes_at, store.decisions, store.ledger, ran.manifests)
+    end = ran.decisions[-1].closes_at + timedelta(days=30)
+    while not join(store.outcomes, ran.manifests, end, timedelta(0)).idle:
+        pass
+    assert event in [entry.event for entry in store.ledger.history(decision.decision_id)]
+    log = read(ran)
+    assert log.history is not None
+    assert [settlement.reward for settlement in log.history.settled()] == log.rounds.reward.tolist()
+    assert (log.rounds.reward != before.rounds.reward).sum() == 1
+
+
 def with_reward(manifest: Manifest, metrics: dict[str, Metric], *, smallest: float, largest: float) -> Manifest:
     reward = msgspec.structs.replace(manifest.reward, metrics=metrics, min=smallest, max=largest)
     return msgspec.structs.replace(manifest, reward=reward)
