@@ -22,7 +22,8 @@ MANIFESTS = [("quick.toml", MANIFEST)]
 def hold(found: SchemaFindings, cases: int) -> None:
     assert found.cases == cases
     assert found.notes == []
-    assert {200, 201, 202, 400, 404, 422} <= set(found.statuses), "cases that all fail at the door prove nothing"
+    assert found.statuses[201] + found.statuses[202] > 0, "cases that all fail at the door prove nothing"
+    assert found.statuses[422] > 0, "nor do those that are all right"
 
 
 def test_no_request_breaks_the_service(shelf: SpoolShelf) -> None:
