@@ -22,8 +22,8 @@ MANIFESTS = [("quick.toml", MANIFEST)]
 def hold(found: SchemaFindings, cases: int) -> None:
     assert found.cases == cases
     assert found.notes == []
-    assert found.statuses[201] + found.statuses[202] > 0, "cases that all fail at the door prove nothing"
-    assert found.statuses[422] > 0, "nor do those that are all right"
+    assert found.statuses.get(201, 0) + found.statuses.get(202, 0) > 0, "cases that all fail at the door prove nothing"
+    assert found.statuses.get(422, 0) > 0, "nor do those that are all right"
 
 
 def test_no_request_breaks_the_service(shelf: SpoolShelf) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from cxi_bandit.domain.errors import InvalidInput
-from cxi_bandit.policy.manifest import Softmax
+from cxi_bandit.policy.explorers import Softmax
 from cxi_bandit.policy.parsing import parse_manifest
 from simulator.demo.run import HORIZON_SECONDS, demo_manifests
 from simulator.manifests import shipped_texts, with_explorer, with_value
