@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxi_bandit.domain.errors import InvalidInput, ManifestInvalid
-from cxi_bandit.policy.explorers import Softmax, manifest_sha
+from cxi_bandit.policy.explorers import Softmax
+from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
 from simulator.manifests import shipped_texts
 from simulator.sweep import read_grid
