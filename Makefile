@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo serve test bench bench-replay study check format clean
+.PHONY: setup demo serve test bench bench-replay faults study check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -32,6 +32,9 @@ bench-replay: $(STAMP)  ## a replay beside bare numpy, scoring beside VW's own d
 
 bench: $(STAMP)  ## the service beside a bare handler, as ratios taken in one run
 	$(BIN)/python -m simulator.bench
+
+faults: $(STAMP)  ## every promise, proved by faults: one line each (twenty minutes; FULL=1 for all trials)
+	$(BIN)/python -m tests.faults $(if $(FULL),--full) --json faults.json
 
 study: $(STAMP)  ## the statistics behind the claims: coverage of intervals, false go-lives, learning (tens of minutes)
 	$(BIN)/python -m simulator.studies.coverage_study

@@ -1,7 +1,6 @@
 import http.client
 import json
 import signal
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,16 +9,9 @@ from uuid import uuid4
 import httpx
 import psutil
 
+from tests.harness.service import until
+
 Start = Callable[..., Any]
-
-
-def until(happened: Callable[[], bool], seconds: float) -> float:
-    """Waits for something; how long it took."""
-    started = time.monotonic()
-    while not happened():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s"
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 def reward(decision: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""The ground that proofs stand on: directories, databases that survive a crash, services; all ended with it."""
+
+import itertools
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import psycopg
+
+from cxi_bandit.bootstrap.upkeep import keep_up
+from cxi_bandit.store.embedded import EmbeddedPostgres
+from cxi_bandit.store.migrate import upgrade
+from cxi_bandit.store.postgres import PostgresStore
+from tests.harness.service import MANIFEST, Service
+
+BRITTLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""For databases that nobody kills: much faster, and nothing is proved by their disk."""
+
+
+class Ground:
+    """Makes what a proof needs and ends all of it, latest first, when the block ends.
+
+    A cluster is initialised and migrated once, the first time one is wanted; every other is a copy of its files.
+
+    Args:
+        directory: The ground's own; below /tmp, as a server run by root must be able to reach it as another user.
+    """
+
+    def __init__(self, directory: Path, template: Path | None = None) -> None:
+        self._directory = directory
+        self._template = template or directory / "template"
+        self._numbers = itertools.count(1)
+        self._ending = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.close()
+
+    def part(self) -> "Ground":
+        """A ground of its own for one proof, with the same template."""
+        return Ground(self.place(), self._template)
+
+    def at_end(self, call: Callable[[], object]) -> None:
+        """Something else that must not outlive the proof."""
+        self._ending.callback(call)
+
+    def place(self) -> Path:
+        """A new, empty directory."""
+        place = self._directory / str(next(self._numbers))
+        place.mkdir(parents=True)
+        return place
+
+    def database(self, settings: Mapping[str, str] | None = None) -> tuple[EmbeddedPostgres, str]:
+        """A running, migrated server of the proof's own, durable unless told otherwise, and its DSN."""
+        server = EmbeddedPostgres(self._copied(self.place()), settings)
+        dsn = server.start()
+        self.at_end(lambda: server.stop(immediate=True))
+        return server, dsn
+
+    def store(self, settings: Mapping[str, str] | None = None, *, connections: int = 8) -> tuple[PostgresStore, str]:
+        """All ports over a database of the proof's own, kept up as a service would, and its DSN."""
+        _, dsn = self.database(settings)
+        store = PostgresStore.open(dsn, max_connections=connections)
+        self.at_end(store.close)
+        keep_up(store, datetime.now(UTC))
+        return store, dsn
+
+    def service(
+        self,
+        *,
+        workers: int = 1,
+        database_url: str | None = None,
+        data_dir: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        manifest: str = MANIFEST,
+        ready: bool = True,
+    ) -> Service:
+        """A service without keys; it owns an embedded database unless it is given the address of another."""
+        data_dir = data_dir or self.place() / "data"
+        data_dir.mkdir(exist_ok=True)
+        given = dict(settings or {})
+        if database_url is None:
+            self._copied(data_dir)
+        else:
+            given["DATABASE_URL"] = database_url
+        service = Service(data_dir, workers, "--dev", settings=given, manifest=manifest)
+        self.at_end(service.close)
+        if ready:
+            service.await_ready()
+        return service
+
+    def _copied(self, place: Path) -> Path:
+        if not self._template.is_dir():
+            _initialise(self._template)
+        target = place / "database"
+        # With owners and modes: as root, the files belong to the user that the server runs as.
+        subprocess.run(["cp", "-a", str(self._template), str(target)], check=True)
+        return target
+
+
+def _initialise(directory: Path) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    building = directory.with_name(f"{directory.name}-building")
+    server = EmbeddedPostgres(building, BRITTLE)
+    try:
+        upgrade(server.start())
+    finally:
+        server.stop()
+    (building / "log").unlink(missing_ok=True)
+    shutil.move(building, directory)
+
+
+def rows(dsn: str, query: str, *values: object) -> list[tuple]:
+    """What a database says, asked over a connection of its own."""
+    with psycopg.connect(dsn, connect_timeout=5, autocommit=True) as connection:
+        return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # a proof's own words
