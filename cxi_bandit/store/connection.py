@@ -11,11 +11,14 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
+from cxi_bandit.store.watchdog import Watchdog
 
 Connection = psycopg.Connection[TupleRow]
 
 SHORT: Final = timedelta(seconds=5)
 LONG: Final = timedelta(minutes=5)
+# What a block may take beyond the time the server itself allows each of its statements.
+_GRACE: Final = timedelta(seconds=2)
 
 # A server that has become a read-only standby, or whose grants were changed, is as good as away.
 _AWAY: Final = (
@@ -126,6 +129,8 @@ class Database:
             open=False,
             name="cxi-bandit",
         )
+        # One connection that fell silent is seldom alone: the idle ones beside it are replaced too.
+        self._watchdog = Watchdog(self._pool.drain)
 
     def open(self) -> None:
         """Connects. Raises Unavailable when the database does not answer."""
@@ -140,17 +145,18 @@ class Database:
     def close(self) -> None:
         """Closes every connection; calls under way end first."""
         self._pool.close()
+        self._watchdog.stop()
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection whose every statement commits by itself, within the short timeout."""
-        with translated(), self._pool.connection() as connection:
+        with self._taken(SHORT) as connection:
             yield connection
 
     @contextmanager
     def transaction(self, timeout: timedelta = SHORT) -> Iterator[Connection]:
         """A connection in a transaction: committed when the block ends well, undone otherwise."""
-        with translated(), self._pool.connection() as connection, connection.transaction():
+        with self._taken(timeout) as connection, connection.transaction():
             if timeout != SHORT:
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(timeout)])
             yield connection
@@ -158,10 +164,21 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A reading transaction whose statements all see the same moment, within the long timeout."""
-        with translated(), self._pool.connection() as connection, connection.transaction():
+        with self._taken(LONG) as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(LONG)])
             yield connection
+
+    @contextmanager
+    def _taken(self, timeout: timedelta) -> Iterator[Connection]:
+        with translated(), self._pool.connection() as connection, self._watchdog.watching(connection, timeout + _GRACE):
+            yield connection
+
+    @contextmanager
+    def watched(self, connection: Connection) -> Iterator[None]:
+        """Bounds a short use of a dedicated connection by the short timeout, as the pool's own are bounded."""
+        with translated(), self._watchdog.watching(connection, SHORT + _GRACE):
+            yield
 
     def dedicated(self, application: str) -> Connection:
         """A connection outside the pool, without a statement timeout. The caller closes it."""

@@ -13,7 +13,7 @@ from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.policy.manifest import manifest_sha
-from cxi_bandit.store.connection import LONG, Connection, Database, translated
+from cxi_bandit.store.connection import LONG, Connection, Database
 from cxi_bandit.store.trail import write_line
 
 MODELS_CHANNEL: Final = "cxi_bandit_models"
@@ -192,7 +192,7 @@ class PostgresRegistry:
         """See the port. The lock lives on a connection of its own and dies with it, hence with its process."""
         connection = self._database.dedicated("cxi-bandit writer")
         try:
-            with translated():
+            with self._database.watched(connection):
                 row = connection.execute(_WRITER, [policy]).fetchone()
             yield row is not None and bool(row[0])
         finally:
