@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from cxi_bandit.bootstrap.upkeep import keep_up
 from cxi_bandit.store.embedded import EmbeddedPostgres
@@ -71,6 +72,30 @@ class Ground:
         keep_up(store, datetime.now(UTC))
         return store, dsn
 
+    def stores(self) -> Callable[[], PostgresStore]:
+        """Makes one empty store after the other, on one server; the one before is dropped."""
+        _, dsn = self.database(BRITTLE)
+        names = (f"store_{number}" for number in itertools.count(1))
+        opened: list[tuple[str, PostgresStore]] = []
+
+        def drop() -> None:
+            while opened:
+                name, store = opened.pop()
+                store.close()
+                rows(maintenance, f"DROP DATABASE {name} WITH (FORCE)")
+
+        def make() -> PostgresStore:
+            drop()
+            name = next(names)
+            # The migrated database is its own server's `postgres`; nobody is connected to it.
+            rows(maintenance, f"CREATE DATABASE {name} TEMPLATE postgres STRATEGY FILE_COPY")
+            opened.append((name, PostgresStore.open(make_conninfo(dsn, dbname=name), max_connections=2)))
+            return opened[-1][1]
+
+        maintenance = make_conninfo(dsn, dbname="template1")
+        self.at_end(drop)
+        return make
+
     def service(
         self,
         *,
@@ -119,4 +144,5 @@ def _initialise(directory: Path) -> None:
 def rows(dsn: str, query: str, *values: object) -> list[tuple]:
     """What a database says, asked over a connection of its own."""
     with psycopg.connect(dsn, connect_timeout=5, autocommit=True) as connection:
-        return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # a proof's own words
+        found = connection.execute(query, values)  # type: ignore[arg-type]  # a proof's own words
+        return found.fetchall() if found.description else []
