@@ -36,7 +36,7 @@ class Desk:
         self._spool = spool
         self._metrics = metrics
         self._threads = threads
-        self._under_way: KeysUnderWay[Written] = KeysUnderWay()
+        self._under_way: KeysUnderWay[Written] = KeysUnderWay(_holds_its_key)
 
     def propose(self, body: DecisionBody) -> Decision:
         """Decides without logging.
@@ -113,6 +113,10 @@ class Desk:
             raise NotWritten
         self._metrics.unlogged.labels(decision.policy).inc()
         return Answered(unlogged(decision), replayed=False, durability=Durability.UNLOGGED)
+
+
+def _holds_its_key(written: Written) -> bool:
+    return not isinstance(written.standing, IdempotencyConflict)
 
 
 def _request(body: DecisionBody) -> DecisionRequest:

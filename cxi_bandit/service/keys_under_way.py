@@ -11,9 +11,15 @@ Answer = TypeVar("Answer")
 
 
 class KeysUnderWay(Generic[Answer]):
-    """The keys of one event loop. Duplicates in other processes are told apart where the key is written."""
+    """The keys of one event loop. Duplicates in other processes are told apart where the key is written.
 
-    def __init__(self) -> None:
+    Args:
+        stands: Whether an answer says that the key is its request's own. Where it is not, because another process was
+            first with another body, the requests that waited here may be that one's duplicates.
+    """
+
+    def __init__(self, stands: Callable[[Answer], bool] = lambda _: True) -> None:
+        self._stands = stands
         self._first: dict[tuple[str, str], tuple[bytes, asyncio.Future[Answer]]] = {}
 
     async def answer(
@@ -25,7 +31,7 @@ class KeysUnderWay(Generic[Answer]):
             make: Makes it, within the seconds it is given. Where the first request fails, the next one tries.
 
         Raises:
-            IdempotencyConflict: The key is being used with another body.
+            IdempotencyConflict: The key stands for another body.
             IdempotencyInProgress: The first request is not answered within this one's deadline.
         """
         loop = asyncio.get_running_loop()
@@ -33,13 +39,15 @@ class KeysUnderWay(Generic[Answer]):
         key = (token.caller, token.key)
         while (held := self._first.get(key)) is not None:
             body, first = held
-            if body != token.body_sha256:
-                raise IdempotencyConflict(token.key)
             await asyncio.wait([first], timeout=deadline - loop.time())
             if not first.done():
                 raise IdempotencyInProgress(token.key)
-            if first.exception() is None:
+            if first.exception() is not None:
+                continue
+            if body == token.body_sha256:
                 return first.result(), True
+            if self._stands(first.result()):
+                raise IdempotencyConflict(token.key)
         return await self._make(key, token, deadline - loop.time(), make), False
 
     async def _make(

@@ -69,11 +69,31 @@ def test_another_body_is_a_conflict_and_other_callers_and_keys_are_free() -> Non
         make = Maker()
         first = asyncio.create_task(keys.answer(TOKEN, 5, make))
         await asyncio.sleep(0.01)
-        with pytest.raises(IdempotencyConflict):
-            await keys.answer(IdempotencyToken("shop", "k", b"another"), 5, make)
+        other = asyncio.create_task(keys.answer(IdempotencyToken("shop", "k", b"another"), 5, make))
+        await asyncio.sleep(0.01)
+        assert not other.done(), "which of the two bodies stands is not known before the first is answered"
         make.open.set()
+        with pytest.raises(IdempotencyConflict):
+            await other
         assert await keys.answer(IdempotencyToken("other", "k", b"another"), 5, make) == (2, False)
         assert await first == (1, False)
+
+    run(main())
+
+
+def test_where_the_first_does_not_hold_its_key_another_body_may() -> None:
+    async def main() -> None:
+        keys: KeysUnderWay[int] = KeysUnderWay(lambda answer: answer != 1)
+        make = Maker()
+        first = asyncio.create_task(keys.answer(TOKEN, 5, make))
+        await asyncio.sleep(0.01)
+        others = [
+            asyncio.create_task(keys.answer(IdempotencyToken("shop", "k", b"another"), 5, make)) for _ in range(2)
+        ]
+        await asyncio.sleep(0.01)
+        make.open.set()
+        assert await first == (1, False)
+        assert await asyncio.gather(*others) == [(2, False), (2, True)]
 
     run(main())
 
