@@ -1,5 +1,6 @@
 """Settings: read once from the environment (and command-line options), then passed on; there is no global object."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from msgspec import Meta
 from cxi_bandit.domain.errors import InvalidInput
 
 PREFIX: Final = "CXI_BANDIT_"
+_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own in it, closed to others
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Positive = Annotated[float, Meta(gt=0.0)]
@@ -104,8 +106,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def metrics_dir(self) -> Path:
-        """Where the processes leave their metrics for whichever of them is asked."""
-        return self.data_dir / "metrics"
+        """Where the processes leave their metrics for whichever of them is asked: in memory where there is a place.
+
+        The files are mapped. A disk that filled up under them would end every process that counts something.
+        """
+        if not os.access(_IN_MEMORY, os.W_OK):
+            return self.data_dir / "metrics"
+        owner = hashlib.sha256(bytes(self.data_dir.resolve())).hexdigest()
+        return _IN_MEMORY / f"cxi-bandit-{os.getuid()}-{owner[:16]}"
 
     @property
     def dsn_file(self) -> Path:

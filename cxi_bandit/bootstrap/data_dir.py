@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,5 +47,7 @@ def owned(settings: Settings) -> Iterator[bool]:
             yield crashed
         finally:
             os.ftruncate(descriptor, 0)
+            # They say how the processes of this service are; there are none any more.
+            shutil.rmtree(settings.metrics_dir, ignore_errors=True)
     finally:
         os.close(descriptor)
