@@ -35,7 +35,7 @@ def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
             time.sleep(seeded.uniform(0.2, 0.6))
             hit_at = time.monotonic()
             if not strike(service, whom):
-                losses.add(f"kill {number} ({whom}) found nobody: it had not come back")
+                losses.add(f"kill {number}: there was no {whom}, although decisions were committed")
                 continue
             until(lambda hit_at=hit_at: calm_since(load.answers, hit_at) >= CALM_SECONDS, PATIENCE_SECONDS)
             took[whom].append((back_at(load.answers, last_bad(load.answers, hit_at)) or 0.0) - hit_at)
@@ -54,7 +54,7 @@ def _bound(whom: Strike) -> float:
 
 def committed(answer: Answer) -> bool:
     """Whether a decision was answered after its commit: neither refused nor spooled."""
-    return answer.good and answer.read()["durability"] == "committed"
+    return answer.good and answer.read().get("durability") == "committed"
 
 
 def back_at(answers: list[Answer], since: float) -> float | None:

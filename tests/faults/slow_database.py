@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import httpx
 
+from tests.faults.comeback import back_at, committed
 from tests.faults.durable import PATIENCE_SECONDS, ask, compare
 from tests.faults.proof import Figure, Losses, Proof, Tell, percentile
-from tests.faults.recovery import back_at, committed
 from tests.harness.ground import BRITTLE, Ground
 from tests.harness.link import Link
 from tests.harness.load import Fate, Load

@@ -1,19 +1,37 @@
-"""A few trials of every kind; `make faults` makes many of them."""
+"""A few trials of most kinds; `make faults` makes many, and fills disks, slows links and overloads besides."""
+
+from functools import partial
 
 import pytest
 
-from tests.faults import durable, late_commits, learner_kills
+from tests.faults import (
+    bad_models,
+    clocks,
+    durable,
+    idempotency,
+    late_commits,
+    learner_kills,
+    outage,
+    rewards,
+    whole_loop,
+)
 from tests.faults.proof import Prove
 from tests.harness.ground import Ground
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("prove", "trials"),
     [
+        pytest.param(partial(whole_loop.prove, derandomize=True), 12, id="whole-loop"),
         pytest.param(durable.prove, len(durable.STRIKES), id="durable"),
-        pytest.param(learner_kills.prove, 6, id="learner-kills"),
-        pytest.param(late_commits.prove, 300, id="late-commits"),
+        pytest.param(idempotency.prove, 2, id="idempotency"),
+        pytest.param(rewards.prove, 600, id="rewards"),
+        pytest.param(learner_kills.prove, 4, id="learner-kills"),
+        pytest.param(late_commits.prove, 200, id="late-commits"),
+        pytest.param(outage.prove, 3, id="outage"),
+        pytest.param(clocks.prove, 60, id="clocks"),
+        pytest.param(bad_models.prove, len(bad_models.DAMAGES), id="bad-models"),
     ],
 )
 def test_nothing_is_lost(prove: Prove, trials: int, ground: Ground) -> None:

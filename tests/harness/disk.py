@@ -1,5 +1,6 @@
 """A small file system of its own, and something to fill it with."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -29,9 +30,19 @@ def small_disk(place: Path, megabytes: int) -> Iterator[Path]:
 
 
 def fill(place: Path, *, leave_bytes: int = 0) -> Path:
-    """Writes a file that leaves no more space than this; remove it to free the disk again."""
+    """Writes a file until there is no more space than this, whoever else writes; remove it to free the disk again."""
     ballast = place / "ballast"
-    free = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(free - leave_bytes, 1))
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            try:
+                while _free_bytes(place) >= leave_bytes + size:
+                    file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
     return ballast
+
+
+def _free_bytes(place: Path) -> int:
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize

@@ -107,14 +107,15 @@ class Ground:
         ready: bool = True,
     ) -> Service:
         """A service without keys; it owns an embedded database unless it is given the address of another."""
-        data_dir = data_dir or self.place() / "data"
+        beside = self.place()
+        data_dir = data_dir or beside / "data"
         data_dir.mkdir(exist_ok=True)
         given = dict(settings or {})
         if database_url is None:
             self._copied(data_dir)
         else:
             given["DATABASE_URL"] = database_url
-        service = Service(data_dir, workers, "--dev", settings=given, manifest=manifest)
+        service = Service(data_dir, workers, "--dev", settings=given, manifest=manifest, beside=beside)
         self.at_end(service.close)
         if ready:
             service.await_ready()

@@ -61,6 +61,7 @@ class Service:
         options: Further words of the command line.
         settings: Environment variables, over those of this process; `DATABASE_URL` is never inherited.
         manifest: The one policy it serves.
+        beside: Where its log and its policies are; beside the data directory unless that is on a disk to be filled.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Service:
         *options: str,
         settings: Mapping[str, str] | None = None,
         manifest: str = MANIFEST,
+        beside: Path | None = None,
     ) -> None:
-        policies = data_dir.parent / "policies"
+        beside = beside or data_dir.parent
+        policies = beside / "policies"
         policies.mkdir(exist_ok=True)
         (policies / "quick.toml").write_text(manifest)
         with socket.socket() as probe:
@@ -85,7 +88,7 @@ class Service:
             "CXI_BANDIT_POLICIES_DIR": str(policies),
             **(settings or {}),
         }
-        self.log = data_dir.parent / f"log-{self.port}"
+        self.log = beside / f"log-{self.port}"
         self.decision = DECISION
         self._command = ["serve", "--port", str(self.port), "--workers", str(workers), *options]
         self.process = self.start()
