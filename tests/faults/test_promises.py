@@ -23,13 +23,13 @@ from tests.harness.ground import Ground
 @pytest.mark.parametrize(
     ("prove", "trials"),
     [
-        pytest.param(partial(whole_loop.prove, derandomize=True), 12, id="whole-loop"),
+        pytest.param(partial(whole_loop.prove, derandomize=True), 8, id="whole-loop"),
         pytest.param(durable.prove, len(durable.STRIKES), id="durable"),
         pytest.param(idempotency.prove, 2, id="idempotency"),
-        pytest.param(rewards.prove, 600, id="rewards"),
+        pytest.param(rewards.prove, 320, id="rewards"),
         pytest.param(learner_kills.prove, 4, id="learner-kills"),
         pytest.param(late_commits.prove, 200, id="late-commits"),
-        pytest.param(outage.prove, 3, id="outage"),
+        pytest.param(outage.prove, 2, id="outage"),
         pytest.param(clocks.prove, 60, id="clocks"),
         pytest.param(bad_models.prove, len(bad_models.DAMAGES), id="bad-models"),
     ],
