@@ -329,33 +329,43 @@ class WholeLoop(RuleBasedStateMachine):
 
 
 def prove(trials: int, ground: Ground, tell: Tell, *, derandomize: bool = False) -> Proof:
-    """`trials` histories of up to 40 steps. The first that goes wrong is told in its shortest form, and ends it."""
+    """`trials` histories of up to 40 steps, most of them in memory, the others on PostgreSQL.
+
+    Args:
+        derandomize: The same histories every time.
+    """
+    on_postgres = max(trials // ON_POSTGRES, 1)
+    in_memory = max(trials - on_postgres, 1)
+    return live(MemoryStore, in_memory, tell, derandomize=derandomize) + live(
+        ground.stores(), on_postgres, lambda done: tell(in_memory + done), derandomize=derandomize
+    )
+
+
+def live(
+    open_store: Callable[[], Store], histories: int, tell: Tell, *, derandomize: bool = False, shrink: bool = True
+) -> Proof:
+    """Histories on one kind of store. The first that goes wrong is told in its shortest form, and ends it."""
     losses = Losses()
     lived = 0
 
-    def counting(open_store: Callable[[], Store]) -> Callable[[], WholeLoop]:
-        def begin() -> WholeLoop:
-            nonlocal lived
-            lived += 1
-            tell(lived)
-            return WholeLoop(open_store)
+    def begin() -> WholeLoop:
+        nonlocal lived
+        lived += 1
+        tell(lived)
+        return WholeLoop(open_store)
 
-        return begin
-
-    on_postgres = max(trials // ON_POSTGRES, 1)
-    for open_store, histories in ((MemoryStore, trials - on_postgres), (ground.stores(), on_postgres)):
-        chosen = settings(
-            max_examples=max(histories, 1),
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=derandomize,
-            database=None,
-            print_blob=False,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-        )
-        try:
-            run_state_machine_as_test(counting(open_store), settings=chosen)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong in a history is what was looked for
-            losses.add("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
+    chosen = settings(
+        max_examples=histories,
+        stateful_step_count=STEPS,
+        deadline=None,
+        derandomize=derandomize,
+        database=None,
+        print_blob=False,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(begin, settings=chosen)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong in a history is what was looked for
+        losses.add("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
     return losses.proof(lived)
