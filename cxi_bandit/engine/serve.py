@@ -1,6 +1,8 @@
 """Serve: what a worker answers from, brought up to the registry's newest models without ever serving a bad one."""
 
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
 
 import msgspec
 
@@ -14,6 +16,9 @@ from cxi_bandit.engine.fingerprint import recognise
 from cxi_bandit.engine.learn import verified_bytes
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, Registry
+
+_ANCESTORS: Final = 16
+"""How far back a worker looks for a sound model. Where so many are bad, something else is the matter."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -69,7 +74,8 @@ class Serving:
     def refresh(self) -> Refresh:
         """Takes up live versions and their newest models; loads beside what is served, then swaps in one step.
 
-        A model that is wrong is refused for good, one that could not be loaded for another reason is tried again.
+        A model that is wrong is refused for good, one that could not be loaded for another reason is tried again. Where
+        no model is served yet that could stay, the nearest sound one among its ancestors is.
 
         Raises:
             Unavailable: The store is away; what is served stays as it is.
@@ -91,6 +97,9 @@ class Serving:
                     # Only what is wrong with the model itself; a store that is away says nothing about it.
                     self._refused.add(head.sha256)
                     refused.append(Refusal(head, str(error)))
+                    if current.model is None and (ancestor := self._ancestor(current, head)) is not None:
+                        current = ancestor
+                        swapped += [] if ancestor.model is None else [ancestor.model]
                 except Unavailable:
                     raise
                 except Exception as error:  # noqa: BLE001 - whatever it was, the other policies' models are taken up
@@ -105,6 +114,15 @@ class Serving:
         if held is not None and held.version == version:
             return held
         return ServedPolicy(version, self._manifests.by_sha(version.manifest_sha), None, None)
+
+    def _ancestor(self, policy: ServedPolicy, model: Model) -> ServedPolicy | None:
+        for _ in range(_ANCESTORS):
+            if model.lineage.parent is None:
+                return None
+            model = self._registry.model(model.lineage.policy, model.lineage.parent)
+            with suppress(ModelInvalid, DistributionInvalid):
+                return self._with_model(policy, model)
+        return None
 
     def _with_model(self, policy: ServedPolicy, model: Model) -> ServedPolicy:
         if model.lineage.manifest_sha != policy.version.manifest_sha:

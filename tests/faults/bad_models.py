@@ -11,15 +11,19 @@ from datetime import UTC, datetime
 from itertools import cycle, islice
 from typing import NamedTuple
 
+import httpx
 import psycopg
 
 from tests.faults.proof import Losses, Proof, Tell
+from tests.faults.strikes import workers
 from tests.harness.ground import Ground, rows
 from tests.harness.service import DECISION, MANIFEST, Service, until
 
 POLICY = "quick"
 ASKED = 12
 RELOAD_SECONDS = 1.0
+RESTARTED = "truncated"
+"""The damage under which the worker is killed, too."""
 
 
 class Damage(NamedTuple):
@@ -81,6 +85,8 @@ def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
                 losses.add(f"a model that is {damage.name} was not refused")
         known.add(digest)
         _ask(service, good, damage, losses)
+        if damage.name == RESTARTED:
+            _restart_worker(service, good, losses)
         _withdraw(dsn, good, version)
         tell(number)
     return losses.proof(trials)
@@ -130,7 +136,7 @@ def _publish(dsn: str, good: int, damage: Damage, seeded: random.Random, foreign
         digest = hashlib.sha256(spoilt if damage.signed else data + bytes([seeded.randrange(256)])).hexdigest()
         [version] = connection.execute(
             "INSERT INTO models SELECT policy, (SELECT max(version) + 1 FROM models WHERE policy = m.policy), "
-            "policy_version, branch, parent, manifest_sha, vw_build, after, up_to, ledger_cut, erasure_cut, learned, "
+            "policy_version, branch, version, manifest_sha, vw_build, after, up_to, ledger_cut, erasure_cut, learned, "
             "learned_total, %s, %s, golden, created_at FROM models m WHERE policy = %s AND version = %s "
             "RETURNING version",
             [digest, len(spoilt), POLICY, good],
@@ -139,6 +145,23 @@ def _publish(dsn: str, good: int, damage: Damage, seeded: random.Random, foreign
         connection.execute("UPDATE heads SET model_version = %s WHERE policy = %s", [version, POLICY])
         connection.execute("SELECT pg_notify('cxi_bandit_models', '')")
     return version, digest
+
+
+def _restart_worker(service: Service, good: int, losses: Losses) -> None:
+    """Whoever starts while the newest model is bad serves the one before it."""
+    [old] = workers(service)
+    old.kill()
+
+    def served_again() -> bool:
+        try:
+            return service.decide()["model_version"] == good
+        except (AssertionError, httpx.TransportError):
+            return False
+
+    try:
+        until(served_again, 30)
+    except AssertionError:
+        losses.add("a worker that started on a bad model did not serve the one before it")
 
 
 def _withdraw(dsn: str, good: int, version: int) -> None:

@@ -50,8 +50,8 @@ KEYS = st.none() | st.sampled_from(["a", "b", "c"])
 CARTS = st.sampled_from([10.0, 200.0])
 METRICS = st.sampled_from(["purchase", "complaint"])
 VALUES = st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 9.0])
-OFFSETS = st.integers(-5, 65).map(lambda seconds: timedelta(seconds=seconds))
-"""When an event happened, from its decision: mostly in the window of a minute, sometimes before or after it."""
+OFFSETS = (st.integers(0, 65) | st.just(-7200)).map(lambda seconds: timedelta(seconds=seconds))
+"""When an event happened, from its decision: mostly in the window of a minute, sometimes after it or long before."""
 
 
 STEPS = 40

@@ -5,6 +5,7 @@ from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import LearningConflict, ManifestInvalid, Unavailable
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.learn import Learner
+from cxi_bandit.engine.serve import Refresh
 
 
 @pytest.fixture
@@ -32,6 +33,26 @@ def test_a_damaged_model_is_never_served_and_the_one_before_stays(cart, learner,
     assert [refusal.model for refusal in found.refused] == [bad]
     assert next(iter(cart.serving.policies)).model == good
     assert cart.serving.refresh().refused == [], "it is refused once, not at every look"
+
+
+def test_a_worker_that_starts_on_a_damaged_model_serves_the_nearest_sound_one_before_it(cart, learner):
+    good, worse, bad = learn(cart, learner), learn(cart, learner), learn(cart, learner)
+    for model in (worse, bad):
+        key = (cart.version.policy, model.lineage.version)
+        cart.store.registry._bytes[key] = cart.store.registry._bytes[key][:-7]
+    found = cart.serving.refresh()
+    assert [refusal.model for refusal in found.refused] == [bad]
+    assert found.swapped == [good]
+    assert next(iter(cart.serving.policies)).model == good
+    assert cart.serving.refresh() == Refresh([], [])
+
+
+def test_where_no_model_is_sound_none_is_served(cart, learner):
+    learn(cart, learner)
+    for key, data in list(cart.store.registry._bytes.items()):
+        cart.store.registry._bytes[key] = data[:-7]
+    assert cart.serving.refresh().swapped == []
+    assert next(iter(cart.serving.policies)).model is None
 
 
 def test_a_foreign_model_with_its_own_right_sha_is_unmasked_by_its_golden_probabilities(cart, learner):
