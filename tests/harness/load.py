@@ -159,12 +159,12 @@ class Load:
                 writer.write(_bytes(request))
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 body = await reader.readexactly(_length(head))
+        except TimeoutError:  # an OSError too, so it comes first
+            writer.close()
+            return ended(Fate.SILENT)
         except (OSError, asyncio.IncompleteReadError):
             writer.close()
             return ended(Fate.CUT)
-        except TimeoutError:
-            writer.close()
-            return ended(Fate.SILENT)
         self._idle.append((reader, writer))
         return ended(Fate.ANSWERED, int(head[9:12]), head, body)
 
