@@ -42,6 +42,8 @@ class Ground:
 
     def __exit__(self, *_: object) -> None:
         self._ending.close()
+        if self._template.parent != self._directory:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def part(self) -> "Ground":
         """A ground of its own for one proof, with the same template."""
