@@ -40,12 +40,13 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run."""
+    """A whole run. The load average is the one it began with: figures taken beside other work say so."""
 
     full: bool
     started_at: datetime
     seconds: float
     cores: int
+    load_average: float
     holds: bool
     promises: list[Line]
 
@@ -107,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [promise for promise in PROMISES if given.only is None or promise.number in given.only]
     if unknown := set(given.only or ()) - {promise.number for promise in PROMISES}:
         parser.error(f"there is no promise {min(unknown)}; known: {', '.join(str(each.number) for each in PROMISES)}")
-    started_at, started = datetime.now(UTC), time.monotonic()
+    started_at, started, load_average = datetime.now(UTC), time.monotonic(), os.getloadavg()[0]
     lines = []
     with tempfile.TemporaryDirectory(prefix="cxi-bandit-faults-", ignore_cleanup_errors=True) as directory:
         # A server that root starts runs as another user, who must be able to get there.
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str]) -> int:
         started_at=started_at,
         seconds=round(time.monotonic() - started, 1),
         cores=os.cpu_count() or 1,
+        load_average=round(load_average, 1),
         holds=all(line.holds for line in lines),
         promises=lines,
     )
