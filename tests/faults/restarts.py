@@ -1,8 +1,12 @@
-"""Promise 10: a restart loses nothing that was accepted: what the service took in, it answered before it ended."""
+"""Promise 10: a restart loses nothing that was accepted: what the service took in, it answered before it ended.
+
+Where workers can be replaced without an end (SIGHUP), no request may fail at all.
+"""
 
 import random
 import signal
 import time
+from importlib.util import find_spec
 
 from tests.faults.durable import PATIENCE_SECONDS, any_good, compare, decisions_and_rewards, dsn_of
 from tests.faults.proof import Figure, Losses, Proof, Tell
@@ -14,7 +18,27 @@ PER_SECOND = 50.0
 
 
 def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
-    """`trials` restarts by SIGTERM under load.
+    """`trials` restarts under load: half of them by SIGTERM, half by SIGHUP where the service knows that."""
+    if find_spec("tests.faults.rolling") is None:
+        return _ended(trials, ground, tell)
+    ended = max(trials // 2, 1)
+    with ground.part() as own:
+        proof = _ended(ended, own, tell)
+    return proof + _rolled(max(trials - ended, 1), ground, lambda done: tell(ended + done))
+
+
+def _rolled(trials: int, ground: Ground, tell: Tell) -> Proof:
+    from tests.faults.rolling import rolling_restarts  # noqa: PLC0415 - it comes with what it tries
+
+    service = ground.service(workers=2)
+    found = rolling_restarts(service, trials, tell)
+    losses = Losses()
+    losses.add(f"{found.failed} requests failed while workers were replaced: {found.failures}", found.failed)
+    return losses.proof(trials, Figure(name="requests during replacements", value=found.accepted, at_least=1))
+
+
+def _ended(trials: int, ground: Ground, tell: Tell) -> Proof:
+    """Restarts by SIGTERM.
 
     A request that finds the door closed was not accepted; one that left a row in the log was, and must have its answer.
     """
