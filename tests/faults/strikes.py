@@ -11,6 +11,7 @@ import psutil
 from tests.harness.service import Service
 
 UNAVAILABLE = 69
+MOST_TOLD = 4000
 
 
 class Strike(StrEnum):
@@ -34,6 +35,7 @@ def strike(service: Service, whom: Strike) -> bool:
     Returns:
         False when there was nobody to hit: it had not come back from the last time.
     """
+    assert service.process.poll() is None, f"the service has ended: {service.log.read_text()[-MOST_TOLD:]}"
     try:
         match whom:
             case Strike.WORKER:
@@ -55,17 +57,25 @@ def strike(service: Service, whom: Strike) -> bool:
     return True
 
 
-def revive(service: Service, seconds: float = 30.0) -> None:
+def revive(service: Service, seconds: float = 60.0) -> None:
     """Starts a dead service again, and again as long as what the dead one left behind is in its way."""
     deadline = time.monotonic() + seconds
     while True:
         service.process = service.start()
-        try:
-            status = service.process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            return
-        if status != UNAVAILABLE or time.monotonic() > deadline:
-            raise AssertionError(service.log.read_text())
+        while service.process.poll() is None:
+            if _serving(service):
+                return
+            time.sleep(0.02)
+        if service.process.returncode != UNAVAILABLE or time.monotonic() > deadline:
+            raise AssertionError(service.log.read_text()[-MOST_TOLD:])
+
+
+def _serving(service: Service) -> bool:
+    """Whether the supervisor has what it needs, and has started its children."""
+    try:
+        return bool(_child(service, "cxi_bandit.service"))
+    except (LookupError, psutil.Error):
+        return False
 
 
 def postmaster(database: Path) -> psutil.Process:
