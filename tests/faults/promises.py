@@ -1,7 +1,5 @@
 """The table: each promise in a few words, how it is proved, and how often."""
 
-from importlib.util import find_spec
-
 from tests.faults import (
     bad_models,
     clocks,
@@ -17,22 +15,10 @@ from tests.faults import (
     rewards,
     slow_database,
     spool_full,
+    strangers,
     whole_loop,
 )
 from tests.faults.proof import Promise
-
-
-def _strangers() -> tuple[Promise, ...]:
-    """Promises 15 and 16, whose trials stand in a room of their own, tests/security, once that is there."""
-    if find_spec("tests.security") is None:
-        return ()
-    from tests.faults.strangers import prove_no_failure, prove_no_open_door  # noqa: PLC0415 - see above
-
-    return (
-        Promise(15, "nothing sent is answered with a 500", "inputs", prove_no_failure, scaled=60_600, full=1_010_000),
-        Promise(16, "no key opens what it must not", "requests", prove_no_open_door, scaled=1, full=1),
-    )
-
 
 PROMISES = (
     Promise(0, "the whole loop is what a simple truth says", "histories", whole_loop.prove, scaled=150, full=2000),
@@ -50,5 +36,8 @@ PROMISES = (
     Promise(12, "a bad model is never served", "bad models", bad_models.prove, scaled=35, full=350),
     Promise(13, "a full disk loses nothing acknowledged", "fillings", disk_full.prove, scaled=3, full=20),
     Promise(14, "a slow or silent database takes nobody along", "faults", slow_database.prove, scaled=12, full=60),
-    *_strangers(),
+    Promise(
+        15, "nothing sent is answered with a 500", "inputs", strangers.prove_no_failure, scaled=60_600, full=1_010_000
+    ),
+    Promise(16, "no key opens what it must not", "requests", strangers.prove_no_open_door, scaled=1, full=1),
 )

@@ -1,9 +1,6 @@
 """Promises 15 and 16: nothing that strangers send is answered with a 500, and no key opens what it must not."""
 
 import structlog
-from tests.security.fuzzing import fuzz_parsers
-from tests.security.matrix import try_every_route
-from tests.security.schema_cases import MANIFEST, run_schema_cases
 
 from cxi_bandit.bootstrap import in_memory_engine
 from cxi_bandit.service.app import create_app
@@ -12,6 +9,9 @@ from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from tests.faults.proof import Losses, Proof, Tell
 from tests.harness.ground import Ground
+from tests.security.fuzzing import fuzz_parsers
+from tests.security.matrix import try_every_route
+from tests.security.schema_cases import MANIFEST, run_schema_cases
 
 INPUTS_A_CASE = 100
 """A case drawn from the schema costs as much as so many broken inputs at a parser."""

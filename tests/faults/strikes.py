@@ -1,7 +1,6 @@
 """Ways for a running service to lose one of its processes, without a word of warning."""
 
 import signal
-import subprocess
 import time
 from enum import StrEnum
 from pathlib import Path
