@@ -12,7 +12,7 @@ from msgspec import Meta
 from cxi_bandit.domain.errors import InvalidInput
 
 PREFIX: Final = "CXI_BANDIT_"
-_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own in it, closed to others
+_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only ever a directory of our own in it
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Positive = Annotated[float, Meta(gt=0.0)]
