@@ -1,15 +1,15 @@
 """Promise 10: a restart loses nothing that was accepted: what the service took in, it answered before it ended.
 
-Where workers can be replaced without an end (SIGHUP), no request may fail at all.
+While SIGHUP replaces workers by new ones, no request may fail at all.
 """
 
 import random
 import signal
 import time
-from importlib.util import find_spec
 
 from tests.faults.durable import PATIENCE_SECONDS, any_good, compare, decisions_and_rewards, dsn_of
 from tests.faults.proof import Figure, Losses, Proof, Tell
+from tests.faults.rolling import rolling_restarts
 from tests.harness.ground import Ground, rows
 from tests.harness.load import Fate
 from tests.harness.service import until
@@ -18,9 +18,7 @@ PER_SECOND = 50.0
 
 
 def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
-    """`trials` restarts under load: half of them by SIGTERM, half by SIGHUP where the service knows that."""
-    if find_spec("tests.faults.rolling") is None:
-        return _ended(trials, ground, tell)
+    """`trials` restarts under load: half of them by SIGTERM, half by SIGHUP."""
     ended = max(trials // 2, 1)
     with ground.part() as own:
         proof = _ended(ended, own, tell)
@@ -28,8 +26,6 @@ def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
 
 
 def _rolled(trials: int, ground: Ground, tell: Tell) -> Proof:
-    from tests.faults.rolling import rolling_restarts  # noqa: PLC0415 - it comes with what it tries
-
     service = ground.service(workers=2)
     found = rolling_restarts(service, trials, tell)
     losses = Losses()

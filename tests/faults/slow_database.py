@@ -101,7 +101,8 @@ def _watch(service: Service, fault: Fault, losses: Losses) -> None:
     ends_at = time.monotonic() + fault.seconds
     told = fault.usable
     while time.monotonic() < ends_at:
-        told |= httpx.get(f"http://127.0.0.1:{service.port}/health/ready", timeout=10).status_code == 503
+        answer = httpx.get(f"http://127.0.0.1:{service.port}/health/ready", timeout=10)
+        told |= answer.status_code == 503 or answer.json()["database"] == "away"
         time.sleep(0.1)
     if not told:
         losses.add(f"{fault.name}: health went on saying that all is well")
