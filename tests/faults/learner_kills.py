@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import psutil
+
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect
 from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
@@ -21,8 +23,11 @@ from cxi_bandit.store.postgres import PostgresStore
 from tests.faults.proof import Figure, Losses, Proof, Tell
 from tests.harness.ground import BRITTLE, Ground
 from tests.harness.policies import EXPLORERS, manifest
+from tests.harness.service import until
 
-PATIENCE_SECONDS = 30.0
+STARTED_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
+"""Without any progress. After a silence of half a minute windows wait as long again; see the outage hold."""
 
 
 class Rivals:
@@ -35,8 +40,12 @@ class Rivals:
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", "cxi_bandit.worker"], env=self._environment)
 
+    def elder_works(self) -> bool:
+        """Whether the one that has run for longest has reached the database: before, a kill would prove nothing."""
+        return bool(psutil.Process(self._processes[0].pid).net_connections("unix"))
+
     def kill_elder(self) -> None:
-        """The one that has run for longest: the other may be the one that has only just come back."""
+        """The other may be the one that has only just come back."""
         elder, younger = self._processes
         elder.kill()
         elder.wait()
@@ -58,7 +67,8 @@ def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
     ground.at_end(rivals.stop)
     traffic.go_on(3.0)
     for number in range(1, trials + 1):
-        traffic.go_on(traffic.random.uniform(0.2, 0.9))
+        until(lambda: traffic.go_on(0.1) or rivals.elder_works(), STARTED_SECONDS)
+        traffic.go_on(traffic.random.uniform(0.0, 0.6))
         rivals.kill_elder()
         tell(number)
     losses = Losses()

@@ -25,7 +25,7 @@ PROMISES = (
     Promise(1, "an acknowledged decision or reward is never lost", "kills", durable.prove, scaled=30, full=100),
     Promise(2, "duplicates make one row and have one answer", "races of 64", idempotency.prove, scaled=40, full=400),
     Promise(3, "a reward counts once, in whatever order", "deliveries", rewards.prove, scaled=15_000, full=200_000),
-    Promise(4, "every outcome is learned exactly once", "kills", learner_kills.prove, scaled=70, full=500),
+    Promise(4, "every outcome is learned exactly once", "kills", learner_kills.prove, scaled=50, full=500),
     Promise(5, "what commits late is not skipped", "transactions", late_commits.prove, scaled=2000, full=2000),
     Promise(6, "decisions go on without the database", "seconds away", outage.prove, scaled=24, full=600),
     Promise(7, "a full spool says so and crashes nothing", "requests past it", spool_full.prove, scaled=300, full=6000),
