@@ -1,4 +1,4 @@
-"""Whatever stands in the registry in a model's place: it is never served, and the one before, or the default, answers.
+"""Whatever stands in the registry in a model's place: it is never served; the one before it answers, then the default.
 
 Each kind of damage is tried on a worker that serves a good model already, and on one that has just started.
 """
@@ -102,7 +102,7 @@ def put(cart, model, data: bytes | None, **claims: object) -> None:
 
 
 def held_to(cart, bad, good) -> None:
-    """A worker that serves `good` goes on with it; a fresh one answers with the default, its propensities true."""
+    """A worker that serves `good` goes on with it, a fresh one takes it up; were it bad too, the default answers."""
     running, before = cart.serving, vector(cart, cart.serving)
     assert before.model_version == good.lineage.version
     found = running.refresh()
@@ -113,16 +113,24 @@ def held_to(cart, bad, good) -> None:
     assert decision.model_version == good.lineage.version
 
     fresh = Serving(cart.store.registry, cart.manifests, cart.room)
-    assert len(fresh.refresh().refused) == 1
-    drawn_from = vector(cart, fresh)
-    assert (drawn_from.model_version, drawn_from.fallback) == (None, Fallback.MODEL_UNAVAILABLE)
+    found = fresh.refresh()
+    assert (len(found.refused), found.swapped) == (1, [good])
+    assert vector(cart, fresh) == before
+
+    sound = cart.store.registry.model_bytes(cart.version.policy, good.lineage.version)
+    put(cart, good, b"")
+    lost = Serving(cart.store.registry, cart.manifests, cart.room)
+    assert len(lost.refresh().refused) == 1
+    drawn_from = vector(cart, lost)
+    assert (drawn_from.model_version, drawn_from.fallback) == (None, Fallback.COLD_START)
     assert sum(drawn_from.probabilities) == pytest.approx(1.0, abs=1e-12)
     assert min(drawn_from.probabilities) >= 0.01
-    cart.serving = fresh
+    cart.serving = lost
     decision = cart.decide()
-    assert decision.fallback is Fallback.MODEL_UNAVAILABLE
+    assert decision.fallback is Fallback.COLD_START
     assert decision.probabilities == drawn_from.probabilities
     assert decision.propensity == decision.probabilities[decision.situation.eligible.index(decision.intervention)]
+    put(cart, good, sound)
 
 
 @pytest.fixture
