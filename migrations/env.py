@@ -3,8 +3,8 @@
 from alembic import context
 from sqlalchemy.engine import Connection, Engine
 
-from cxi_bandit.store.evaluation_tables import metadata
-from cxi_bandit.store.partitions import PARTITION_PREFIX
+from cxi_bandit.store.postgres.partitions import PARTITION_PREFIX
+from cxi_bandit.store.schema.evaluations import metadata
 
 
 def _ours(name: str | None, kind: str, _parents: object) -> bool:

@@ -11,9 +11,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from cxi_bandit.store.embedded import EmbeddedPostgres
-from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.migrate import upgrade
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from cxi_bandit.store.spool import SpoolShelf
 
 _numbers = itertools.count(1)

@@ -20,9 +20,9 @@ from cxi_bandit.bootstrap.data_dir import owned
 from cxi_bandit.bootstrap.database import reached
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.settings import Settings
-from cxi_bandit.store.embedded import EmbeddedPostgres
-from cxi_bandit.store.inventory import Inventory, take_inventory
-from cxi_bandit.store.programs import check_cluster, check_dump, copy_cluster, dump, is_empty, restore_dump
+from cxi_bandit.store.postgres.inventory import Inventory, take_inventory
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
+from cxi_bandit.store.server.programs import check_cluster, check_dump, copy_cluster, dump, is_empty, restore_dump
 from cxi_bandit.store.spool import entries_in
 
 Told = Callable[[str, int, int | None], object]

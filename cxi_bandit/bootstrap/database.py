@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 from cxi_bandit.bootstrap.data_dir import Taken, owned
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.settings import Settings
-from cxi_bandit.store.embedded import EmbeddedPostgres
-from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.migrate import upgrade
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
 
 
 class RunningDatabase:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cxi_bandit.bootstrap.backup import Backup, Told
-from cxi_bandit.store.inventory import Inventory
+from cxi_bandit.store.postgres.inventory import Inventory
 
 
 @contextmanager

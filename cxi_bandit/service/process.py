@@ -18,9 +18,9 @@ from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.settings import Settings, read_settings
-from cxi_bandit.store.listen import listen
 from cxi_bandit.store.postgres import PostgresStore
-from cxi_bandit.store.registry import MODELS_CHANNEL
+from cxi_bandit.store.postgres.listen import listen
+from cxi_bandit.store.postgres.registry import MODELS_CHANNEL
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes, forget_this_process

@@ -20,8 +20,8 @@ from cxi_bandit.bootstrap.upkeep import keep_up
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.install import install
 from cxi_bandit.settings import Settings
-from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.migrate import upgrade
 from cxi_bandit.supervisor.api import Api, Generation
 from cxi_bandit.supervisor.child import Child
 from cxi_bandit.supervisor.gate import Gate

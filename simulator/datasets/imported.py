@@ -17,7 +17,7 @@ from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.policy.eligibility import Eligibility
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest
-from cxi_bandit.store.imported_frames import contexts, vectors
+from cxi_bandit.store.postgres.imported_frames import contexts, vectors
 from simulator.datasets.columns import AFFINITY, DEFECT, POSITION, laid_over, split_affinities
 from simulator.datasets.contexts import Described
 from simulator.datasets.log import ReplayLog

@@ -10,7 +10,7 @@ import polars as pl
 
 from cxi_bandit.domain.decision import Features
 from cxi_bandit.domain.imported import ImportedLog
-from cxi_bandit.store.imported_frames import vectors
+from cxi_bandit.store.postgres.imported_frames import vectors
 from simulator.datasets.log import ReplayLog
 from simulator.exchange.foreign import Declared
 from simulator.progress import Track, silent

@@ -15,10 +15,10 @@ from cxi_bandit.domain.identifiers import DecisionIdMint, PolicyName, minted_at
 from cxi_bandit.domain.imported import ImportedLog, ImportedRound
 from cxi_bandit.domain.reward import RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry
-from cxi_bandit.store.imported_frames import contexts
-from cxi_bandit.store.listen import listen
-from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.imported_frames import contexts
+from cxi_bandit.store.postgres.listen import listen
+from cxi_bandit.store.postgres.migrate import upgrade
 
 CART = PolicyName("cart")
 

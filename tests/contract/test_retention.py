@@ -14,8 +14,7 @@ from cxi_bandit.domain.identifiers import DecisionIdMint, PolicyName, minted_at
 from cxi_bandit.domain.reward import RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.settings import Settings
-from cxi_bandit.store import partitions
-from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres import PostgresStore, partitions
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics
 
@@ -126,7 +125,7 @@ def test_without_retention_only_rewards_nobody_waits_for_go(
 def test_pieces_add_up(
     postgres_store: PostgresStore, postgres_dsn: str, days: list[Any], noon: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cxi_bandit.store.retention._CHUNK", 1)
+    monkeypatch.setattr("cxi_bandit.store.postgres.retention._CHUNK", 1)
     rewards, turns = 0, 0
     finished = False
     while not finished:

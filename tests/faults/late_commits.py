@@ -22,10 +22,10 @@ from cxi_bandit.engine.install import install
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.ports import DecisionEntry
-from cxi_bandit.store.connection import Connection, Database
-from cxi_bandit.store.decision_log import PostgresDecisionLog
 from cxi_bandit.store.postgres import PostgresStore
-from cxi_bandit.store.reward_ledger import PostgresRewardLedger
+from cxi_bandit.store.postgres.connection import Connection, Database
+from cxi_bandit.store.postgres.decision_log import PostgresDecisionLog
+from cxi_bandit.store.postgres.reward_ledger import PostgresRewardLedger
 from tests.faults.proof import Figure, Losses, Proof, Tell
 from tests.harness.ground import BRITTLE, Ground, rows
 from tests.harness.policies import manifest

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
-from cxi_bandit.store.embedded import EmbeddedPostgres
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from tests.faults.comeback import committed
 from tests.faults.durable import PATIENCE_SECONDS, compare
 from tests.faults.proof import Figure, Losses, Proof, Tell, percentile

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cxi_bandit.store.embedded import EmbeddedPostgres
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from tests.faults.comeback import committed
 from tests.faults.durable import compare
 from tests.faults.outage import MANIFEST, numbered

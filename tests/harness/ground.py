@@ -13,9 +13,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from cxi_bandit.bootstrap.upkeep import keep_up
-from cxi_bandit.store.embedded import EmbeddedPostgres
-from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.migrate import upgrade
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from tests.harness.service import MANIFEST, Service
 
 BRITTLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

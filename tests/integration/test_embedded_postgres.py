@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from cxi_bandit.domain.errors import Unavailable
-from cxi_bandit.store.embedded import EmbeddedPostgres
-from cxi_bandit.store.migrate import upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.migrate import upgrade
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
 
 _RECOVERY_SECONDS = 10.0
 

@@ -16,7 +16,7 @@ from cxi_bandit.engine.audit import DecisionAudit
 from cxi_bandit.engine.decide import ServedPolicy
 from cxi_bandit.engine.ports import Evaluations, OutcomeLog, Registry
 from cxi_bandit.policy.parsing import parse_manifest
-from cxi_bandit.store.memory_evaluations import MemoryEvaluations
+from cxi_bandit.store.memory.evaluations import MemoryEvaluations
 from cxi_bandit.store.postgres import PostgresStore
 from simulator.candidates import Candidate, ManifestCandidate, Parts, Prepared, Uniform, parse_candidate
 from simulator.datasets.live_log import read_live_log

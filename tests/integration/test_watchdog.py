@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from cxi_bandit.domain.errors import Unavailable
-from cxi_bandit.store import connection
-from cxi_bandit.store.connection import Database
+from cxi_bandit.store.postgres import connection
+from cxi_bandit.store.postgres.connection import Database
 from tests.harness.link import Link
 
 

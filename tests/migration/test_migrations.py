@@ -14,7 +14,7 @@ from pytest_alembic.tests import (
     test_upgrade,
 )
 
-from cxi_bandit.store.migrate import configuration, downgrade, upgrade
+from cxi_bandit.store.postgres.migrate import configuration, downgrade, upgrade
 
 __all__ = [
     "test_model_definitions_match_ddl",

@@ -13,8 +13,8 @@ import pytest
 
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, DecisionIdMint, PolicyName
-from cxi_bandit.store.migrate import revisions, upgrade
 from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.migrate import revisions, upgrade
 from tests.migration.first_statements import sequence, write
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

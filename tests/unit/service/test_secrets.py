@@ -25,7 +25,7 @@ from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.auth import declared_access, digest, new_secret
 from cxi_bandit.settings import Settings, read_settings
-from cxi_bandit.store.migrate import upgrade
+from cxi_bandit.store.postgres.migrate import upgrade
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics

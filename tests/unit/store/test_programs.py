@@ -5,9 +5,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
-from cxi_bandit.store import programs
-from cxi_bandit.store.cluster_manifest import check_files
-from cxi_bandit.store.embedded import binaries
+from cxi_bandit.store.server import programs
+from cxi_bandit.store.server.cluster_manifest import check_files
+from cxi_bandit.store.server.embedded import binaries
 
 
 def test_a_password_is_no_argument(tmp_path: Path) -> None:

@@ -1,0 +1,190 @@
+"""Connections: one pool per process, short timeouts, and driver errors turned into the domain's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
+from cxi_bandit.store.postgres.watchdog import Watchdog
+
+Connection = psycopg.Connection[TupleRow]
+
+SHORT: Final = timedelta(seconds=5)
+LONG: Final = timedelta(minutes=5)
+# What a block may take beyond the time the server itself allows each of its statements.
+_GRACE: Final = timedelta(seconds=2)
+
+# A server that has become a read-only standby, or whose grants were changed, is as good as away.
+_AWAY: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    psycopg.errors.InsufficientPrivilege,
+)
+
+# A half-open connection must fail within seconds, not after the kernel's two hours.
+_LIVENESS: Final = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+_NO_DSN: Final = (
+    "is no address of a PostgreSQL; write postgresql://user:password@host:5432/database, "
+    "with each of % @ : / ? # in the password percent-encoded (%40 for @)"
+)
+
+
+def conninfo(dsn: str, application: str, statement_timeout: timedelta | None) -> str:
+    """`dsn` with our liveness and session settings; what the DSN says itself about liveness stands.
+
+    Args:
+        application: Shown in `pg_stat_activity`.
+        statement_timeout: None for connections that wait on purpose (listeners, writer locks).
+    """
+    given = parsed(dsn)
+    milliseconds = 0 if statement_timeout is None else int(statement_timeout.total_seconds() * 1000)
+    settings = {
+        "statement_timeout": str(milliseconds),
+        # A process that hangs between statements must not hold back the sequencer, or vacuum, for ever.
+        "idle_in_transaction_session_timeout": "60000",
+        "timezone": "UTC",
+    }
+    options = " ".join([str(given.get("options") or ""), *(f"-c {name}={value}" for name, value in settings.items())])
+    absent = {name: value for name, value in _LIVENESS.items() if name not in given}
+    return make_conninfo(dsn, **absent, options=options.strip(), application_name=application)
+
+
+def parsed(dsn: str) -> dict[str, Any]:
+    """What `dsn` says, option by option.
+
+    A password with an `@` or a `:` in it that is not percent-encoded ends up in the host or the port, and an error of
+    the driver would print it: so those are looked at here, and nothing of the DSN is repeated.
+
+    Raises:
+        InvalidInput: It is no DSN.
+    """
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise InvalidInput("DATABASE_URL", _NO_DSN) from None
+    host, name, ports = (str(given.get(option) or "") for option in ("host", "dbname", "port"))
+    if "@" in host + name or not all(port.isdecimal() for port in ports.split(",") if port):
+        raise InvalidInput("DATABASE_URL", _NO_DSN)
+    return given
+
+
+@contextmanager
+def translated(part: str = "the database") -> Iterator[None]:
+    """Turns the driver's errors into the domain's.
+
+    Raises:
+        Unavailable: The database is away, full, too slow, reads only, does not let us, or broke a deadlock: the call
+            may be repeated once somebody has seen to it.
+        InvalidInput: A value cannot be stored at all, such as text with a NUL character.
+    """
+    try:
+        yield
+    except _AWAY as error:
+        raise Unavailable(part) from error
+    except psycopg.errors.CheckViolation as error:
+        # A day's partition was attached while the row was on its way into the default one; sent again, it finds it.
+        if error.diag.table_name == "decisions_default":
+            raise Unavailable(part) from error
+        raise
+    except psycopg.DataError as error:
+        # The first line only: those after it quote the row.
+        reason = next(iter(str(error).splitlines()), "")
+        raise InvalidInput("", f"holds a value the database cannot keep: {reason}".rstrip()) from error
+
+
+class Database:
+    """A pool of connections in autocommit mode: one statement is one transaction unless a block asks for more.
+
+    Args:
+        wait: How long a caller waits for a free connection before it gets `Unavailable`.
+    """
+
+    def __init__(
+        self, dsn: str, *, min_size: int = 1, max_size: int = 8, wait: timedelta = timedelta(seconds=2)
+    ) -> None:
+        self.dsn = dsn
+        self._pool = ConnectionPool(
+            conninfo(dsn, "cxi-bandit", SHORT),
+            min_size=min_size,
+            max_size=max_size,
+            timeout=wait.total_seconds(),
+            kwargs={"autocommit": True},
+            # The pool's own retries back off to minutes; given up at once, the next caller's request tries again.
+            reconnect_timeout=1.0,
+            open=False,
+            name="cxi-bandit",
+        )
+        # One connection that fell silent is seldom alone: the idle ones beside it are replaced too.
+        self._watchdog = Watchdog(self._pool.drain)
+
+    def open(self) -> None:
+        """Connects. Raises Unavailable when the database does not answer."""
+        with translated():
+            self._pool.open(wait=False)
+            try:
+                self._pool.wait(timeout=10)
+            except BaseException:
+                self._pool.close()
+                raise
+
+    def close(self) -> None:
+        """Closes every connection; calls under way end first."""
+        self._pool.close()
+        self._watchdog.stop()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection whose every statement commits by itself, within the short timeout."""
+        with self._taken(SHORT) as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, timeout: timedelta = SHORT) -> Iterator[Connection]:
+        """A connection in a transaction: committed when the block ends well, undone otherwise."""
+        with self._taken(timeout) as connection, connection.transaction():
+            if timeout != SHORT:
+                connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(timeout)])
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A reading transaction whose statements all see the same moment, within the long timeout."""
+        with self._taken(LONG) as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(LONG)])
+            yield connection
+
+    @contextmanager
+    def _taken(self, timeout: timedelta) -> Iterator[Connection]:
+        with translated(), self._pool.connection() as connection, self._watchdog.watching(connection, timeout + _GRACE):
+            yield connection
+
+    @contextmanager
+    def watched(self, connection: Connection) -> Iterator[None]:
+        """Bounds a short use of a dedicated connection by the short timeout, as the pool's own are bounded."""
+        with translated(), self._watchdog.watching(connection, SHORT + _GRACE):
+            yield
+
+    def dedicated(self, application: str) -> Connection:
+        """A connection outside the pool, without a statement timeout. The caller closes it."""
+        with translated():
+            return psycopg.connect(conninfo(self.dsn, application, None), autocommit=True)
+
+
+def _milliseconds(timeout: timedelta) -> str:
+    return str(int(timeout.total_seconds() * 1000))
