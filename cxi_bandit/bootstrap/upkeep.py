@@ -32,7 +32,8 @@ class Upkeep:
     """The learner's regular upkeep: what must not wait, and what retention lets go.
 
     Args:
-        errand: Something else that is due now and then; says in how many seconds it is due again.
+        errand: Something else that is due now and then; says in how many seconds it is due again. It comes first: a
+            reader who is in retention's way keeps nothing else from being done.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Upkeep:
         Raises:
             Unavailable: Writers were too busy; call again later.
         """
+        due_seconds = self._errand()
         now = self._clock()
         keep_up(self._store, now)
         dropped = self._store.retention.drop(now, self._keep, self._keep_parked)
@@ -67,4 +69,4 @@ class Upkeep:
                 self._metrics.dropped.labels(kind).inc(number)
         if any(numbers.values()):
             self._log.info("dropped", days=[day.isoformat() for day in dropped.days], **numbers)
-        return min(_EVERY_SECONDS if dropped.finished else _SOON_SECONDS, self._errand())
+        return min(_EVERY_SECONDS if dropped.finished else _SOON_SECONDS, due_seconds)

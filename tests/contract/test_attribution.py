@@ -411,17 +411,50 @@ def test_forgetting_a_shopper_leaves_no_event_and_no_other_shopper_s_behind(stor
     assert sorted(event.reward_id for event in left) == sorted(kept[-2:])
 
 
+@pytest.mark.parametrize("events_first", [True, False])
+def test_forgetting_a_shopper_changes_nobody_else_s_outcome(store: Any, *, events_first: bool) -> None:
+    shop = Shop(store)
+    shop.logged("c", "even", 1)
+    shop.logged("d", "even", 2, "bob")
+    for name in "cd":
+        shop.report(f"tie-{name}", 20, 0.0, decision=name, order="o-2")
+    shop.report("joint", 30, order="o-2")
+    shop.report("own", 21, subject="bob")
+    shop.report("ann's order", 22, 0.0, decision="c", order="o-3")
+    shop.join()
+    shop.report("joint back", 40, None, subject="ann", retracts="joint")
+    shop.report("own less", 41, 0.5, order="o-3", corrects="own")
+    shop.join()
+    before = shop.rewards("d")
+    assert shop.shares("d").keys() >= {"joint", "joint back", "own", "own less"}
+    ann, received = shop.hmac("ann"), START + timedelta(hours=1)
+    if events_first:
+        store.outcomes.forget_shopper(ann, received)
+    store.outcomes.erase(PolicyName("even"), [shop.decisions["c"].decision_id], START)
+    store.outcomes.forget_shopper(ann, received)
+    shop.join()
+    assert shop.audited() == {AuditVerdict.IDENTICAL}
+    shop.report("more", 42, 0.75, subject="bob")
+    shop.join()
+    assert before[-1] == 0.5
+    assert shop.rewards("d")[-1] == 0.75, "and not 1.0, what the amended ones were worth"
+    assert shop.audited() == {AuditVerdict.IDENTICAL}
+
+
 def test_credits_go_with_the_days_of_their_decisions(postgres_store: Any, postgres_dsn: str) -> None:
     shop = Shop(postgres_store)
     shop.logged("a", "even", 0)
     shop.logged("b", "even", 10)
     shop.report("paid", 20, subject="ann")
     shop.join()
-    with psycopg.connect(postgres_dsn) as connection:
-        assert connection.execute("SELECT count(*) FROM credits").fetchone() == (2,)
-    postgres_store.retention.drop(START + timedelta(days=99), timedelta(days=30), timedelta(days=7), seconds=30)
-    with psycopg.connect(postgres_dsn) as connection:
-        assert connection.execute("SELECT count(*) FROM credits").fetchone() == (0,)
+    for day in (97, 150):  # beyond the days after which what nobody has is looked at for the last time
+        postgres_store.retention.drop(START + timedelta(days=day), timedelta(days=140), timedelta(days=7), seconds=30)
+        with psycopg.connect(postgres_dsn) as connection:
+            rows = connection.execute(
+                "SELECT (SELECT count(*) FROM credits), (SELECT count(*) FROM reward_ledger), "
+                "(SELECT count(*) FROM reward_keys)"
+            ).fetchone()
+            assert rows == ((2, 1, 1) if day == 97 else (0, 0, 0))
 
 
 def test_a_direct_reward_asks_nothing_about_addresses(store: Any) -> None:

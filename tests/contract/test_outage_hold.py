@@ -81,6 +81,32 @@ def test_a_short_silence_and_a_first_start_are_no_outage(clockwork: Clockwork) -
     assert clockwork.due(now) == {during}
 
 
+def test_a_command_that_closes_nothing_is_no_sign_of_life(clockwork: Clockwork) -> None:
+    now = datetime.now(UTC)
+    during = clockwork.closed_at(now - timedelta(minutes=90))
+    clockwork.due(now - timedelta(minutes=100))
+    clockwork.silent(hours=2)
+    with clockwork.store.outcomes.sequencing() as sequencing:
+        assert sequencing is not None
+        assert sequencing.matured(now - timedelta(days=36_500), 10) == []
+    clockwork.runs_on(minutes=20)
+    assert clockwork.due(now) == set(), "held since the service went, not since the command ran"
+    clockwork.runs_on(minutes=16)
+    assert clockwork.due(now) == {during}
+
+
+def test_a_pass_that_had_no_time_for_windows_is_a_sign_of_life(clockwork: Clockwork) -> None:
+    now = datetime.now(UTC)
+    during = clockwork.closed_at(now - timedelta(seconds=20))
+    clockwork.due(now - timedelta(minutes=1))
+    clockwork.silent(seconds=25)
+    with clockwork.store.outcomes.sequencing() as sequencing:
+        assert sequencing is not None
+        sequencing.take_rewards(10)
+    clockwork.silent(seconds=25)
+    assert clockwork.due(now) == {during}
+
+
 def test_a_second_outage_keeps_waiting_for_the_first_ones_rewards(clockwork: Clockwork) -> None:
     now = datetime.now(UTC)
     first = clockwork.closed_at(now - timedelta(minutes=15))

@@ -204,9 +204,9 @@ class OutcomeLog(Protocol):
     def forget_shopper(self, subject: bytes, at: datetime) -> dict[str, int]:
         """Removes the reward events received until `at` that name the shopper, or an order of theirs and nothing else.
 
-        An order is theirs when an event ties it to them or to a decision of theirs. What names an order alone stays
-        while a decision of another shopper has it. The shopper's decisions go by `erase`, before or after this; until
-        both are done, an audit finds their outcomes different. Safe to call again.
+        An order is theirs when an event ties it to them or to a decision of theirs. What a decision of another shopper
+        has, or once had, stays: that one's outcome rests on it. The shopper's decisions go by `erase`, before or after
+        this; until both are done, an audit finds their outcomes different. Safe to call again.
 
         Returns:
             How many rows went, by table.

@@ -96,11 +96,12 @@ class AddressBook:
         self._remove([entry.event for entry in self.entries.values() if entry.event.decision_id == decision])
 
     def untie(self, decisions: Collection[DecisionId]) -> set[RewardKey]:
-        """Removes what names nothing but an order that only the rewards of these decisions tied."""
+        """Removes what names nothing but an order that only the rewards of these decisions tied, and no other had."""
         links = [entry.event for entry in self.entries.values() if entry.event.links]
         others = {event.order for event in links if event.decision_id not in decisions}
         orders = {event.order for event in links if event.decision_id in decisions} - others
-        gone = [event for event in self._naming_nothing_but_orders() if event.order in orders]
+        alone = [event for event in self._naming_nothing_but_orders() if event.order in orders]
+        gone = [event for event in alone if self.holders.get(event.key, {}).keys() <= set(decisions)]
         self._remove(gone)
         return {event.key for event in gone}
 
@@ -110,12 +111,12 @@ class AddressBook:
         links = [entry.event for entry in self.entries.values() if entry.event.links]
         orders = {event.order for event in links if event.subject == subject or event.decision_id in own}
         found = [entry.event for entry in self.entries.values() if entry.event.subject == subject]
-        found += [
+        found += [event for event in self._naming_nothing_but_orders() if event.order in orders]
+        gone = [
             event
-            for event in self._naming_nothing_but_orders()
-            if event.order in orders and self.holders.get(event.key, {}).keys() <= own
+            for event in found
+            if self.entries[event.key].received_at <= at and self.holders.get(event.key, {}).keys() <= own
         ]
-        gone = [event for event in found if self.entries[event.key].received_at <= at]
         credited = sum(len(changes) for event in gone for changes in self.holders.get(event.key, {}).values())
         self._remove(gone)
         return {event.key for event in gone}, credited

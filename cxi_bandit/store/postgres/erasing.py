@@ -46,7 +46,8 @@ _REMOVE: Final = {
     **{table: SQL("DELETE FROM {} WHERE decision_id = ANY(%s)").format(Identifier(table)) for table in _BY_DECISION},
 }
 
-# An order that only these decisions' rewards tied is theirs: what names it alone goes with them.
+# An order that only these decisions' rewards tied is theirs: what names it alone goes with them. What another decision
+# has or once had stays, here and below: without it that one's outcome would not be what its revisions say.
 _UNTIE: Final = """
 WITH tied AS (
   SELECT DISTINCT order_key FROM reward_ledger
@@ -59,6 +60,9 @@ WITH tied AS (
 ), gone AS (
   DELETE FROM reward_ledger l USING orders
   WHERE l.order_key = orders.order_key AND l.decision_id IS NULL AND l.subject IS NULL
+    AND NOT EXISTS (
+      SELECT FROM credits c WHERE c.entry_id = l.entry_id AND c.decision_id <> ALL(%(names)s)
+    )
   RETURNING entry_id, received_at
 ), uncredited AS (
   DELETE FROM credits c USING gone WHERE c.entry_id = gone.entry_id
@@ -77,12 +81,12 @@ WITH own AS (
   WHERE l.order_key IS NOT NULL AND l.corrects IS NULL AND l.retracts IS NULL
 ), gone AS (
   DELETE FROM reward_ledger l
-  WHERE l.received_at <= %(at)s AND (l.subject = %(subject)s OR (
-    l.order_key IN (SELECT order_key FROM orders) AND l.decision_id IS NULL AND l.subject IS NULL
-    AND NOT EXISTS (
-      SELECT FROM credits c WHERE c.entry_id = l.entry_id AND c.decision_id NOT IN (SELECT decision_id FROM own)
-    )
-  ))
+  WHERE l.received_at <= %(at)s AND (
+    l.subject = %(subject)s
+    OR (l.order_key IN (SELECT order_key FROM orders) AND l.decision_id IS NULL AND l.subject IS NULL)
+  ) AND NOT EXISTS (
+    SELECT FROM credits c WHERE c.entry_id = l.entry_id AND c.decision_id NOT IN (SELECT decision_id FROM own)
+  )
   RETURNING entry_id, received_at
 ), uncredited AS (
   DELETE FROM credits c USING gone WHERE c.entry_id = gone.entry_id RETURNING c.entry_id

@@ -12,6 +12,7 @@ from cxi_bandit.store.postgres.connection import Connection
 
 _OUTAGE: Final = timedelta(seconds=30)
 _LONGEST: Final = timedelta(minutes=15)
+_RECENT: Final = timedelta(days=2)
 _SIGN_OF_LIFE: Final = timedelta(seconds=1)
 
 _LOOK: Final = """
@@ -33,7 +34,8 @@ def latest_close(connection: Connection, before: datetime) -> datetime:
     most. Senders repeat at growing intervals, so those who could not get through try again within about that time.
     """
     row = connection.execute(_LOOK).fetchone()
-    if row is None:
+    if row is None or row[0] - before > _RECENT:
+        # A command that only gives rewards their places closes nothing: no sign that the service is up again.
         return before
     now, last_at, held_before, held_until = row
     if held_until is not None and held_until <= now:

@@ -53,8 +53,22 @@ _HANGING: Final = tuple(
 WITH old AS (SELECT decision_id FROM {table} WHERE decision_id < %b::uuid ORDER BY decision_id LIMIT %b::bigint)
 DELETE FROM {table} t USING old WHERE t.decision_id = old.decision_id
 """  # noqa: S608 - as above
-    for table in ("activations", "credits", "idempotency_keys", "set_asides")
+    for table in ("activations", "idempotency_keys", "set_asides")
 )
+# With the last decision that had a part of it, what names a shopper or an order goes too.
+_CREDITS: Final = """
+WITH old AS (
+  SELECT entry_id, decision_id, position FROM credits WHERE decision_id < %b::uuid ORDER BY decision_id LIMIT %b::bigint
+)
+DELETE FROM credits t USING old
+WHERE t.entry_id = old.entry_id AND t.decision_id = old.decision_id AND t.position = old.position
+RETURNING t.entry_id
+"""
+_UNHELD: Final = f"""
+WITH old AS (
+  SELECT l.entry_id FROM reward_ledger l WHERE l.entry_id = ANY(%b::int8[]) AND l.decision_id IS NULL
+    AND NOT EXISTS (SELECT FROM credits c WHERE c.entry_id = l.entry_id)
+){_REMOVE_REWARDS}"""  # noqa: S608 - as above
 
 # Each entry is looked at once, when it has become old: the bookmark says how far that has come.
 _BOOKMARK: Final = "SELECT coalesce(max(value), 0) FROM upkeep WHERE name = %b::text"
@@ -150,7 +164,18 @@ class Retention:
 
             if not self._repeat(hanging, budget)[1]:
                 return 0, False
-        return self._repeat(lambda connection: _count(connection, _REWARDS, bound, _CHUNK), budget)
+        rewards = 0
+
+        def credited(connection: Connection) -> int:
+            nonlocal rewards
+            gone = [entry for (entry,) in connection.execute(_CREDITS, [bound, _CHUNK])]
+            rewards += _count(connection, _UNHELD, gone)
+            return len(gone)
+
+        if not self._repeat(credited, budget)[1]:
+            return rewards, False
+        named, finished = self._repeat(lambda connection: _count(connection, _REWARDS, bound, _CHUNK), budget)
+        return rewards + named, finished
 
     def _first_left(self, low: DecisionId) -> DecisionId:
         """The first decision still there, or `low`: what is before it hangs on nothing."""

@@ -5,7 +5,7 @@ Nothing is remembered between passes (no last id, no transaction id), so nothing
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -95,6 +95,7 @@ class PostgresSequencing:
         self._connection = connection
         self._last: dict[str, int] = dict(connection.execute(_LAST).fetchall())
         self._moved: set[str] = set()
+        self._looked = False
         self._addresses = PostgresCrediting(connection, lambda: self._advance(LEDGER, 1))
 
     @property
@@ -118,6 +119,7 @@ class PostgresSequencing:
 
     def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
         """See the port."""
+        self._looked = True
         return self._open(self._rows(_MATURED, latest_close(self._connection, before), limit))
 
     def still_open(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
@@ -169,7 +171,9 @@ class PostgresSequencing:
         return made
 
     def settle(self) -> None:
-        """Writes down how far the sequences came."""
+        """Writes down how far the sequences came, and that a pass was made, also where it had no time for windows."""
+        if not self._looked:
+            latest_close(self._connection, datetime.now(UTC))
         if not self._moved:
             return
         moved = sorted(self._moved)
