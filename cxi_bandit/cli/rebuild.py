@@ -31,6 +31,7 @@ class RebuiltHead(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         checkpoint: The model the rebuild started from; equal to `before` where nothing was to be mended.
+        forgotten: Outcomes that retention has dropped and that are not learned any more, so that erased ones go.
     """
 
     policy_version: int
@@ -39,6 +40,7 @@ class RebuiltHead(msgspec.Struct, frozen=True, kw_only=True):
     after: int
     segments: int
     learned_total: int
+    forgotten: int
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +127,7 @@ def _rebuilt(
                 after=head.lineage.version,
                 segments=len(plan.segments),
                 learned_total=head.lineage.learned_total,
+                forgotten=plan.forgotten,
             )
         )
     return heads
@@ -137,8 +140,24 @@ def _show(answer: Rebuilt, *, as_json: bool) -> None:
         sys.stdout.write(f"asked for, as request {answer.request}: the learner of a running service works it off\n")
     else:
         rows = [
-            (head.policy_version, head.before, head.checkpoint, head.after, head.segments, head.learned_total)
+            (
+                head.policy_version,
+                head.before,
+                head.checkpoint,
+                head.after,
+                head.segments,
+                head.learned_total,
+                head.forgotten,
+            )
             for head in answer.heads
         ]
-        columns = ("policy version", "model before", "started from", "model now", "segments", "outcomes learned")
+        columns = (
+            "policy version",
+            "model before",
+            "started from",
+            "model now",
+            "segments",
+            "outcomes learned",
+            "expired, forgotten",
+        )
         show_table(f"Rebuild of {answer.policy}", columns, rows)

@@ -7,7 +7,7 @@ from typing import Final
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
 from cxi_bandit.domain.model import Branch, Model
 from cxi_bandit.engine.fingerprint import sha256
-from cxi_bandit.engine.learn import derive, intact, teachable
+from cxi_bandit.engine.learn import derive, missing, teachable
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry
 
@@ -67,8 +67,11 @@ class Derivations:
         segment = self._outcomes.segment(
             lineage.policy, lineage.after, lineage.up_to, lineage.ledger_cut, lineage.unlearn_cut
         )
-        if not intact(segment, lineage.erasure_cut):
-            return AuditVerdict.EXPIRED if segment.expired else AuditVerdict.ERASED
+        lost = missing(segment, lineage)
+        if lost.expired:
+            return AuditVerdict.EXPIRED
+        if lost.erased:
+            return AuditVerdict.ERASED
         if lineage.branch is Branch.START:
             parent = None
         manifest = self._manifests.by_sha(lineage.manifest_sha)

@@ -1,6 +1,7 @@
 """Learn: the outcome log becomes models, each a pure function of its lineage, published one segment at a time."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from cxi_bandit.domain.errors import ModelInvalid
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion
@@ -139,6 +140,18 @@ def verified_bytes(registry: Registry, model: Model) -> bytes:
     return data
 
 
-def intact(segment: Segment, erasure_cut: int) -> bool:
-    """Whether a segment still has every row it had when a model with this erasure cut learned it."""
-    return not segment.expired and all(number <= erasure_cut for number in segment.erased.values())
+class Missing(NamedTuple):
+    """How many of the rows that a model learned its segment does not have any more, and why."""
+
+    erased: int
+    expired: int
+
+
+def missing(segment: Segment, lineage: Lineage) -> Missing:
+    """Of a segment under the model's own cuts: rows only ever vanish, so as many as it learned are the ones it learned.
+
+    Positions that were empty when it learned are none of its rows, whatever emptied them.
+    """
+    lost = lineage.learned - len(teachable(segment, lineage.manifest_sha))
+    erased = min(max(lost, 0), sum(number > lineage.erasure_cut for number in segment.erased.values()))
+    return Missing(erased, min(max(lost - erased, 0), len(segment.expired)))

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +12,7 @@ from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.fingerprint import golden_vectors, sha256
-from cxi_bandit.engine.learn import derive, teachable, verified_bytes
+from cxi_bandit.engine.learn import derive, missing, teachable, verified_bytes
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry
 from cxi_bandit.policy.manifest import Manifest
@@ -28,11 +27,14 @@ class RebuildPlan(msgspec.Struct, frozen=True):
         head: The model that is to be replaced.
         checkpoint: The model of the head's line that the rebuild starts from.
         segments: Boundaries to learn again, in order; empty where there is nothing to mend.
+        forgotten: Outcomes of these segments that the head's line had learned and retention has dropped since; they go
+            because something erased goes. Not counted from the start.
     """
 
     head: Model
     checkpoint: Model
     segments: tuple[tuple[int, int], ...]
+    forgotten: int = 0
 
 
 def plan_rebuild(
@@ -40,10 +42,12 @@ def plan_rebuild(
 ) -> RebuildPlan:
     """Looks for the nearest checkpoint: the latest model with bytes before anything that would be learned otherwise.
 
-    Up to there every segment gives the rows that it gave, so the bytes are those of a rebuild from the start.
+    Up to there every segment gives the rows that it gave, so the bytes are those of a rebuild from the start. What
+    retention has dropped cannot be learned again: such a rebuild starts after it, and what changed before stays as it
+    was learned. Only erased outcomes come first: to forget them it starts before them, whatever else is forgotten.
 
     Args:
-        from_start: Begin at the start model whatever changed.
+        from_start: Begin at the start model whatever changed, and whatever has been dropped.
 
     Raises:
         NotFound: The policy version has no model yet.
@@ -53,17 +57,82 @@ def plan_rebuild(
     if head is None:
         raise NotFound("model of policy", f"{version.policy} version {version.version}")
     line = _line(registry, head)
-    first = 0 if from_start else outcomes.changed(version.policy, [model.lineage for model in line[1:]])
+    checkpoints = _Checkpoints(registry, line)
+    if from_start:
+        return checkpoints.plan(checkpoints.before(0))
+
+    def changed(since: int) -> int | None:
+        """The last model on which nothing changed, from one on; None where nothing did."""
+        found = outcomes.changed(version.policy, [model.lineage for model in line[since + 1 :]])
+        return None if found is None else since + found
+
+    first = changed(0)
     if first is None:
         return RebuildPlan(head, head, ())
-    kept = registry.kept(version.policy)
-    for at in range(first, -1, -1):
-        if line[at].lineage.version not in kept:
-            continue
-        with suppress(ModelInvalid):
-            verified_bytes(registry, line[at])
-            return RebuildPlan(head, line[at], _boundaries(line[at + 1 :]))
-    raise ModelInvalid(f"no model of {version.policy} version {version.version} is left to start a rebuild from")
+    nearest = checkpoints.before(first)
+    erased, expired = _missing(line, nearest, outcomes)
+    if not expired:
+        return checkpoints.plan(nearest)
+    # From a model that has all the expired rows in it, and none that was erased since; before the erased where none is.
+    last = min(erased, default=len(line)) - 1
+    kept = checkpoints.between(max(expired), last)
+    if kept is None:
+        nearest = checkpoints.before(last)
+        return checkpoints.plan(nearest, sum(count for index, count in expired.items() if index > nearest))
+    first = changed(kept)
+    return RebuildPlan(head, head, ()) if first is None else checkpoints.plan(checkpoints.before(first))
+
+
+class _Checkpoints:
+    """The models of a line that a rebuild can start from, by their index in it."""
+
+    def __init__(self, registry: Registry, line: list[Model]) -> None:
+        self._registry = registry
+        self._line = line
+        self._kept = registry.kept(line[-1].lineage.policy)
+
+    def before(self, index: int) -> int:
+        """The latest up to an index. Raises ModelInvalid where there is none."""
+        found = next((at for at in range(index, -1, -1) if self._usable(at)), None)
+        if found is None:
+            lineage = self._line[-1].lineage
+            raise ModelInvalid(
+                f"no model of {lineage.policy} version {lineage.policy_version} is left to start a rebuild from"
+            )
+        return found
+
+    def between(self, first: int, last: int) -> int | None:
+        """The earliest from one index to another."""
+        return next((at for at in range(first, last + 1) if self._usable(at)), None)
+
+    def plan(self, at: int, forgotten: int = 0) -> RebuildPlan:
+        """To learn again all that comes after a checkpoint."""
+        return RebuildPlan(self._line[-1], self._line[at], _boundaries(self._line[at + 1 :]), forgotten)
+
+    def _usable(self, at: int) -> bool:
+        if self._line[at].lineage.version not in self._kept:
+            return False
+        try:
+            verified_bytes(self._registry, self._line[at])
+        except ModelInvalid:
+            return False
+        return True
+
+
+def _missing(line: list[Model], after: int, outcomes: OutcomeLog) -> tuple[dict[int, int], dict[int, int]]:
+    """How many erased and how many expired rows the models after a checkpoint had learned, by index in the line."""
+    erased, expired = {}, {}
+    for index in range(after + 1, len(line)):
+        lineage = line[index].lineage
+        segment = outcomes.segment(
+            lineage.policy, lineage.after, lineage.up_to, lineage.ledger_cut, lineage.unlearn_cut
+        )
+        lost = missing(segment, lineage)
+        if lost.erased:
+            erased[index] = lost.erased
+        if lost.expired:
+            expired[index] = lost.expired
+    return erased, expired
 
 
 def rebuild(

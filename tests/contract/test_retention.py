@@ -12,6 +12,7 @@ from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import DecisionIdMint, PolicyName, minted_at
 from cxi_bandit.domain.reward import RewardStatus
+from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.postgres import PostgresStore, partitions
@@ -83,6 +84,23 @@ def test_a_day_goes_with_all_that_hangs_on_it_and_the_others_stay_whole(
         taken = sequencing.take_rewards(10)
         assert sequencing.closed({entry.event.decision_id for entry in taken}).keys() == {days[3].decision_id}
     assert postgres_store.retention.drop(noon + 5 * DAY, 2 * DAY, 30 * DAY).rewards == 1
+
+
+def test_what_was_dropped_is_no_change_of_what_was_learned_whatever_was_revised_or_unlearned(
+    postgres_store: PostgresStore, days: list[Any], make: Any, noon: datetime
+) -> None:
+    outcomes = postgres_store.outcomes
+    learned = [make.model(n + 1, n, after=n - 1, up_to=n, ledger_cut=4).lineage for n in range(1, 5)]
+    with outcomes.sequencing() as sequencing:
+        assert sequencing is not None
+        sequencing.take_rewards(10)
+        sequencing.append([make.closure(days[index], 0.5, revision=1) for index in (0, 2)], noon + 4 * DAY)
+    assert outcomes.changed(CART, learned) == 0
+    assert postgres_store.retention.drop(noon + 3 * DAY, 2 * DAY, 30 * DAY).days == [noon.date()]
+    assert outcomes.changed(CART, learned) == 2, "the next one that was revised and is there"
+    for until, found in ((noon + DAY / 2, 2), (noon + 3 * DAY / 2, 1)):
+        outcomes.unlearn(Unlearning(policy=CART, source=None, since=noon - DAY, until=until, asked_at=noon))
+        assert outcomes.changed(CART, learned) == found, "a stretch of time concerns what is there of it"
 
 
 def test_a_day_with_an_open_window_stays_with_all_that_hangs_on_it(

@@ -142,7 +142,7 @@ class OutcomeLog(Protocol):
         """The index of the first of these lineages whose segment may teach something else today; None when none may.
 
         It holds a row that was erased or unlearned since, or whose outcome was revised since. What retention has
-        dropped is no change: what a model learned of it stays learned.
+        dropped is no change, whatever was revised or unlearned: what a model learned of it stays learned.
         """
         ...
 

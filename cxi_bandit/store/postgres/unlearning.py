@@ -58,7 +58,8 @@ WHERE first.policy = %s AND first.revision = 0 AND first.standing = 'learnable' 
   AND {_concerned(_EVER)}
 """  # noqa: S608 - made of constants
 
-# In the order of the line, and no further than the first.
+# In the order of the line, and no further than the first. What retention has dropped teaches nothing else: it is gone.
+# Whether it has is looked up by id, and only where the rest holds; OFFSET keeps any plan from hashing the whole log.
 _CHANGED: Final = f"""
 SELECT g.place FROM unnest(%b::int8[], %b::int8[], %b::int8[], %b::int8[], %b::int8[])
   WITH ORDINALITY AS g (after, up_to, ledger_cut, erasure_cut, unlearn_cut, place)
@@ -67,11 +68,16 @@ WHERE EXISTS (
   WHERE first.policy = %b::text AND first.position > g.after AND first.position <= g.up_to
     AND first.revision = 0 AND first.standing = 'learnable' AND (
       first.erased > g.erasure_cut
-      OR EXISTS (
-        SELECT FROM outcomes late
-        WHERE late.decision_id = first.decision_id AND late.revision > 0 AND late.ledger_cut > g.ledger_cut
+      OR (
+        (
+          EXISTS (
+            SELECT FROM outcomes late
+            WHERE late.decision_id = first.decision_id AND late.revision > 0 AND late.ledger_cut > g.ledger_cut
+          )
+          OR {_left_out("g.unlearn_cut", "g.ledger_cut")} <> {_left_out(_EVER, _EVER)}
+        )
+        AND EXISTS (SELECT FROM decisions d WHERE d.decision_id = first.decision_id OFFSET 0)
       )
-      OR {_left_out("g.unlearn_cut", "g.ledger_cut")} <> {_left_out(_EVER, _EVER)}
     )
 )
 ORDER BY g.place LIMIT 1
