@@ -18,7 +18,7 @@ import msgspec
 
 from cxi_bandit.bootstrap.data_dir import owned
 from cxi_bandit.bootstrap.database import reached
-from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.postgres.inventory import Inventory, take_inventory
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
@@ -145,10 +145,13 @@ def _restore_embedded(settings: Settings, source: Path, backup: Backup, told: To
     if backup.kind == "cluster":
         copied = settings.data_dir / f"{_CLUSTER}.copied"
         _copy_tree(source / _CLUSTER, copied, lambda done: told("copying the database", done, backup.size_bytes))
+        # The copy's locks are those of the server it was taken from, which may well be running.
+        for lock in copied.glob(".s.PGSQL.*.lock"):
+            lock.unlink()
         server.adopt(copied)
     try:
         told("starting the database", 0, None)
-        dsn = server.start()
+        dsn = _started(server, settings, making)
         if backup.kind == "dump":
             told("filling the database", 0, None)
             restore_dump(dsn, source / _DUMP)
@@ -157,6 +160,17 @@ def _restore_embedded(settings: Settings, source: Path, backup: Backup, told: To
         server.stop()
     making.rename(settings.database_dir)
     return inventory
+
+
+def _started(server: EmbeddedPostgres, settings: Settings, making: Path) -> str:
+    try:
+        return server.start()
+    except Unavailable as error:
+        raise InvalidInput(
+            str(settings.data_dir),
+            f"the restored database does not start; {making / 'log'} says why. Remove this directory before you try "
+            "again, or name another --data-dir",
+        ) from error
 
 
 def _check_target(dsn: str, backup: Backup, source: Path) -> None:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.settings import Settings
 
 
@@ -27,6 +27,7 @@ def owned(settings: Settings) -> Iterator[bool]:
 
     Raises:
         Taken: Another process holds it.
+        InvalidInput: A restore into it was broken off; what is there is no whole database, and must not be served.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     # Not inherited by children: a child that outlives the owner must not keep the lock.
@@ -40,6 +41,11 @@ def owned(settings: Settings) -> Iterator[bool]:
                 f"another service (process {holder or 'unknown'}) runs on {settings.data_dir}; "
                 "stop it, or give this one a --data-dir of its own"
             ) from error
+        half = settings.database_dir.with_name(f"{settings.database_dir.name}.restoring")
+        if half.exists():
+            raise InvalidInput(
+                str(settings.data_dir), f"holds {half.name}: a restore was broken off here. Remove it and restore again"
+            )
         crashed = os.fstat(descriptor).st_size > 0
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

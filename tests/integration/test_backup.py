@@ -18,6 +18,7 @@ import pytest
 
 from cxi_bandit.bootstrap import in_memory_engine
 from cxi_bandit.bootstrap.backup import back_up, restore
+from cxi_bandit.bootstrap.data_dir import owned
 from cxi_bandit.cli import main
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect
 from cxi_bandit.domain.errors import InvalidInput
@@ -99,12 +100,11 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restoration(
     assert (described["kind"], described["spooled"]) == ("cluster", 0)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o700
     assert "not empty" in said("restore", str(copy), status=2)
+    service.data_dir = home
+    said("restore", str(copy), "--json")  # beside the original, whose lock files must not be in its way
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(60) == 0
-
-    service.data_dir = home
     service.environment["CXI_BANDIT_DATA_DIR"] = str(home)
-    said("restore", str(copy), "--json")
     service.process = service.start()
     service.await_ready()
     # The key works, everything acknowledged is there and proved, and learning goes on where it was.
@@ -120,6 +120,12 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restoration(
     (report,) = said("audit", "--all-decisions", "--json")["policies"]
     assert report["decisions"].keys() == report["outcomes"].keys() == {"identical"}
     assert {model["verdict"] for model in report["models"]} == {"identical"}
+
+
+def test_a_restore_that_was_broken_off_is_served_by_nobody(tmp_path: Path) -> None:
+    (tmp_path / "database.restoring").mkdir()
+    with pytest.raises(InvalidInput, match="broken off"), owned(Settings(data_dir=tmp_path)):
+        raise AssertionError
 
 
 def decided() -> Decision:
