@@ -100,6 +100,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.data_dir / "database"
 
     @property
+    def restoring_dir(self) -> Path:
+        """Where a restore fills the embedded database, which gets its place when it is whole."""
+        return self.data_dir / "database.restoring"
+
+    @property
     def spool_dir(self) -> Path:
         """Where decisions wait while the database is away."""
         return self.data_dir / "spool"

@@ -15,6 +15,7 @@ from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.migrate import upgrade
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from cxi_bandit.store.spool import SpoolShelf
+from tests.harness.ground import BRITTLE
 
 _numbers = itertools.count(1)
 
@@ -43,10 +44,7 @@ def postgres_server(servers_directory: Path) -> Iterator[str]:
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
-    server = EmbeddedPostgres(
-        servers_directory / "shared",
-        {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
-    )
+    server = EmbeddedPostgres(servers_directory / "shared", BRITTLE)
     yield server.start()
     server.stop(immediate=True)
 

@@ -140,7 +140,7 @@ def restore(settings: Settings, source: Path, told: Told) -> tuple[Backup, Inven
 
 def _restore_embedded(settings: Settings, source: Path, backup: Backup, told: Told) -> Inventory:
     """Beside its place, so that a restore that was broken off is never served."""
-    making = settings.data_dir / f"{_CLUSTER}.restoring"
+    making = settings.restoring_dir
     server = EmbeddedPostgres(making)
     if backup.kind == "cluster":
         copied = settings.data_dir / f"{_CLUSTER}.copied"

@@ -41,7 +41,7 @@ def owned(settings: Settings) -> Iterator[bool]:
                 f"another service (process {holder or 'unknown'}) runs on {settings.data_dir}; "
                 "stop it, or give this one a --data-dir of its own"
             ) from error
-        half = settings.database_dir.with_name(f"{settings.database_dir.name}.restoring")
+        half = settings.restoring_dir
         if half.exists():
             raise InvalidInput(
                 str(settings.data_dir), f"holds {half.name}: a restore was broken off here. Remove it and restore again"

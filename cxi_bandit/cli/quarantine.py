@@ -27,6 +27,7 @@ from cxi_bandit.settings import read_settings
 
 _SEQUENCED_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 0.05
+_DONE: Final = {"release": "released", "discard": "discarded"}
 
 _OPEN: Final = frozenset({QuarantineState.OPEN})
 _ALL: Final = frozenset(QuarantineState)
@@ -189,9 +190,7 @@ def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *,
         return
     for refused in answer.refused:
         sys.stderr.write(f"cxi-bandit: left as it is: {refused}\n")
-    sys.stdout.write(
-        f"{verb}d {len(answer.amended)}, {answer.unchanged} were already\n".replace("discardd", "discarded")
-    )
+    sys.stdout.write(f"{_DONE[verb]} {len(answer.amended)}, {answer.unchanged} were already\n")
     if answer.rebuilds:
         sys.stdout.write(f"asked for rebuilds, as requests {', '.join(map(str, answer.rebuilds))}\n")
 

@@ -123,8 +123,9 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restoration(
 
 
 def test_a_restore_that_was_broken_off_is_served_by_nobody(tmp_path: Path) -> None:
-    (tmp_path / "database.restoring").mkdir()
-    with pytest.raises(InvalidInput, match="broken off"), owned(Settings(data_dir=tmp_path)):
+    settings = Settings(data_dir=tmp_path)
+    settings.restoring_dir.mkdir()
+    with pytest.raises(InvalidInput, match="broken off"), owned(settings):
         raise AssertionError
 
 

@@ -47,6 +47,19 @@ class Closure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     settlement: Settlement
     standing: OutcomeStanding
 
+    def placed(self, position: int, ledger_cut: int, at: datetime) -> OutcomeRevision:
+        """The revision at its outcome position, made of the ledger up to `ledger_cut`."""
+        return OutcomeRevision(
+            policy=self.policy,
+            position=position,
+            decision_id=self.decision_id,
+            revision=self.revision,
+            settlement=self.settlement,
+            standing=self.standing,
+            ledger_cut=ledger_cut,
+            closed_at=at,
+        )
+
 
 class Sequencing(Protocol):
     """One pass of the one sequencer, inside one transaction: all of it commits when the pass ends well, or none.

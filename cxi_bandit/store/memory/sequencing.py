@@ -87,18 +87,7 @@ class MemorySequencing:
         for closure in closures:
             position = heads.get(closure.policy, self._outcomes.head(closure.policy)) + 1
             heads[closure.policy] = position
-            made.append(
-                OutcomeRevision(
-                    policy=closure.policy,
-                    position=position,
-                    decision_id=closure.decision_id,
-                    revision=closure.revision,
-                    settlement=closure.settlement,
-                    standing=closure.standing,
-                    ledger_cut=self.ledger_cut,
-                    closed_at=at,
-                )
-            )
+            made.append(closure.placed(position, self.ledger_cut, at))
         self._appended.extend(made)
         return made
 

@@ -142,17 +142,7 @@ class PostgresSequencing:
         if not closures:
             return []
         made = [
-            OutcomeRevision(
-                policy=closure.policy,
-                position=self._advance(outcomes_of(closure.policy), 1),
-                decision_id=closure.decision_id,
-                revision=closure.revision,
-                settlement=closure.settlement,
-                standing=closure.standing,
-                ledger_cut=self.ledger_cut,
-                closed_at=at,
-            )
-            for closure in closures
+            closure.placed(self._advance(outcomes_of(closure.policy), 1), self.ledger_cut, at) for closure in closures
         ]
         settlements = [closure.settlement for closure in closures]
         values = [
