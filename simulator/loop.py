@@ -117,7 +117,7 @@ class Loop:
         self._room = room or VowpalRoom()
         self._keyring = SeededKeyring(seed)
         self._manifests = Manifests(self._store.registry)
-        self._serving = Serving(self._store.registry, self._manifests, self._room)
+        self._serving = Serving(self._store.registry, self._store.releases, self._manifests, self._room)
         self._learner = Learner(self._store.registry, self._store.outcomes, self._manifests, self._room)
         self._reporter = Reporter(scenario.feedback, seed)
         self._metric_of = {surface: roles(manifest) for surface, manifest in self._declared.items()}

@@ -20,6 +20,7 @@ from cxi_bandit.engine.ports import (
     Privacy,
     Rebuilds,
     Registry,
+    Releases,
     RewardLedger,
     Trail,
 )
@@ -50,6 +51,11 @@ class Store(Protocol):
     @property
     def registry(self) -> Registry:
         """Manifests, versions, models, audit trail."""
+        ...
+
+    @property
+    def releases(self) -> Releases:
+        """Roll-outs, promotions, overrides, the state of watches."""
         ...
 
     @property
@@ -119,7 +125,7 @@ def build_engine(store: Store, clock: Clock = wall_clock, room: ModelRoom | None
         store=store,
         room=room,
         manifests=manifests,
-        serving=Serving(store.registry, manifests, room),
+        serving=Serving(store.registry, store.releases, manifests, room),
         draw_key=store.keyring.draw_key(),
         subject_key=store.keyring.subject_key(),
         mint=DecisionIdMint(),

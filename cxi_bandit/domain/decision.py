@@ -2,9 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
+from cxi_bandit.domain.assignment import Assignment
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha, ModelVersion, PolicyName
 
 FeatureValue = bool | float | str
@@ -56,7 +58,11 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, gc=False):
-    """A surface's question, decoded but not yet held against a manifest."""
+    """A surface's question, decoded but not yet held against a manifest.
+
+    Attributes:
+        baseline: What the caller would do by itself; an apprentice imitates it.
+    """
 
     surface: str
     defect: Defect
@@ -64,6 +70,7 @@ class DecisionRequest(msgspec.Struct, frozen=True, gc=False):
     policy: PolicyName | None = None
     subject: str | None = None
     interventions: tuple[Offer, ...] | None = None
+    baseline: InterventionId | None = None
 
 
 class Situation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -92,6 +99,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         propensity: `probabilities` at the drawn intervention.
         draw_key_id: Which key of the keyed hash gave `u`.
         u: The uniform number in [0, 1) that drew the intervention.
+        assignment: Which arm the shopper is in; None where the policy has only the live one and nobody scores beside.
+        override_id: The override that chose instead of the policy.
+        request_id: Common to the decisions about several defects of one request.
     """
 
     decision_id: DecisionId
@@ -112,3 +122,6 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     draw_key_id: str
     u: float
     fallback: Fallback | None = None
+    assignment: Assignment | None = None
+    override_id: int | None = None
+    request_id: UUID | None = None

@@ -80,6 +80,10 @@ class EvidenceConflict(CxiBanditError):
         self.sitting = sitting
 
 
+class RolloutConflict(CxiBanditError):
+    """The roll-out, promotion or watch was changed meanwhile: nothing was written; look again."""
+
+
 class Unavailable(CxiBanditError):
     """A part this call needs is away or full; try again after `retry_after_seconds`."""
 

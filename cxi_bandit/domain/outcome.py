@@ -12,13 +12,15 @@ from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 class OutcomeStanding(StrEnum):
     """Whether an outcome may be learned from, or why not.
 
+    `overridden`: a person chose. `held_back`: the shopper is in the arm that is left alone, where nothing is drawn.
     `abandoned`: the answer came too late for anyone to see it. `alias`: an earlier decision stands for the same
-    Idempotency-Key. Neither depends on the intervention drawn, so leaving them out biases nothing.
+    Idempotency-Key. None of these depends on the intervention drawn, so leaving them out biases nothing.
     """
 
     LEARNABLE = "learnable"
     UNACTIVATED = "unactivated"
     OVERRIDDEN = "overridden"
+    HELD_BACK = "held_back"
     ABANDONED = "abandoned"
     ALIAS = "alias"
 

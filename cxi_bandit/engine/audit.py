@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.assignment import Arm
+from cxi_bandit.domain.decision import HOLD, Decision
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.model import Model
-from cxi_bandit.engine.decide import DRAW_LABEL, ServedPolicy, distribution
+from cxi_bandit.engine.decide import DRAW_LABEL, Distribution, ServedPolicy, certain, distribution, imitation
 from cxi_bandit.engine.derivation import AuditVerdict, Derivations
 from cxi_bandit.engine.fingerprint import sha256
 from cxi_bandit.engine.manifests import Manifests
@@ -92,7 +93,7 @@ class DecisionAudit:
             return DecisionFinding(decision, served, None, None)
         if served.model is not None and served.model.lineage.vw_build != self._room.build:
             return DecisionFinding(decision, AuditVerdict.OTHER_BUILD, None, None)
-        again = distribution(served, decision.situation)
+        again = _drawn_again(served, decision)
         u = uniform(self._keyring.draw_key(decision.draw_key_id), DRAW_LABEL, decision.decision_id)
         index = draw(again.probabilities, u)
         same = (
@@ -136,3 +137,17 @@ class DecisionAudit:
             return self._derivations.bytes_of(model)
         data = self._registry.model_bytes(model.lineage.policy, model.lineage.version)
         return AuditVerdict.EXPIRED if data is None else data
+
+
+def _drawn_again(served: ServedPolicy, decision: Decision) -> Distribution:
+    """What must have been drawn from: a person's choice, `hold` for who is left alone, or the policy's vector."""
+    situation, assignment = decision.situation, decision.assignment
+    if decision.override_id is not None:
+        return certain(situation.eligible, decision.intervention)
+    if assignment is None:
+        return distribution(served, situation)
+    if assignment.arm is Arm.HOLD:
+        return certain(situation.eligible, HOLD)
+    if assignment.baseline is not None:
+        return imitation(served, situation, assignment.baseline)
+    return distribution(served, situation)

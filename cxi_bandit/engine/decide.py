@@ -5,9 +5,11 @@ import hmac
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
+from cxi_bandit.domain.assignment import Assignment
 from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Fallback, Features, Situation
 from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ModelVersion, minted_at
@@ -49,6 +51,10 @@ class ServedPolicy:
     def with_model(self, model: Model, scorer: Scorer | None) -> "ServedPolicy":
         """The same policy version serving another model."""
         return ServedPolicy(self.version, self.manifest, model, scorer, self.eligibility)
+
+    def in_stage(self, version: PolicyVersion) -> "ServedPolicy":
+        """The same version and model after a roll-out that put the version into another stage."""
+        return ServedPolicy(version, self.manifest, self.model, self.scorer, self.eligibility)
 
 
 class Distribution(NamedTuple):
@@ -126,6 +132,19 @@ def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
     return Distribution(floored(_cold(exploration.cold_start.hold, eligible), floors), None, fallback)
 
 
+def certain(eligible: Sequence[InterventionId], chosen: InterventionId) -> Distribution:
+    """All of the probability on one intervention: nothing was drawn, and the log says so."""
+    return Distribution(tuple([1.0 if name == chosen else 0.0 for name in eligible]), None, None)
+
+
+def imitation(served: ServedPolicy, situation: Situation, baseline: InterventionId) -> Distribution:
+    """An apprentice's vector: the baseline, and of every other intervention the floor."""
+    exploration = served.manifest.exploration
+    eligible = situation.eligible
+    floors = [exploration.hold_floor if name == HOLD else exploration.floor for name in eligible]
+    return Distribution(floored(certain(eligible, baseline).probabilities, floors), None, None)
+
+
 def _cold(hold: float, eligible: Sequence[InterventionId]) -> list[float]:
     rest = (1.0 - hold) / (len(eligible) - 1)
     return [hold if name == HOLD else rest for name in eligible]
@@ -138,10 +157,19 @@ def decide(
     decision_id: DecisionId,
     draw_key: DrawKey,
     subject_key: bytes,
+    *,
+    drawn: Distribution | None = None,
+    assignment: Assignment | None = None,
+    override_id: int | None = None,
+    request_id: UUID | None = None,
 ) -> Decision:
-    """Draws an intervention for an admitted request. Pure: the same arguments give the same decision."""
+    """Draws an intervention for an admitted request. Pure: the same arguments give the same decision.
+
+    Args:
+        drawn: What is drawn from; None for what the served policy gives.
+    """
     situation = admitted.situation
-    probabilities, model_version, fallback = distribution(served, situation)
+    probabilities, model_version, fallback = distribution(served, situation) if drawn is None else drawn
     u = uniform(draw_key, DRAW_LABEL, decision_id)
     index = draw(probabilities, u)
     decided_at = minted_at(decision_id)
@@ -165,6 +193,9 @@ def decide(
         draw_key_id=draw_key.key_id,
         u=u,
         fallback=fallback,
+        assignment=assignment,
+        override_id=override_id,
+        request_id=request_id,
     )
 
 

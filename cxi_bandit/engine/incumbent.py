@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from cxi_bandit.domain.decision import Stage
-from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import PolicyVersion
@@ -11,7 +9,7 @@ from cxi_bandit.engine.decide import ServedPolicy
 from cxi_bandit.engine.fingerprint import recognise
 from cxi_bandit.engine.learn import verified_bytes
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import ModelRoom, Registry
+from cxi_bandit.engine.ports import ModelRoom, Registry, Releases
 from cxi_bandit.policy.manifest import Manifest
 
 
@@ -30,20 +28,26 @@ class Incumbent:
         return f"{self.version.policy} version {self.version.version}, {chooses}"
 
 
-def incumbent_of(registry: Registry, manifests: Manifests, policy: PolicyName) -> Incumbent:
+def incumbent_of(
+    registry: Registry, releases: Releases, manifests: Manifests, policy: PolicyName, defect: str | None = None
+) -> Incumbent:
     """Who is live now.
+
+    Args:
+        defect: For this defect type; None for those that no roll-out of their own has reached.
 
     Raises:
         NotFound: No version of the policy is.
     """
-    live = [version for version in registry.versions(policy) if version.stage is Stage.LIVE]
-    if not live:
-        raise NotFound("live version of policy", policy)
-    version = live[-1]
+    rollout = releases.rollout(policy)
+    stand = rollout.live if defect is None else rollout.live_for(defect)
+    version = next(known for known in registry.versions(policy) if known.version == stand.version)
     manifest = manifests.by_sha(version.manifest_sha)
-    head = registry.head(policy, version.version)
-    warm = head is not None and head.lineage.learned_total >= manifest.exploration.cold_start.outcomes
-    return Incumbent(version=version, manifest=manifest, model=head if warm else None)
+    model = registry.head(policy, version.version) if stand.follows_head else None
+    if stand.model is not None:
+        model = registry.model(policy, stand.model)
+    warm = model is not None and model.lineage.learned_total >= manifest.exploration.cold_start.outcomes
+    return Incumbent(version=version, manifest=manifest, model=model if warm else None)
 
 
 def serve(incumbent: Incumbent, registry: Registry, room: ModelRoom) -> ServedPolicy:

@@ -2,15 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import ManifestInvalid
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
+from cxi_bandit.domain.rollout import Rollout, Split, Stand
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Registry
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
+
+_SALTED: Final = 24
+"""So much of a policy's name goes into its salts, which are short."""
 
 
 def install(registry: Registry, manifests: Iterable[tuple[str, str]], at: datetime, actor: str) -> list[PolicyVersion]:
@@ -44,18 +49,42 @@ def install(registry: Registry, manifests: Iterable[tuple[str, str]], at: dateti
         )
         detail = {"version": str(version.version), "manifest_sha": sha, "stage": stage.value}
         entry = AuditEntry(at=at, actor=actor, action="install", policy=manifest.policy, detail=detail)
-        installed.append(registry.install(version, entry))
+        first = first_rollout(version, manifest, actor) if stage is Stage.LIVE else None
+        installed.append(registry.install(version, entry, first))
     return installed
 
 
+def first_rollout(version: PolicyVersion, manifest: Manifest, actor: str) -> Rollout:
+    """A policy's first roll-out: its first version answers, and the shoppers it declares are left alone.
+
+    Where only models that passed the gate are served, none has yet, and it draws from the cold start.
+    """
+    rules = manifest.rollout
+    return Rollout(
+        policy=version.policy,
+        revision=1,
+        live=Stand(version=version.version, follows_head=manifest.learning.updates == "continuous"),
+        hold=Split(share=rules.hold_share, salt=f"{version.policy[:_SALTED]}/hold") if rules.hold_share else None,
+        hold_rotation_days=rules.hold_rotation_days,
+        apprentice=rules.apprentice,
+        made_at=version.created_at,
+        made_by=actor,
+        reason="the first version of the policy",
+    )
+
+
 def _check_surfaces(registry: Registry, manifests: list[tuple[str, Manifest]]) -> None:
-    """A surface is one policy's: a request that names none must have one answer."""
-    owners: dict[str, PolicyName] = {}
+    """A defect type of a surface is one policy's: a request that names none must have one answer."""
+    owners: dict[tuple[str, str], PolicyName] = {}
     shelf = Manifests(registry)
     for version in registry.versions():
         if version.stage is Stage.LIVE:
-            owners[shelf.by_sha(version.manifest_sha).surface] = version.policy
+            standing = shelf.by_sha(version.manifest_sha)
+            owners.update({(standing.surface, defect): version.policy for defect in standing.defects})
     for file, manifest in manifests:
-        owner = owners.setdefault(manifest.surface, manifest.policy)
-        if owner != manifest.policy:
-            raise ManifestInvalid(file, "surface", f"{manifest.surface!r} is policy {owner}'s; give this one another")
+        for defect in manifest.defects:
+            owner = owners.setdefault((manifest.surface, defect), manifest.policy)
+            if owner != manifest.policy:
+                raise ManifestInvalid(
+                    file, f"defects.{defect}", f"on {manifest.surface!r} it is policy {owner}'s; leave it to that one"
+                )

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.domain.outcome import OutcomeStanding, Settlement
@@ -119,6 +120,11 @@ def _settled(decision: Decision, entries: Sequence[LedgerEntry], manifests: Mani
 def _standing(open_: OpenDecision, manifests: Manifests) -> OutcomeStanding:
     if open_.set_aside is not None:
         return open_.set_aside
+    decision = open_.decision
+    if decision.override_id is not None:
+        return OutcomeStanding.OVERRIDDEN
+    if decision.assignment is not None and decision.assignment.arm is Arm.HOLD:
+        return OutcomeStanding.HELD_BACK
     counts_when = manifests.by_sha(open_.decision.manifest_sha).reward.counts_when
     shown = counts_when == "answered" or open_.activated
     return OutcomeStanding.LEARNABLE if shown else OutcomeStanding.UNACTIVATED

@@ -1,21 +1,24 @@
 """Serve: what a worker answers from, brought up to the registry's newest models without ever serving a bad one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
-from cxi_bandit.domain.decision import DecisionRequest, Stage
+from cxi_bandit.domain.decision import DecisionRequest
 from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput, ModelInvalid, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.domain.rollout import Rollout, Stand
+from cxi_bandit.engine.choose import ServedRollout
 from cxi_bandit.engine.decide import ServedPolicy
 from cxi_bandit.engine.fingerprint import recognise
 from cxi_bandit.engine.learn import verified_bytes
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import ModelRoom, Registry
+from cxi_bandit.engine.overriding import Overrides
+from cxi_bandit.engine.ports import ModelRoom, Registry, Releases
 
 _ANCESTORS: Final = 16
 """How far back a worker looks for a sound model. Where so many are bad, something else is the matter."""
@@ -36,40 +39,62 @@ class Refresh(msgspec.Struct, frozen=True):
 
 
 class Serving:
-    """The live policies of one worker. Reads are safe from any thread; `refresh` belongs to one thread."""
+    """The roll-outs that one worker serves. Reads are safe from any thread; `refresh` belongs to one thread."""
 
-    def __init__(self, registry: Registry, manifests: Manifests, room: ModelRoom) -> None:
+    def __init__(self, registry: Registry, releases: Releases, manifests: Manifests, room: ModelRoom) -> None:
         self._registry = registry
+        self._releases = releases
         self._manifests = manifests
         self._room = room
-        self._served: dict[PolicyName, ServedPolicy] = {}
-        self._by_surface: dict[str, ServedPolicy] = {}
+        self._rollouts: dict[PolicyName, ServedRollout] = {}
+        self._by_surface: dict[str, dict[str, ServedRollout]] = {}
         self._refused: set[str] = set()
+        self.overrides = Overrides()
 
     @property
     def policies(self) -> Iterable[ServedPolicy]:
-        """Everything served now."""
-        return self._served.values()
+        """Everything served now, whatever its stage."""
+        return [served for rollout in self._rollouts.values() for served in rollout.served.values()]
 
-    def route(self, request: DecisionRequest) -> ServedPolicy:
-        """The policy that answers a request: the one it names, or the live one of its surface.
+    @property
+    def rollouts(self) -> Iterable[ServedRollout]:
+        """The roll-outs served now."""
+        return self._rollouts.values()
+
+    def rollout_for(self, request: DecisionRequest) -> ServedRollout:
+        """The roll-out that answers a request: of the policy it names, or of its surface and defect type.
 
         Raises:
             InvalidInput: There is none.
         """
         if request.policy is not None:
-            served = self._served.get(request.policy)
-            if served is None:
-                raise InvalidInput("/policy", f"no live policy {request.policy!r}; known: {', '.join(self._served)}")
-            if served.manifest.surface != request.surface:
-                raise InvalidInput("/surface", f"policy {request.policy} serves {served.manifest.surface!r}")
-            return served
-        served = self._by_surface.get(request.surface)
-        if served is None:
+            named = self._rollouts.get(request.policy)
+            if named is None:
+                raise InvalidInput("/policy", f"no live policy {request.policy!r}; known: {', '.join(self._rollouts)}")
+            if named.live.manifest.surface != request.surface:
+                raise InvalidInput("/surface", f"policy {request.policy} serves {named.live.manifest.surface!r}")
+            return named
+        of_surface = self._by_surface.get(request.surface)
+        if of_surface is None:
             raise InvalidInput(
                 "/surface", f"no live policy for surface {request.surface!r}; known: {', '.join(self._by_surface)}"
             )
-        return served
+        found = of_surface.get(request.defect.type)
+        if found is None:
+            known = ", ".join(sorted(of_surface))
+            raise InvalidInput(
+                "/defect/type",
+                f"{request.defect.type!r} is not a defect of any policy of {request.surface!r}; known: {known}",
+            )
+        return found
+
+    def route(self, request: DecisionRequest) -> ServedPolicy:
+        """The version that is live for a request.
+
+        Raises:
+            InvalidInput: There is none.
+        """
+        return self.rollout_for(request).live_for(request.defect.type)
 
     def refresh(self) -> Refresh:
         """Takes up live versions and their newest models; loads beside what is served, then swaps in one step.
@@ -82,38 +107,80 @@ class Serving:
         """
         swapped: list[Model] = []
         refused: list[Refusal] = []
+        overrides = Overrides(self._releases.overrides())
         heads = {(model.lineage.policy, model.lineage.policy_version): model for model in self._registry.heads()}
-        served: dict[PolicyName, ServedPolicy] = {}
-        for version in self._registry.versions():
-            if version.stage is not Stage.LIVE:
-                continue
-            current = self._current(version)
-            head = heads.get((version.policy, version.version))
-            if head is not None and head != current.model and head.sha256 not in self._refused:
-                try:
-                    current = self._with_model(current, head)
-                    swapped.append(head)
-                except (ModelInvalid, DistributionInvalid) as error:
-                    # Only what is wrong with the model itself; a store that is away says nothing about it.
-                    self._refused.add(head.sha256)
-                    refused.append(Refusal(head, str(error)))
-                    if current.model is None and (ancestor := self._ancestor(current, head)) is not None:
-                        current = ancestor
-                        swapped += [] if ancestor.model is None else [ancestor.model]
-                except Unavailable:
-                    raise
-                except Exception as error:  # noqa: BLE001 - whatever it was, the other policies' models are taken up
-                    refused.append(Refusal(head, f"{type(error).__name__}: {error}"))
-            served[version.policy] = current
-        self._served = served
-        self._by_surface = {policy.manifest.surface: policy for policy in served.values()}
+        versions = {(version.policy, version.version): version for version in self._registry.versions()}
+        rollouts: dict[PolicyName, ServedRollout] = {}
+        for rollout in self._releases.rollouts():
+            served: dict[Stand, ServedPolicy] = {}
+            for stage, stand in rollout.stands():
+                if stand in served:
+                    continue
+                # The stage within this very roll-out: the version's own may be that of a later one by now.
+                version = msgspec.structs.replace(versions[rollout.policy, stand.version], stage=stage)
+                current = self._current(stand, version)
+                wanted = self._wanted(stand, version, current, heads)
+                served[stand] = current if wanted is None else self._taken_up(current, wanted, swapped, refused)
+            rollouts[rollout.policy] = self._unchanged(rollout, served) or ServedRollout(rollout, served)
+        by_surface: dict[str, dict[str, ServedRollout]] = {}
+        for known in rollouts.values():
+            by_surface.setdefault(known.live.manifest.surface, {}).update(dict.fromkeys(known.defects, known))
+        self._rollouts, self._by_surface, self.overrides = rollouts, by_surface, overrides
         return Refresh(swapped, refused)
 
-    def _current(self, version: PolicyVersion) -> ServedPolicy:
-        held = self._served.get(version.policy)
-        if held is not None and held.version == version:
-            return held
+    def _current(self, stand: Stand, version: PolicyVersion) -> ServedPolicy:
+        """What is served of a version now; a stand that changes its stage takes its model along."""
+        held = self._rollouts.get(version.policy)
+        for known, served in held.served.items() if held is not None else ():
+            if known.version != stand.version:
+                continue
+            model = None if served.model is None else served.model.lineage.version
+            if known == stand or (model is not None and (stand.follows_head or model == stand.model)):
+                return served if served.version == version else served.in_stage(version)
         return ServedPolicy(version, self._manifests.by_sha(version.manifest_sha), None, None)
+
+    def _wanted(
+        self,
+        stand: Stand,
+        version: PolicyVersion,
+        current: ServedPolicy,
+        heads: Mapping[tuple[PolicyName, int], Model],
+    ) -> Model | None:
+        """The model that a stand should answer with and does not yet."""
+        if stand.follows_head:
+            wanted = heads.get((version.policy, version.version))
+        elif stand.model is None or (current.model is not None and current.model.lineage.version == stand.model):
+            return None
+        else:
+            wanted = self._registry.model(version.policy, stand.model)
+        return None if wanted is None or wanted == current.model or wanted.sha256 in self._refused else wanted
+
+    def _taken_up(
+        self, current: ServedPolicy, wanted: Model, swapped: list[Model], refused: list[Refusal]
+    ) -> ServedPolicy:
+        try:
+            taken = self._with_model(current, wanted)
+        except (ModelInvalid, DistributionInvalid) as error:
+            # Only what is wrong with the model itself; a store that is away says nothing about it.
+            self._refused.add(wanted.sha256)
+            refused.append(Refusal(wanted, str(error)))
+            ancestor = self._ancestor(current, wanted) if current.model is None else None
+            swapped += [] if ancestor is None or ancestor.model is None else [ancestor.model]
+            return ancestor or current
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, the other policies' models are taken up
+            refused.append(Refusal(wanted, f"{type(error).__name__}: {error}"))
+            return current
+        swapped.append(wanted)
+        return taken
+
+    def _unchanged(self, rollout: Rollout, served: Mapping[Stand, ServedPolicy]) -> ServedRollout | None:
+        held = self._rollouts.get(rollout.policy)
+        if held is None or held.rollout != rollout:
+            return None
+        same = all(held.served[stand] is one for stand, one in served.items())
+        return held if same else None
 
     def _ancestor(self, policy: ServedPolicy, model: Model) -> ServedPolicy | None:
         for _ in range(_ANCESTORS):

@@ -28,6 +28,17 @@ def uniform(key: DrawKey, label: bytes, decision_id: DecisionId) -> float:
     return (int.from_bytes(digest, "big") >> (64 - _MANTISSA_BITS)) * 2.0**-_MANTISSA_BITS
 
 
+def sticky(salt: str, unit: bytes) -> float:
+    """A uniform float64 in [0, 1) with 53 random bits that is the same whenever the same unit comes.
+
+    Args:
+        salt: At most 64 bytes; distinct salts give independent numbers.
+        unit: A shopper's pseudonym, which callers cannot know: so they cannot choose their arm either.
+    """
+    digest = blake2b(unit, key=salt.encode(), person=b"arm", digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> (64 - _MANTISSA_BITS)) * 2.0**-_MANTISSA_BITS
+
+
 def draw(probabilities: Sequence[float], u: float) -> int:
     """Index of the intervention whose slice of the cumulated `probabilities` holds `u`.
 

@@ -236,6 +236,37 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     approvals: Annotated[int, Meta(ge=1, le=2)] = 1
 
 
+class RolloutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a promotion of this policy comes to the shoppers, and who is kept from it for comparison.
+
+    Attributes:
+        hold_share: Share of the shoppers who are always left alone; 0 for none.
+        hold_rotation_days: After so many days other shoppers are; 0 for never.
+        previous_share: Share of the others whom the policy replaced by a promotion goes on answering; 0 for none.
+        canary_shares: The canary's share, step by step.
+        canary_hours: Least length of a step.
+        canary_shoppers: Least number of shoppers first exposed within a step.
+        canary_window_hours: How long from a shopper's first exposure rewards count; None takes the reward's horizon.
+        canary_reward_cap: Most reward of a shopper within that window, in the reward's own unit, that counts.
+        alarm_at: c: the mean number of shoppers until a false alarm of a watch is at least this.
+        maximum_shift: Most total variation by which a published model may move the probabilities of the golden
+            situations; None for no bound.
+        apprentice: A first version imitates the baseline that callers send until a promotion lets it go.
+    """
+
+    hold_share: Annotated[float, Meta(ge=0.0, le=0.2)] = 0.0
+    hold_rotation_days: Annotated[float, Meta(ge=0.0, le=3650.0)] = 91.0
+    previous_share: Annotated[float, Meta(ge=0.0, le=0.2)] = 0.03
+    canary_shares: tuple[Annotated[float, Meta(gt=0.0, le=0.5)], ...] = (0.05, 0.2)
+    canary_hours: Annotated[float, Meta(ge=0.0, le=2160.0)] = 24.0
+    canary_shoppers: Annotated[int, Meta(ge=1)] = 500
+    canary_window_hours: Annotated[float, Meta(gt=0.0, le=2160.0)] | None = None
+    canary_reward_cap: Annotated[float, Meta(gt=0.0)] | None = None
+    alarm_at: Annotated[float, Meta(gt=1.0)] = 100_000.0
+    maximum_shift: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
+    apprentice: bool = False
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One policy, whole."""
 
@@ -252,6 +283,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     learning: Learning = msgspec.field(default_factory=Learning)
     gate: Gate = msgspec.field(default_factory=Gate)
     serving: ServingRules = msgspec.field(default_factory=ServingRules)
+    rollout: RolloutRules = msgspec.field(default_factory=RolloutRules)
 
     @property
     def policy(self) -> PolicyName:

@@ -11,7 +11,8 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
 from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
-from cxi_bandit.engine.decide import admit, decide, unlogged
+from cxi_bandit.engine.choose import Keys
+from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
 from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
@@ -36,6 +37,7 @@ class Desk:
         self._spool = spool
         self._metrics = metrics
         self._threads = threads
+        self._keys = Keys(engine.draw_key, engine.subject_key)
         self._under_way: KeysUnderWay[Written] = KeysUnderWay(_holds_its_key)
 
     def propose(self, body: DecisionBody) -> Decision:
@@ -46,12 +48,12 @@ class Desk:
         """
         engine = self._engine
         request = _request(body)
-        served = engine.serving.route(request)
-        admitted = admit(request, served)
-        if admitted.dropped_features:
-            self._metrics.dropped_features.labels(served.version.policy).inc(admitted.dropped_features)
+        routed = engine.serving.rollout_for(request)
         decision_id = engine.mint.mint(engine.clock())
-        return decide(request, admitted, served, decision_id, engine.draw_key, engine.subject_key)
+        decision, dropped = routed.choose(request, engine.serving.overrides, decision_id, self._keys)
+        if dropped:
+            self._metrics.dropped_features.labels(routed.policy).inc(dropped)
+        return decision
 
     async def commit(
         self, decision: Decision, idempotency: IdempotencyToken | None, deadline_seconds: float
@@ -130,6 +132,7 @@ def _request(body: DecisionBody) -> DecisionRequest:
         interventions=None
         if offers is None
         else tuple(Offer(InterventionId(offer.id), _stated(offer.features)) for offer in offers),
+        baseline=None if body.baseline is None else InterventionId(body.baseline),
     )
 
 
@@ -155,6 +158,8 @@ def answer(decision: Decision, durability: Durability) -> DecisionAnswer:
         durability=durability,
         closes_at=decision.closes_at if logged else None,
         fallback=UNSET if decision.fallback is None else decision.fallback,
+        arm=UNSET if decision.assignment is None else decision.assignment.arm,
+        override_id=UNSET if decision.override_id is None else decision.override_id,
     )
 
 

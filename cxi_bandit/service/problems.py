@@ -16,6 +16,7 @@ from cxi_bandit.domain.errors import (
     IdempotencyInProgress,
     InvalidInput,
     NotFound,
+    RolloutConflict,
     Unavailable,
 )
 from cxi_bandit.service.decoding import MalformedBody
@@ -58,6 +59,7 @@ _KINDS: Final[tuple[tuple[type[Exception], _Kind], ...]] = (
         DeliveryConflict,
         _Kind("delivery-conflict", HTTPStatus.UNPROCESSABLE_ENTITY, "The webhook-id was used before"),
     ),
+    (RolloutConflict, _Kind("rollout-conflict", HTTPStatus.CONFLICT, "It was changed meanwhile")),
     (Unavailable, _Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Try again shortly")),
     (RateLimited, _Kind("rate-limited", HTTPStatus.TOO_MANY_REQUESTS, "This caller asks too much at once")),
     (Unauthenticated, _Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "A valid API key is needed")),

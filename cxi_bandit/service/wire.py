@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Durability, Fallback, Stage
 from cxi_bandit.domain.reward import RewardStatus
 
@@ -46,6 +47,7 @@ class DecisionBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
     subject: Identifier | None = None
     context: dict[str, Any] = {}
     interventions: Annotated[list[OfferBody], Meta(max_length=256)] | None = None
+    baseline: Word | None = None
 
 
 class DecisionBatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +70,8 @@ class DecisionAnswer(msgspec.Struct, frozen=True, gc=False):
     durability: Durability
     closes_at: datetime | None
     fallback: Fallback | UnsetType = UNSET
+    arm: Arm | UnsetType = UNSET
+    override_id: int | UnsetType = UNSET
 
 
 class Problem(msgspec.Struct, frozen=True, gc=False):

@@ -78,7 +78,7 @@ def at_close(log: ReplayLog, closes: Sequence[OutcomeRevision]) -> ClosedLog:
         number
         for number, row in enumerate(rows)
         if (close := by_decision.get(row.decision.decision_id)) is not None
-        and close.standing is not OutcomeStanding.OVERRIDDEN
+        and close.standing not in (OutcomeStanding.OVERRIDDEN, OutcomeStanding.HELD_BACK)
     ]
     if not kept:
         raise InvalidInput("log", f"{log.name} has no decision whose window has closed")

@@ -16,7 +16,7 @@ from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.engine.decide import ServedPolicy
 from cxi_bandit.engine.incumbent import Incumbent, incumbent_of, serve
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import Evaluations, ModelRoom, OutcomeLog, Registry
+from cxi_bandit.engine.ports import Evaluations, ModelRoom, OutcomeLog, Registry, Releases
 from cxi_bandit.policy.gate import gate_rule
 from simulator.candidates import ActionTable, Candidate, ManifestCandidate
 from simulator.datasets.closed_log import ClosedLog, at_close, live, read_closes
@@ -33,6 +33,11 @@ class Shelves(Protocol):
     @property
     def registry(self) -> Registry:
         """Manifests, versions, models."""
+        ...
+
+    @property
+    def releases(self) -> Releases:
+        """Roll-outs."""
         ...
 
     @property
@@ -130,7 +135,7 @@ def read_docket(
         raise InvalidInput("candidate", "is given twice")
     title = proposal or " + ".join(sorted(names))
     manifests = Manifests(shelves.registry)
-    incumbent = incumbent_of(shelves.registry, manifests, policy)
+    incumbent = incumbent_of(shelves.registry, shelves.releases, manifests, policy)
     spendings = shelves.evaluations.spendings(policy)
     kept = shelves.evaluations.sitting(policy, title)
     sitting, known = 0, dict[str, TrialState]()

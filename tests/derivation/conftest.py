@@ -16,7 +16,16 @@ from cxi_bandit.engine.install import install
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import DecisionEntry, DecisionLog, Keyring, ModelRoom, OutcomeLog, Registry, RewardLedger
+from cxi_bandit.engine.ports import (
+    DecisionEntry,
+    DecisionLog,
+    Keyring,
+    ModelRoom,
+    OutcomeLog,
+    Registry,
+    Releases,
+    RewardLedger,
+)
 from cxi_bandit.engine.record import record
 from cxi_bandit.engine.serve import Serving
 from cxi_bandit.vowpal import VowpalRoom
@@ -107,6 +116,8 @@ class Store:
     ledger: RewardLedger
     outcomes: OutcomeLog
     registry: Registry
+    releases: Releases
+    releases: Releases
     keyring: Keyring
 
 
@@ -131,7 +142,7 @@ class Life:
         install(self.store.registry, [("small.toml", text)], self.now, "test")
         self.version: PolicyVersion = self.store.registry.versions()[0]
         self.learner = Learner(self.store.registry, self.store.outcomes, self.manifests, self.room)
-        self.serving = Serving(self.store.registry, self.manifests, self.room)
+        self.serving = Serving(self.store.registry, self.store.releases, self.manifests, self.room)
         self.decided: list[Decision] = []
 
     def decide(self, count: int) -> list[Decision]:

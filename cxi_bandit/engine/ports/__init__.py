@@ -16,6 +16,7 @@ from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, 
 from cxi_bandit.engine.ports.privacy import Privacy
 from cxi_bandit.engine.ports.rebuilds import Rebuilds
 from cxi_bandit.engine.ports.registry import Registry
+from cxi_bandit.engine.ports.releases import Releases
 from cxi_bandit.engine.ports.secrets import Access, Keyring
 from cxi_bandit.engine.ports.spool import Spool
 from cxi_bandit.engine.ports.trail import Trail
@@ -41,6 +42,7 @@ __all__ = [
     "Privacy",
     "Rebuilds",
     "Registry",
+    "Releases",
     "RewardLedger",
     "Scorer",
     "Segment",

@@ -7,6 +7,7 @@ from typing import Protocol
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
+from cxi_bandit.domain.rollout import Rollout
 
 
 class Registry(Protocol):
@@ -20,8 +21,12 @@ class Registry(Protocol):
         """The text kept under `sha`. Raises NotFound."""
         ...
 
-    def install(self, version: PolicyVersion, entry: AuditEntry) -> PolicyVersion:
-        """Records a policy version and its audit line; the same (policy, version) again returns what stands."""
+    def install(self, version: PolicyVersion, entry: AuditEntry, rollout: Rollout | None = None) -> PolicyVersion:
+        """Records a policy version and its audit line; the same (policy, version) again returns what stands.
+
+        Args:
+            rollout: The policy's first, which makes its first version live.
+        """
         ...
 
     def versions(self, policy: PolicyName | None = None) -> list[PolicyVersion]:

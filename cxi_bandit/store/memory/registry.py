@@ -1,13 +1,17 @@
 """Registry in memory."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
+import msgspec
+
+from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import LearningConflict, NotFound
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
+from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.store.memory.access import MemoryTrail
 
@@ -23,6 +27,7 @@ class MemoryRegistry:
         self._bytes: dict[tuple[PolicyName, ModelVersion], bytes] = {}
         self._heads: dict[tuple[PolicyName, int], ModelVersion] = {}
         self._trail = trail
+        self.rollouts: dict[PolicyName, list[Rollout]] = {}
         self._writers: dict[PolicyName, threading.Lock] = {}
 
     def put_manifest(self, text: str) -> ManifestSha:
@@ -37,11 +42,13 @@ class MemoryRegistry:
             raise NotFound("manifest", sha)
         return self._manifests[sha]
 
-    def install(self, version: PolicyVersion, entry: AuditEntry) -> PolicyVersion:
+    def install(self, version: PolicyVersion, entry: AuditEntry, rollout: Rollout | None = None) -> PolicyVersion:
         """See the port."""
         with self._lock:
             key = (version.policy, version.version)
             if key not in self._versions:
+                if rollout is not None:
+                    self.rollouts.setdefault(rollout.policy, []).append(rollout)
                 self._versions[key] = version
                 self._trail.append(entry)
             return self._versions[key]
@@ -49,6 +56,17 @@ class MemoryRegistry:
     def versions(self, policy: PolicyName | None = None) -> list[PolicyVersion]:
         """See the port."""
         return [known for (name, _), known in sorted(self._versions.items()) if policy in (None, name)]
+
+    def put_in_stages(self, policy: PolicyName, stages: Mapping[int, Stage]) -> None:
+        """What a roll-out does to the stages of a policy's versions."""
+        for (name, number), known in self._versions.items():
+            if name != policy:
+                continue
+            stage = stages.get(number)
+            if stage is None and known.stage in (Stage.LIVE, Stage.CANARY, Stage.SHADOW):
+                stage = Stage.RETIRED
+            if stage is not None:
+                self._versions[name, number] = msgspec.structs.replace(known, stage=stage)
 
     def head(self, policy: PolicyName, policy_version: int) -> Model | None:
         """See the port."""

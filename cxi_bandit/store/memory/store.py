@@ -20,6 +20,7 @@ from cxi_bandit.store.memory.evaluations import MemoryEvaluations
 from cxi_bandit.store.memory.mending import MemoryPrivacy, MemoryRebuilds
 from cxi_bandit.store.memory.outcomes import MemoryOutcomes
 from cxi_bandit.store.memory.registry import MemoryRegistry
+from cxi_bandit.store.memory.releases import MemoryReleases
 from cxi_bandit.store.memory.windows import OpenWindows
 
 
@@ -37,6 +38,7 @@ class MemoryStore:
         self.outcomes = MemoryOutcomes(lock, windows, rows, self.ledger.entries, self.ledger.inbox, self.rebuilds, book)
         self.trail = MemoryTrail(lock)
         self.registry = MemoryRegistry(lock, self.trail)
+        self.releases = MemoryReleases(lock, self.registry, self.trail)
         self.keyring = MemoryKeyring()
         self.access = MemoryAccess(lock, self.trail)
         self.deliveries = MemoryDeliveries(lock)

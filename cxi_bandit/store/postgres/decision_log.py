@@ -21,20 +21,24 @@ WITH fresh AS (
   INSERT INTO decisions (
     decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
     surface, subject, defect_type, defect_severity, defect_confidence, context, eligible,
-    offered, excluded, probabilities, intervention, propensity, draw_key_id, u, fallback
+    offered, excluded, probabilities, intervention, propensity, draw_key_id, u, fallback,
+    assignment, override_id, request_id
   )
   SELECT
     decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
     surface, subject, defect_type, defect_severity, defect_confidence, context::json, eligible::text[],
-    offered::json, excluded::json, probabilities::float8[], intervention, propensity, draw_key_id, u, fallback
+    offered::json, excluded::json, probabilities::float8[], intervention, propensity, draw_key_id, u, fallback,
+    assignment::json, override_id, request_id
   FROM unnest(
     %b::uuid[], %b::timestamptz[], %b::timestamptz[], %b::text[], %b::int4[], %b::text[], %b::int8[], %b::text[],
     %b::text[], %b::bytea[], %b::text[], %b::float8[], %b::float8[], %b::text[], %b::text[],
-    %b::text[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::text[], %b::float8[], %b::text[]
+    %b::text[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::text[], %b::float8[], %b::text[],
+    %b::text[], %b::int8[], %b::uuid[]
   ) AS given (
     decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
     surface, subject, defect_type, defect_severity, defect_confidence, context, eligible,
-    offered, excluded, probabilities, intervention, propensity, draw_key_id, u, fallback
+    offered, excluded, probabilities, intervention, propensity, draw_key_id, u, fallback,
+    assignment, override_id, request_id
   )
   ORDER BY decision_id
   ON CONFLICT (decision_id) DO NOTHING

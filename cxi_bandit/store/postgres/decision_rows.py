@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from psycopg.sql import SQL
 
+from cxi_bandit.domain.assignment import Assignment
 from cxi_bandit.domain.decision import Decision, Defect, Fallback, Features, Situation, Stage
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId
 from cxi_bandit.store.postgres.connection import Connection
@@ -14,7 +15,8 @@ from cxi_bandit.store.postgres.connection import Connection
 COLUMNS: Final = SQL("""
 d.decision_id, d.decided_at, d.closes_at, d.policy, d.policy_version, d.manifest_sha, d.model_version, d.stage,
 d.surface, d.subject, d.defect_type, d.defect_severity, d.defect_confidence, d.context::text, d.eligible,
-d.offered::text, d.excluded::text, d.probabilities, d.intervention, d.propensity, d.draw_key_id, d.u, d.fallback
+d.offered::text, d.excluded::text, d.probabilities, d.intervention, d.propensity, d.draw_key_id, d.u, d.fallback,
+d.assignment::text, d.override_id, d.request_id
 """)
 
 # The bounds let the planner see which partitions can hold the ids before it looks at any of them.
@@ -27,6 +29,7 @@ _NOTHING: Final = "{}"
 _encode: Final = msgspec.json.Encoder().encode
 _features: Final = msgspec.json.Decoder(Features).decode
 _offers: Final = msgspec.json.Decoder(dict[InterventionId, Features]).decode
+_assignment: Final = msgspec.json.Decoder(Assignment).decode
 _reasons: Final = msgspec.json.Decoder(dict[InterventionId, str]).decode
 _STAGES: Final = {stage.value: stage for stage in Stage}
 _FALLBACKS: Final[dict[str | None, Fallback | None]] = {
@@ -41,6 +44,7 @@ def read(row: Sequence[Any]) -> Decision:
         decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
         surface, subject, defect_type, severity, confidence, context, eligible,
         offered, excluded, probabilities, intervention, propensity, draw_key_id, u, fallback,
+        assignment, override_id, request_id,
     ) = row  # fmt: skip
     return Decision(
         decision_id=decision_id,
@@ -66,6 +70,9 @@ def read(row: Sequence[Any]) -> Decision:
         draw_key_id=draw_key_id,
         u=u,
         fallback=_FALLBACKS[fallback],
+        assignment=None if assignment is None else _assignment(assignment),
+        override_id=override_id,
+        request_id=request_id,
     )
 
 
@@ -106,6 +113,9 @@ def columns(decisions: Sequence[Decision]) -> list[list[Any]]:
         [decision.draw_key_id for decision in decisions],
         [float(decision.u) for decision in decisions],
         [None if decision.fallback is None else decision.fallback.value for decision in decisions],
+        [None if decision.assignment is None else _encode(decision.assignment).decode() for decision in decisions],
+        [decision.override_id for decision in decisions],
+        [decision.request_id for decision in decisions],
     ]
 
 

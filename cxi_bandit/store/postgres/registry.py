@@ -12,8 +12,10 @@ from cxi_bandit.domain.errors import LearningConflict, NotFound
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
+from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
+from cxi_bandit.store.postgres.rollout_rows import append_rollout
 from cxi_bandit.store.postgres.trail import write_line
 
 MODELS_CHANNEL: Final = "cxi_bandit_models"
@@ -105,12 +107,14 @@ class PostgresRegistry:
             raise NotFound("manifest", sha)
         return str(row[0])
 
-    def install(self, version: PolicyVersion, entry: AuditEntry) -> PolicyVersion:
+    def install(self, version: PolicyVersion, entry: AuditEntry, rollout: Rollout | None = None) -> PolicyVersion:
         """See the port."""
         values = [version.policy, version.version, version.manifest_sha, version.stage.value, version.created_at]
         with self._database.transaction() as connection:
             if connection.execute(_INSTALL, values).rowcount:
                 write_line(connection, entry)
+                if rollout is not None:
+                    append_rollout(connection, rollout)
                 return version
             return next(known for known in _versions(connection, version.policy) if known.version == version.version)
 

@@ -16,6 +16,7 @@ from cxi_bandit.store.postgres.partitions import Partitions
 from cxi_bandit.store.postgres.privacy import PostgresPrivacy
 from cxi_bandit.store.postgres.rebuilds import PostgresRebuilds
 from cxi_bandit.store.postgres.registry import PostgresRegistry
+from cxi_bandit.store.postgres.releases import PostgresReleases
 from cxi_bandit.store.postgres.retention import Retention
 from cxi_bandit.store.postgres.reward_ledger import PostgresRewardLedger
 from cxi_bandit.store.postgres.trail import PostgresTrail
@@ -30,6 +31,7 @@ class PostgresStore:
     ledger: PostgresRewardLedger
     outcomes: PostgresOutcomeLog
     registry: PostgresRegistry
+    releases: PostgresReleases
     keyring: PostgresKeyring
     access: PostgresAccess
     deliveries: PostgresDeliveries
@@ -60,6 +62,7 @@ class PostgresStore:
             ledger=PostgresRewardLedger(database),
             outcomes=PostgresOutcomeLog(database),
             registry=PostgresRegistry(database),
+            releases=PostgresReleases(database),
             keyring=PostgresKeyring(database),
             access=PostgresAccess(database),
             deliveries=PostgresDeliveries(database),

@@ -60,6 +60,9 @@ decisions = Table(
     Column("draw_key_id", Text, nullable=False),
     Column("u", Double, nullable=False),
     Column("fallback", Text),
+    Column("assignment", JSON),  # null: only the live arm, and nobody scores beside
+    Column("override_id", BigInteger),
+    Column("request_id", Uuid),
     PrimaryKeyConstraint("decision_id", name="decisions_pkey"),
     Index("decisions_subject", "subject", "decision_id", postgresql_where=text("subject IS NOT NULL")),
     postgresql_partition_by="RANGE (decision_id)",

@@ -74,7 +74,7 @@ class Cart:
         self.manifests = Manifests(self.store.registry)
         install(self.store.registry, [("cart.toml", self.text)], self.now, "test")
         self.version = self.store.registry.versions()[0]
-        self.serving = Serving(self.store.registry, self.manifests, self.room)
+        self.serving = Serving(self.store.registry, self.store.releases, self.manifests, self.room)
         self.serving.refresh()
 
     def request(self, **changes: object) -> DecisionRequest:

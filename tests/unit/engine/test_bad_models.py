@@ -112,14 +112,14 @@ def held_to(cart, bad, good) -> None:
     decision = cart.decide()
     assert decision.model_version == good.lineage.version
 
-    fresh = Serving(cart.store.registry, cart.manifests, cart.room)
+    fresh = Serving(cart.store.registry, cart.store.releases, cart.manifests, cart.room)
     found = fresh.refresh()
     assert (len(found.refused), found.swapped) == (1, [good])
     assert vector(cart, fresh) == before
 
     sound = cart.store.registry.model_bytes(cart.version.policy, good.lineage.version)
     put(cart, good, b"")
-    lost = Serving(cart.store.registry, cart.manifests, cart.room)
+    lost = Serving(cart.store.registry, cart.store.releases, cart.manifests, cart.room)
     assert len(lost.refresh().refused) == 1
     drawn_from = vector(cart, lost)
     assert (drawn_from.model_version, drawn_from.fallback) == (None, Fallback.COLD_START)

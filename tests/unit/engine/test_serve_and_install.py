@@ -149,5 +149,5 @@ def test_one_wrong_manifest_registers_none(cart):
 
 def test_a_surface_is_one_policys(cart):
     rival = cart.text.replace('name = "cart"', 'name = "cart-two"')
-    with pytest.raises(ManifestInvalid, match=r"rival\.toml: surface: 'cart' is policy cart's"):
+    with pytest.raises(ManifestInvalid, match=r"rival\.toml: defects\.coupon_failure: on 'cart' it is policy cart's"):
         install(cart.store.registry, [("rival.toml", rival)], cart.now, "op")

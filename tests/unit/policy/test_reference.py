@@ -32,6 +32,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[gate]`": rooms.Gate,
     "`[[gate.guardrails]]`": rooms.Guardrail,
     "`[serving]`": rooms.ServingRules,
+    "`[rollout]`": rooms.RolloutRules,
 }
 EXPLORERS = (
     explorers.SquareCB,
@@ -55,13 +56,17 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
+def shown_item(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else f"{value}"
+
+
 def shown(default: object) -> str:
     if isinstance(default, Enum | str):
         return f'`"{default}"`'
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, tuple):
-        return "`[" + ", ".join(f'"{value}"' for value in default) + "]`"
+        return "`[" + ", ".join(map(shown_item, default)) + "]`"
     return f"`{default}`"
 
 

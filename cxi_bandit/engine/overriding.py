@@ -1,0 +1,39 @@
+"""Overriding: which of the overrides in force chooses for a request, if any."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from cxi_bandit.domain.decision import DecisionRequest
+from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.override import Override
+
+
+class Overrides:
+    """Those that had not been lifted when a worker last looked; expiry is judged at each request.
+
+    A halt comes before all others; of the others the newest that fits and that can be done.
+    """
+
+    def __init__(self, standing: Iterable[Override] = ()) -> None:
+        self._standing = sorted(standing, key=lambda one: (one.halts, one.override_id), reverse=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._standing)
+
+    def of(
+        self, request: DecisionRequest, policy: PolicyName, eligible: tuple[InterventionId, ...], at: datetime
+    ) -> Override | None:
+        """The override that chooses; one whose intervention is not eligible chooses nothing."""
+        for one in self._standing:
+            if one.stands_at(at) and one.intervention in eligible and _is_about(one, request, policy):
+                return one
+        return None
+
+
+def _is_about(override: Override, request: DecisionRequest, policy: PolicyName) -> bool:
+    return (
+        override.policy in (None, policy)
+        and override.surface in (None, request.surface)
+        and override.defect in (None, request.defect.type)
+        and all(request.context.get(name) == value for name, value in override.segment.items())
+    )

@@ -1,0 +1,55 @@
+"""Arms: which of a roll-out's versions a shopper meets, by independent salted hashes, the same at every visit."""
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from cxi_bandit.domain.assignment import Arm
+from cxi_bandit.domain.rollout import Rollout
+from cxi_bandit.policy.draw import sticky
+
+_DAY_SECONDS: Final = 86_400.0
+
+
+class Placed(NamedTuple):
+    """An arm, the probability that a shopper falls into it, and the salt that decided."""
+
+    arm: Arm
+    share: float
+    salt: str
+
+
+def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
+    """The arm of a unit. Hold is asked first, then the previous policy, then the canary; the rest are live.
+
+    A larger share of the same salt keeps those who were in. A canary about other defect types is not asked.
+
+    Args:
+        unit: The shopper's pseudonym; the decision's id where none was sent, and then nothing is sticky.
+        at: The decision's time, by which the shoppers who are left alone change.
+    """
+    left = 1.0
+    if rollout.hold is not None:
+        salt = hold_salt(rollout, at)
+        if sticky(salt, unit) < rollout.hold.share:
+            return Placed(Arm.HOLD, rollout.hold.share, salt)
+        left -= rollout.hold.share
+    if rollout.previous is not None:
+        split = rollout.previous.split
+        if sticky(split.salt, unit) < split.share:
+            return Placed(Arm.PREVIOUS, left * split.share, split.salt)
+        left *= 1.0 - split.share
+    if rollout.canary is not None and (not rollout.canary_defects or defect in rollout.canary_defects):
+        split = rollout.canary.split
+        if sticky(split.salt, unit) < split.share:
+            return Placed(Arm.CANARY, left * split.share, split.salt)
+        left *= 1.0 - split.share
+    return Placed(Arm.LIVE, left, "")
+
+
+def hold_salt(rollout: Rollout, at: datetime) -> str:
+    """The salt of those who are left alone at a moment; it changes every `hold_rotation_days`."""
+    if rollout.hold is None:
+        return ""
+    if not rollout.hold_rotation_days:
+        return rollout.hold.salt
+    return f"{rollout.hold.salt}/{int(at.timestamp() // (rollout.hold_rotation_days * _DAY_SECONDS))}"
