@@ -117,7 +117,6 @@ class Store:
     outcomes: OutcomeLog
     registry: Registry
     releases: Releases
-    releases: Releases
     keyring: Keyring
 
 

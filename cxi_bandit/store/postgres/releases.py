@@ -17,7 +17,7 @@ from cxi_bandit.store.postgres.rollout_rows import append_rollout
 from cxi_bandit.store.postgres.trail import write_line
 
 _NEWEST: Final = """
-SELECT DISTINCT ON (policy) document::text FROM rollouts
+SELECT DISTINCT ON (policy COLLATE "C") document::text FROM rollouts
 WHERE %(policy)s::text IS NULL OR policy = %(policy)s ORDER BY policy COLLATE "C", revision DESC
 """
 _HISTORY: Final = "SELECT document::text FROM rollouts WHERE policy = %s ORDER BY revision"
