@@ -23,6 +23,7 @@ from cxi_bandit.policy.manifest import Manifest, Schema
 from cxi_bandit.policy.pmf import checked, floored
 
 DRAW_LABEL: Final = b"draw"
+_REMEMBERED: Final = 1024
 
 
 class ServedPolicy:
@@ -47,6 +48,7 @@ class ServedPolicy:
         self.horizon = timedelta(seconds=manifest.reward.horizon_seconds)
         self.catalogue = frozenset(manifest.catalogue)
         self.warm = model is not None and model.lineage.learned_total >= manifest.exploration.cold_start.outcomes
+        self._floors: dict[tuple[InterventionId, ...], list[float]] = {}
 
     def with_model(self, model: Model, scorer: Scorer | None) -> "ServedPolicy":
         """The same policy version serving another model."""
@@ -55,6 +57,16 @@ class ServedPolicy:
     def in_stage(self, version: PolicyVersion) -> "ServedPolicy":
         """The same version and model after a roll-out that put the version into another stage."""
         return ServedPolicy(version, self.manifest, self.model, self.scorer, self.eligibility)
+
+    def floors(self, eligible: tuple[InterventionId, ...]) -> list[float]:
+        """The least probability of each eligible intervention; not to be changed. Few combinations come up."""
+        found = self._floors.get(eligible)
+        if found is None:
+            exploration = self.manifest.exploration
+            found = [exploration.hold_floor if name == HOLD else exploration.floor for name in eligible]
+            if len(self._floors) < _REMEMBERED:
+                self._floors[eligible] = found
+        return found
 
 
 class Distribution(NamedTuple):
@@ -83,18 +95,21 @@ def admit(request: DecisionRequest, served: ServedPolicy) -> Admitted:
     if defect.type not in manifest.defects:
         known = ", ".join(manifest.defects)
         raise InvalidInput("/defect/type", f"{defect.type!r} is not a defect of policy {manifest.name}; known: {known}")
-    for pointer, value in (("/defect/severity", defect.severity), ("/defect/confidence", defect.confidence)):
-        if not 0.0 <= value <= 1.0:
-            raise InvalidInput(pointer, f"must lie within [0, 1], got {value!r}")
+    if not 0.0 <= defect.severity <= 1.0:
+        raise InvalidInput("/defect/severity", f"must lie within [0, 1], got {defect.severity!r}")
+    if not 0.0 <= defect.confidence <= 1.0:
+        raise InvalidInput("/defect/confidence", f"must lie within [0, 1], got {defect.confidence!r}")
     context, dropped = conform(manifest.context, request.context, "/context")
     named: dict[InterventionId, Features] = {}
     for index, offer in enumerate(request.interventions or ()):
-        pointer = f"/interventions/{index}"
         if offer.id not in served.catalogue:
-            raise InvalidInput(f"{pointer}/id", f"{offer.id!r} is not an intervention of policy {manifest.name}")
-        features, unknown = _offered(manifest.intervention_features, offer.features, f"{pointer}/features")
-        if named.setdefault(offer.id, features) != features:
-            raise InvalidInput(f"{pointer}/features", f"{offer.id!r} is named twice with other features; name it once")
+            wrong = f"{offer.id!r} is not an intervention of policy {manifest.name}"
+            raise InvalidInput(f"/interventions/{index}/id", wrong)
+        features, unknown = _offered(manifest.intervention_features, offer.features, index)
+        first = named.setdefault(offer.id, features)
+        if first is not features and first != features:
+            wrong = f"{offer.id!r} is named twice with other features; name it once"
+            raise InvalidInput(f"/interventions/{index}/features", wrong)
         dropped += unknown
     offered = {name: features for name, features in named.items() if features}
     eligible, excluded = served.eligibility.resolve(defect, context, request.interventions)
@@ -102,11 +117,16 @@ def admit(request: DecisionRequest, served: ServedPolicy) -> Admitted:
     return Admitted(situation, excluded, dropped)
 
 
-def _offered(schema: Schema, given: Features, pointer: str) -> tuple[Features, int]:
+def _offered(schema: Schema, given: Features, index: int) -> tuple[Features, int]:
     """A caller's features of one intervention; none, and so the catalogue's, where it sent none that are known here."""
+    if not given:
+        return {}, 0
     if schema.unknown_features == "drop" and schema.features.keys().isdisjoint(given):
         return {}, len(given)
-    return conform(schema, given, pointer) if given else ({}, 0)
+    try:
+        return conform(schema, given, "")
+    except InvalidInput as error:
+        raise InvalidInput(f"/interventions/{index}/features{error.pointer}", error.detail) from error
 
 
 def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
@@ -114,11 +134,10 @@ def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
 
     No model yet, too little learned, or a vector that fails its check: the cold-start distribution, and the reason.
     """
-    exploration = served.manifest.exploration
     eligible = situation.eligible
     if len(eligible) == 1:
         return Distribution((1.0,), None, None)
-    floors = [exploration.hold_floor if name == HOLD else exploration.floor for name in eligible]
+    floors = served.floors(eligible)
     fallback = Fallback.COLD_START
     if served.scorer is not None and served.model is not None and served.warm:
         try:
@@ -129,7 +148,7 @@ def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
             return Distribution(floored(pmf, floors), served.model.lineage.version, None)
     elif served.warm or served.model is None:
         fallback = Fallback.MODEL_UNAVAILABLE
-    return Distribution(floored(_cold(exploration.cold_start.hold, eligible), floors), None, fallback)
+    return Distribution(floored(_cold(served.manifest.exploration.cold_start.hold, eligible), floors), None, fallback)
 
 
 def certain(eligible: Sequence[InterventionId], chosen: InterventionId) -> Distribution:
@@ -139,10 +158,8 @@ def certain(eligible: Sequence[InterventionId], chosen: InterventionId) -> Distr
 
 def imitation(served: ServedPolicy, situation: Situation, baseline: InterventionId) -> Distribution:
     """An apprentice's vector: the baseline, and of every other intervention the floor."""
-    exploration = served.manifest.exploration
     eligible = situation.eligible
-    floors = [exploration.hold_floor if name == HOLD else exploration.floor for name in eligible]
-    return Distribution(floored(certain(eligible, baseline).probabilities, floors), None, None)
+    return Distribution(floored(certain(eligible, baseline).probabilities, served.floors(eligible)), None, None)
 
 
 def _cold(hold: float, eligible: Sequence[InterventionId]) -> list[float]:

@@ -1,14 +1,16 @@
 """Which interventions may be drawn at all, and which rule removed each other one."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cxi_bandit.domain.decision import HOLD, Defect, Features, FeatureValue, Offer
 from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.policy.manifest import Comparison, Condition, Intervention, Manifest
 
+_REMEMBERED: Final = 1024
+
 
 class EligibleSet(NamedTuple):
-    """The interventions left, in canonical order, and the rule that removed each other one."""
+    """The interventions left, in canonical order, and the rule that removed each other one; not to be changed."""
 
     eligible: tuple[InterventionId, ...]
     excluded: dict[InterventionId, str]
@@ -20,6 +22,7 @@ class Eligibility:
     def __init__(self, manifest: Manifest) -> None:
         self._plain: dict[str, EligibleSet] = {}
         self._conditional: dict[str, tuple[Intervention, ...]] = {}
+        self._narrowed: dict[tuple[str, ...], EligibleSet] = {}
         self._order = manifest.catalogue
         for defect in manifest.defects:
             fitting = [entry for entry in manifest.interventions if not entry.defects or defect in entry.defects]
@@ -38,20 +41,33 @@ class Eligibility:
         """
         plain = self._plain[defect.type]
         conditional = self._conditional[defect.type]
-        if not conditional and offers is None:
-            return plain
+        if not conditional:
+            return plain if offers is None else self._narrow(plain, defect, offers)
         excluded = dict(plain.excluded)
         for entry in conditional:
             for condition in entry.when:
                 if not _holds(condition, defect, context):
                     excluded[InterventionId(entry.id)] = f"needs {_words(condition)}"
                     break
+        return self._without(excluded, offers)
+
+    def _narrow(self, plain: EligibleSet, defect: Defect, offers: tuple[Offer, ...]) -> EligibleSet:
+        """Without conditions the candidates alone decide: callers send few combinations, again and again."""
+        asked = (defect.type, *[offer.id for offer in offers])
+        found = self._narrowed.get(asked)
+        if found is None:
+            found = self._without(dict(plain.excluded), offers)
+            if len(self._narrowed) < _REMEMBERED:
+                self._narrowed[asked] = found
+        return found
+
+    def _without(self, excluded: dict[InterventionId, str], offers: tuple[Offer, ...] | None) -> EligibleSet:
         if offers is not None:
             offered = {offer.id for offer in offers}
             for name in self._order:
                 if name not in offered and name != HOLD:
                     excluded.setdefault(name, "not among the caller's candidates")
-        return EligibleSet(tuple(name for name in self._order if name not in excluded), excluded)
+        return EligibleSet(tuple([name for name in self._order if name not in excluded]), excluded)
 
 
 def _words(condition: Condition) -> str:

@@ -14,8 +14,10 @@ from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.store.postgres import decision_rows
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 
-# Decisions and the windows they open, together. Sorted, so that two batches with ids in common never deadlock; a rival
-# that is appending the same id now is waited for. Returns how many were new.
+# Decisions and the windows they open, together. A batch is one document: a list for each column would cost the service
+# several times as much. The columns that are JSON themselves are strings in it, or NUL could not be spelled in them.
+# Sorted, so that two batches with ids in common never deadlock; a rival that is appending the same id now is waited
+# for. Returns how many were new.
 _APPEND: Final = """
 WITH fresh AS (
   INSERT INTO decisions (
@@ -26,19 +28,15 @@ WITH fresh AS (
   )
   SELECT
     decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
-    surface, subject, defect_type, defect_severity, defect_confidence, context::json, eligible::text[],
-    offered::json, excluded::json, probabilities::float8[], intervention, propensity, draw_key_id, u, fallback,
+    surface, subject, defect_type, defect_severity, defect_confidence, context::json, eligible,
+    offered::json, excluded::json, probabilities, intervention, propensity, draw_key_id, u, fallback,
     assignment::json, override_id, request_id
-  FROM unnest(
-    %b::uuid[], %b::timestamptz[], %b::timestamptz[], %b::text[], %b::int4[], %b::text[], %b::int8[], %b::text[],
-    %b::text[], %b::bytea[], %b::text[], %b::float8[], %b::float8[], %b::text[], %b::text[],
-    %b::text[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::text[], %b::float8[], %b::text[],
-    %b::text[], %b::int8[], %b::uuid[]
-  ) AS given (
-    decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
-    surface, subject, defect_type, defect_severity, defect_confidence, context, eligible,
-    offered, excluded, probabilities, intervention, propensity, draw_key_id, u, fallback,
-    assignment, override_id, request_id
+  FROM json_to_recordset(%b::json) AS given (
+    decision_id uuid, decided_at timestamptz, closes_at timestamptz, policy text, policy_version int4,
+    manifest_sha text, model_version int8, stage text, surface text, subject bytea, defect_type text,
+    defect_severity float8, defect_confidence float8, context text, eligible text[], offered text, excluded text,
+    probabilities float8[], intervention text, propensity float8, draw_key_id text, u float8, fallback text,
+    assignment text, override_id int8, request_id uuid
   )
   ORDER BY decision_id
   ON CONFLICT (decision_id) DO NOTHING
@@ -203,7 +201,7 @@ def _tokens(entries: Sequence[DecisionEntry]) -> list[tuple[IdempotencyToken, De
 
 def _appended(connection: Connection, decisions: Sequence[Decision]) -> list[Decision]:
     """Appends, and returns what stands for each: usually itself."""
-    row = connection.execute(_APPEND, decision_rows.columns(decisions)).fetchone()
+    row = connection.execute(_APPEND, [decision_rows.document(decisions)]).fetchone()
     if row is not None and row[0] == len(decisions):
         return list(decisions)
     standing = decision_rows.by_id(connection, {decision.decision_id for decision in decisions})

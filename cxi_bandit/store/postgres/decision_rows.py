@@ -1,7 +1,9 @@
 """Decisions as rows and back, exactly: what was logged must execute again bit for bit."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from psycopg.sql import SQL
@@ -86,39 +88,70 @@ def by_id(connection: Connection, decisions: Iterable[DecisionId]) -> dict[Decis
     return {row[0]: read(row) for row in rows}
 
 
-def columns(decisions: Sequence[Decision]) -> list[list[Any]]:
-    """One list per column of the log, for `unnest`. Inner arrays are array literals: `unnest` would flatten them."""
-    situations = [decision.situation for decision in decisions]
-    return [
-        [decision.decision_id for decision in decisions],
-        [decision.decided_at for decision in decisions],
-        [decision.closes_at for decision in decisions],
-        [decision.policy for decision in decisions],
-        [decision.policy_version for decision in decisions],
-        [decision.manifest_sha for decision in decisions],
-        [decision.model_version for decision in decisions],
-        [decision.stage.value for decision in decisions],
-        [decision.surface for decision in decisions],
-        [decision.subject for decision in decisions],
-        [situation.defect.type for situation in situations],
-        [float(situation.defect.severity) for situation in situations],
-        [float(situation.defect.confidence) for situation in situations],
-        [_encode(situation.context).decode() for situation in situations],
-        [_names(situation.eligible) for situation in situations],
-        [_encode(situation.offered).decode() if situation.offered else _NOTHING for situation in situations],
-        [_encode(decision.excluded).decode() if decision.excluded else _NOTHING for decision in decisions],
-        ["{" + ",".join(map(repr, decision.probabilities)) + "}" for decision in decisions],
-        [decision.intervention for decision in decisions],
-        [float(decision.propensity) for decision in decisions],
-        [decision.draw_key_id for decision in decisions],
-        [float(decision.u) for decision in decisions],
-        [None if decision.fallback is None else decision.fallback.value for decision in decisions],
-        [None if decision.assignment is None else _encode(decision.assignment).decode() for decision in decisions],
-        [decision.override_id for decision in decisions],
-        [decision.request_id for decision in decisions],
-    ]
+class _Row(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A row of the log as JSON: one name a column; what has no value is left out."""
+
+    decision_id: DecisionId
+    decided_at: datetime
+    closes_at: datetime
+    policy: str
+    policy_version: int
+    manifest_sha: str
+    stage: Stage
+    surface: str
+    defect_type: str
+    defect_severity: float
+    defect_confidence: float
+    context: str
+    eligible: tuple[InterventionId, ...]
+    offered: str
+    excluded: str
+    probabilities: tuple[float, ...]
+    intervention: InterventionId
+    propensity: float
+    draw_key_id: str
+    u: float
+    model_version: int | None = None
+    subject: str | None = None
+    fallback: Fallback | None = None
+    assignment: str | None = None
+    override_id: int | None = None
+    request_id: UUID | None = None
 
 
-def _names(names: Iterable[str]) -> str:
-    quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
-    return "{" + ",".join(quoted) + "}"
+def document(decisions: Iterable[Decision]) -> str:
+    """The rows of these decisions as one JSON document. A float64 is written so that it is read back to the bit."""
+    return _encode([_row(decision) for decision in decisions]).decode()
+
+
+def _row(decision: Decision) -> _Row:
+    situation = decision.situation
+    defect = situation.defect
+    return _Row(
+        decision.decision_id,
+        decision.decided_at,
+        decision.closes_at,
+        decision.policy,
+        decision.policy_version,
+        decision.manifest_sha,
+        decision.stage,
+        decision.surface,
+        defect.type,
+        defect.severity,
+        defect.confidence,
+        _encode(situation.context).decode(),
+        situation.eligible,
+        _encode(situation.offered).decode() if situation.offered else _NOTHING,
+        _encode(decision.excluded).decode() if decision.excluded else _NOTHING,
+        decision.probabilities,
+        decision.intervention,
+        decision.propensity,
+        decision.draw_key_id,
+        decision.u,
+        decision.model_version,
+        None if decision.subject is None else f"\\x{decision.subject.hex()}",
+        decision.fallback,
+        None if decision.assignment is None else _encode(decision.assignment).decode(),
+        decision.override_id,
+        decision.request_id,
+    )

@@ -92,3 +92,18 @@ def test_eligible_and_excluded_part_the_catalogue_and_hold_is_always_in(
     assert found.eligible[0] == "hold"
     assert set(found.eligible) | set(found.excluded) == set(manifest.catalogue)
     assert not set(found.eligible) & set(found.excluded)
+
+
+SETTLED = '{ field = "context.age", comparison = "at_least", value = 18 }'
+
+
+@given(st.lists(st.tuples(st.sampled_from(["empty", "dusty"]), st.lists(st.sampled_from(["hold", "wave", "smile"])))))
+def test_what_is_remembered_of_candidates_is_what_would_be_worked_out_anew(
+    text: str, asked: list[tuple[str, list[str]]]
+) -> None:
+    manifest = parse_manifest(text.replace(f"when = [{SETTLED}]", ""), "shelf.toml")
+    assert not any(entry.when for entry in manifest.interventions)
+    remembering = Eligibility(manifest)
+    for defect, names in [*asked, *asked]:
+        given_offers, found = offers(*names), Defect(defect, 0.5, 0.9)
+        assert remembering.resolve(found, {}, given_offers) == Eligibility(manifest).resolve(found, {}, given_offers)

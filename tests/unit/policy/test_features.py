@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import CategoryFeature, FlagFeature, NumberFeature, Schema
+from cxi_bandit.policy.parsing import mismatch
 
 SCHEMA = Schema(
     features={
@@ -87,3 +89,18 @@ def test_whatever_comes_either_conforms_or_is_refused(given_features: dict[str, 
 def test_a_known_feature_without_a_value_is_no_unknown_one():
     schema = Schema(unknown_features="refuse", features={"device": CategoryFeature()})
     assert conform(schema, {"device": None}, "/context") == ({}, 0)
+
+
+@given(
+    st.sampled_from([*SCHEMA.features, *NEEDING.features]),
+    st.booleans() | st.integers(-2, 102) | st.floats(-2.0, 102.0) | st.floats() | st.sampled_from(["mobile", "phone"]),
+)
+def test_a_value_passes_exactly_when_nothing_is_wrong_with_it(name: str, value: float | str) -> None:
+    for schema in (SCHEMA, NEEDING):
+        if name in schema.features:
+            wrong = mismatch(schema.features[name], value)
+            if wrong is None:
+                conform(schema, {name: value}, "")
+            else:
+                with pytest.raises(InvalidInput, match=re.escape(wrong)):
+                    conform(schema, {name: value}, "")

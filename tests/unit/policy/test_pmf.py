@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxi_bandit.domain.errors import DistributionInvalid
-from cxi_bandit.policy.pmf import checked, floored
+from cxi_bandit.policy.pmf import SUM_TOLERANCE, checked, floored
 
 WEIGHTS = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30).filter(lambda weights: sum(weights) > 1e-3)
 
@@ -74,3 +74,14 @@ def test_what_is_no_distribution_is_refused(wrong: list[float]) -> None:
 def test_float32_rounding_is_no_reason_to_refuse() -> None:
     pmf = [float(np.float32(1 / 7))] * 7
     assert checked(pmf, 7) is pmf
+
+
+@given(st.lists(st.floats() | st.floats(0.0, 1.0), min_size=1, max_size=8) | WEIGHTS.map(distribution))
+def test_exactly_what_keeps_every_rule_of_a_distribution_passes(pmf: list[float]) -> None:
+    sound = all(value >= 0.0 and value < math.inf for value in pmf) and abs(math.fsum(pmf) - 1.0) <= SUM_TOLERANCE
+    try:
+        checked(pmf, len(pmf))
+    except DistributionInvalid:
+        assert not sound
+    else:
+        assert sound
