@@ -51,7 +51,7 @@ def example(workspace: pyvw.Workspace, namespaces: dict[str, list[Feature]], lab
 
 
 class Refilled:
-    """Examples of one namespace whose features are exchanged from one prediction to the next: for prediction alone.
+    """Examples of one namespace whose features are exchanged from one prediction, or lesson, to the next.
 
     Making an example anew takes thrice as long as refilling one, and pyvw's Python layer, which this goes below, as
     long as all of VW. Threads may share it: an example is nobody else's between `filled` and `emptied`.
@@ -62,6 +62,7 @@ class Refilled:
         self._namespace = ord(namespace)
         self._hash = workspace.hash_space(namespace)
         self._label = label
+        self._label_type = workspace.get_label_type().value
         self._spare: list[pyvw.pylibvw.example] = []
 
     def filled(self, features: list[Feature]) -> pyvw.pylibvw.example:
@@ -80,11 +81,18 @@ class Refilled:
         one.erase_namespace(self._namespace)
         self._spare.append(one)
 
+    def labelled(self, features: list[Feature], label: str) -> pyvw.pylibvw.example:
+        """An example of these features with a label of its own, set up; for one use, as nothing takes a label off."""
+        one = self._made()
+        one.set_label_string(self._workspace, label, self._label_type)
+        one.push_feature_list(self._workspace, self._namespace, self._hash, features)
+        self._workspace.setup_example(one)
+        return one
+
     def _made(self) -> pyvw.pylibvw.example:
-        label_type = self._workspace.get_label_type().value
-        made = pyvw.pylibvw.example(self._workspace, label_type)
+        made = pyvw.pylibvw.example(self._workspace, self._label_type)
         if self._label is not None:
-            made.set_label_string(self._workspace, self._label, label_type)
+            made.set_label_string(self._workspace, self._label, self._label_type)
         made.push_namespace(self._namespace)
         return made
 
@@ -94,3 +102,8 @@ def action_scores(workspace: pyvw.Workspace, examples: list[pyvw.pylibvw.example
     pyvw.pylibvw.vw.predict_multi(workspace, examples)
     scores: Sequence[float] = examples[0].get_action_scores()
     return scores
+
+
+def learn(workspace: pyvw.Workspace, examples: list[pyvw.pylibvw.example]) -> None:
+    """What `Workspace.learn` does with a list, the shared example first."""
+    pyvw.pylibvw.vw.learn_multi(workspace, examples)

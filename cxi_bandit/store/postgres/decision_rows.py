@@ -23,10 +23,10 @@ SELECT {} FROM decisions d
 WHERE d.decision_id = ANY(%b::uuid[]) AND d.decision_id >= %b AND d.decision_id <= %b
 """).format(COLUMNS)
 
-_NOTHING: Final = "{}"
+NOTHING: Final = "{}"
 _encode: Final = msgspec.json.Encoder().encode
-_features: Final = msgspec.json.Decoder(Features).decode
-_offers: Final = msgspec.json.Decoder(dict[InterventionId, Features]).decode
+features: Final = msgspec.json.Decoder(Features).decode
+offers: Final = msgspec.json.Decoder(dict[InterventionId, Features]).decode
 _reasons: Final = msgspec.json.Decoder(dict[InterventionId, str]).decode
 _STAGES: Final = {stage.value: stage for stage in Stage}
 _FALLBACKS: Final[dict[str | None, Fallback | None]] = {
@@ -55,11 +55,11 @@ def read(row: Sequence[Any]) -> Decision:
         subject=subject,
         situation=Situation(
             defect=Defect(defect_type, severity, confidence),
-            context=_features(context),
+            context=features(context),
             eligible=tuple(eligible),
-            offered={} if offered == _NOTHING else _offers(offered),
+            offered={} if offered == NOTHING else offers(offered),
         ),
-        excluded={} if excluded == _NOTHING else _reasons(excluded),
+        excluded={} if excluded == NOTHING else _reasons(excluded),
         probabilities=tuple(probabilities),
         intervention=intervention,
         propensity=propensity,
@@ -98,8 +98,8 @@ def columns(decisions: Sequence[Decision]) -> list[list[Any]]:
         [float(situation.defect.confidence) for situation in situations],
         [_encode(situation.context).decode() for situation in situations],
         [_names(situation.eligible) for situation in situations],
-        [_encode(situation.offered).decode() if situation.offered else _NOTHING for situation in situations],
-        [_encode(decision.excluded).decode() if decision.excluded else _NOTHING for decision in decisions],
+        [_encode(situation.offered).decode() if situation.offered else NOTHING for situation in situations],
+        [_encode(decision.excluded).decode() if decision.excluded else NOTHING for decision in decisions],
         ["{" + ",".join(map(repr, decision.probabilities)) + "}" for decision in decisions],
         [decision.intervention for decision in decisions],
         [float(decision.propensity) for decision in decisions],
