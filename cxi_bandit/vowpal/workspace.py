@@ -8,11 +8,17 @@ make one.
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from vowpalwabbit import pyvw
 
 from cxi_bandit.domain.errors import ModelInvalid
 from cxi_bandit.vowpal.encoding import Feature
+
+
+# VW keeps 256 examples of 30 kB ready for its own parser, which is not used here: making and freeing them took as long
+# as all the rest of a small model's workspace, with the GIL held. No model's bytes know of it.
+_NO_PARSER: Final = ("--ring_size", "1")
 
 
 def open_workspace(arguments: list[str], data: bytes | None) -> pyvw.Workspace:
@@ -22,13 +28,13 @@ def open_workspace(arguments: list[str], data: bytes | None) -> pyvw.Workspace:
         ModelInvalid: VW refuses the bytes, or they were made with other arguments.
     """
     if data is None:
-        return pyvw.Workspace(arg_list=arguments)
+        return pyvw.Workspace(arg_list=[*arguments, *_NO_PARSER])
     # VW reads and writes models by file name only.
     with tempfile.NamedTemporaryFile(suffix=".vw") as file:
         file.write(data)
         file.flush()
         try:
-            return pyvw.Workspace(arg_list=[*arguments, "-i", file.name])
+            return pyvw.Workspace(arg_list=[*arguments, *_NO_PARSER, "-i", file.name])
         except RuntimeError as error:
             raise ModelInvalid(f"Vowpal Wabbit refuses the model: {error}") from error
 
