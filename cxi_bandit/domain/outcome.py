@@ -5,8 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
-from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.decision import Decision, Situation
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha, PolicyName
 
 
 class OutcomeStanding(StrEnum):
@@ -96,9 +96,37 @@ class LoggedOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     activated: bool
 
 
+class Lesson(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a model learns from one outcome, and no more: a learner reads many of them, again and again.
+
+    Attributes:
+        reward: As known at a stated cut.
+    """
+
+    position: int
+    manifest_sha: ManifestSha
+    situation: Situation
+    intervention: InterventionId
+    propensity: float
+    reward: float
+
+
 class TrainingRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A decision's first close with its reward as known at a stated cut: what is learned, in position order."""
+    """A decision's first close with its reward as known at a stated cut."""
 
     position: int
     decision: Decision
     reward: float
+
+    @property
+    def lesson(self) -> Lesson:
+        """What is learned from it."""
+        decision = self.decision
+        return Lesson(
+            position=self.position,
+            manifest_sha=decision.manifest_sha,
+            situation=decision.situation,
+            intervention=decision.intervention,
+            propensity=decision.propensity,
+            reward=self.reward,
+        )

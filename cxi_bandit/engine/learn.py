@@ -6,7 +6,7 @@ from typing import NamedTuple
 from cxi_bandit.domain.errors import ModelInvalid
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
-from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.fingerprint import golden_vectors, sha256
 from cxi_bandit.engine.manifests import Manifests
@@ -14,7 +14,7 @@ from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry, Segment
 from cxi_bandit.policy.manifest import Manifest
 
 
-def derive(room: ModelRoom, manifest: Manifest, parent: bytes | None, rows: list[TrainingRow]) -> bytes:
+def derive(room: ModelRoom, manifest: Manifest, parent: bytes | None, rows: list[Lesson]) -> bytes:
     """The bytes of a model from its parent's bytes and a segment's rows: `start` when there is no parent.
 
     Pure, and the only way bytes are ever made: the learner, the rebuild and the audit all call it. The parent is always
@@ -25,13 +25,13 @@ def derive(room: ModelRoom, manifest: Manifest, parent: bytes | None, rows: list
     return room.learn(manifest, parent, rows)
 
 
-def teachable(segment: Segment, manifest_sha: ManifestSha) -> list[TrainingRow]:
+def teachable(segment: Segment, manifest_sha: ManifestSha) -> list[Lesson]:
     """The rows of a segment that a model of this manifest learns: those decided under the very same manifest.
 
     Another manifest's rows have other features, catalogue and reward range; they are not this model's to learn as they
     stand.
     """
-    return [row for row in segment.rows if row.decision.manifest_sha == manifest_sha]
+    return [row for row in segment.rows if row.manifest_sha == manifest_sha]
 
 
 class Learner:

@@ -10,11 +10,11 @@ from vowpalwabbit import pyvw
 from cxi_bandit.domain.decision import Situation
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import InterventionId
-from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal.arguments import workspace_arguments
 from cxi_bandit.vowpal.encoding import ACTION, ENCODING_VERSION, SHARED, Encoding
-from cxi_bandit.vowpal.workspace import Refilled, action_scores, example, open_workspace, saved_bytes
+from cxi_bandit.vowpal.workspace import Refilled, action_scores, example, learn, open_workspace, saved_bytes
 
 _REMEMBERED: Final = 1024
 
@@ -77,7 +77,7 @@ class VowpalRoom:
         """The untrained model of a manifest."""
         return saved_bytes(open_workspace(workspace_arguments(manifest), None))
 
-    def learn(self, manifest: Manifest, parent: bytes, rows: Iterable[TrainingRow]) -> bytes:
+    def learn(self, manifest: Manifest, parent: bytes, rows: Iterable[Lesson]) -> bytes:
         """Loads `parent`, learns `rows` in order, saves.
 
         Raises:
@@ -86,10 +86,9 @@ class VowpalRoom:
                 from learning for good, so nothing is learned.
         """
         workspace = open_workspace(workspace_arguments(manifest), parent)
-        encoding = Encoding(manifest)
-        catalogue = {name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()}
+        pupil = _Pupil(workspace, Encoding(manifest))
         for row in rows:
-            workspace.learn(_training_examples(workspace, encoding, catalogue, row))
+            pupil.learn(row)
         return saved_bytes(workspace)
 
     def load(self, manifest: Manifest, data: bytes) -> VowpalScorer:
@@ -101,25 +100,40 @@ class VowpalRoom:
         return VowpalScorer(open_workspace(workspace_arguments(manifest), data), Encoding(manifest))
 
 
-def _training_examples(
-    workspace: pyvw.Workspace,
-    encoding: Encoding,
-    catalogue: dict[InterventionId, pyvw.Example],
-    row: TrainingRow,
-) -> list[pyvw.Example]:
-    decision, position = row.decision, row.position
-    if not 0.0 < decision.propensity <= 1.0:
-        raise InvalidInput(f"/outcomes/{position}/propensity", f"must lie within (0, 1], got {decision.propensity!r}")
-    if not math.isfinite(row.reward):
-        raise InvalidInput(f"/outcomes/{position}/reward", f"must be finite, got {row.reward!r}")
-    situation = decision.situation
-    examples = [example(workspace, {SHARED: encoding.shared(situation.defect, situation.context)}, "shared")]
-    for name in situation.eligible:
-        if name == decision.intervention:
-            label = f"0:{encoding.cost(row.reward):.9g}:{decision.propensity:.9g}"
-            examples.append(example(workspace, {ACTION: encoding.action(situation, name)}, label))
-        elif name in situation.offered:
-            examples.append(example(workspace, {ACTION: encoding.action(situation, name)}))
-        else:
-            examples.append(catalogue[name])
-    return examples
+class _Pupil:
+    """A workspace that learns lessons, one after the other.
+
+    The examples of the catalogue's interventions are built once, others are refilled, as a scorer's are; only the
+    intervention that was drawn has a label, hence an example of its own each time.
+    """
+
+    def __init__(self, workspace: pyvw.Workspace, encoding: Encoding) -> None:
+        self._workspace = workspace
+        self._encoding = encoding
+        self._shared = Refilled(workspace, SHARED, "shared")
+        self._actions = Refilled(workspace, ACTION)
+        self._catalogue = {name: self._actions.filled(features) for name, features in encoding.catalogue.items()}
+
+    def learn(self, lesson: Lesson) -> None:
+        """Raises InvalidInput: nothing is learned from a lesson that would stop VW from learning for good."""
+        if not 0.0 < lesson.propensity <= 1.0:
+            raise InvalidInput(
+                f"/outcomes/{lesson.position}/propensity", f"must lie within (0, 1], got {lesson.propensity!r}"
+            )
+        if not math.isfinite(lesson.reward):
+            raise InvalidInput(f"/outcomes/{lesson.position}/reward", f"must be finite, got {lesson.reward!r}")
+        encoding, situation, drawn = self._encoding, lesson.situation, lesson.intervention
+        shared = self._shared.filled(encoding.shared(situation.defect, situation.context))
+        own = {
+            name: self._actions.filled(encoding.action(situation, name))
+            for name in situation.offered
+            if name != drawn and name in situation.eligible
+        }
+        label = f"0:{encoding.cost(lesson.reward):.9g}:{lesson.propensity:.9g}"
+        labelled = self._actions.labelled(encoding.action(situation, drawn), label)
+        others = {**self._catalogue, **own} if own else self._catalogue
+        actions = [labelled if name == drawn else others[name] for name in situation.eligible]
+        learn(self._workspace, [shared, *actions])
+        self._shared.emptied(shared)
+        for one in own.values():
+            self._actions.emptied(one)

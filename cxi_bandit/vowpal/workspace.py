@@ -8,11 +8,17 @@ make one.
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from vowpalwabbit import pyvw
 
 from cxi_bandit.domain.errors import ModelInvalid
 from cxi_bandit.vowpal.encoding import Feature
+
+
+# VW keeps 256 examples of 30 kB ready for its own parser, which is not used here: making and freeing them took as long
+# as all the rest of a small model's workspace, with the GIL held. No model's bytes know of it.
+_NO_PARSER: Final = ("--ring_size", "1")
 
 
 def open_workspace(arguments: list[str], data: bytes | None) -> pyvw.Workspace:
@@ -22,13 +28,13 @@ def open_workspace(arguments: list[str], data: bytes | None) -> pyvw.Workspace:
         ModelInvalid: VW refuses the bytes, or they were made with other arguments.
     """
     if data is None:
-        return pyvw.Workspace(arg_list=arguments)
+        return pyvw.Workspace(arg_list=[*arguments, *_NO_PARSER])
     # VW reads and writes models by file name only.
     with tempfile.NamedTemporaryFile(suffix=".vw") as file:
         file.write(data)
         file.flush()
         try:
-            return pyvw.Workspace(arg_list=[*arguments, "-i", file.name])
+            return pyvw.Workspace(arg_list=[*arguments, *_NO_PARSER, "-i", file.name])
         except RuntimeError as error:
             raise ModelInvalid(f"Vowpal Wabbit refuses the model: {error}") from error
 
@@ -51,7 +57,7 @@ def example(workspace: pyvw.Workspace, namespaces: dict[str, list[Feature]], lab
 
 
 class Refilled:
-    """Examples of one namespace whose features are exchanged from one prediction to the next: for prediction alone.
+    """Examples of one namespace whose features are exchanged from one prediction, or lesson, to the next.
 
     Making an example anew takes thrice as long as refilling one, and pyvw's Python layer, which this goes below, as
     long as all of VW. Threads may share it: an example is nobody else's between `filled` and `emptied`.
@@ -62,6 +68,7 @@ class Refilled:
         self._namespace = ord(namespace)
         self._hash = workspace.hash_space(namespace)
         self._label = label
+        self._label_type = workspace.get_label_type().value
         self._spare: list[pyvw.pylibvw.example] = []
 
     def filled(self, features: list[Feature]) -> pyvw.pylibvw.example:
@@ -80,11 +87,18 @@ class Refilled:
         one.erase_namespace(self._namespace)
         self._spare.append(one)
 
+    def labelled(self, features: list[Feature], label: str) -> pyvw.pylibvw.example:
+        """An example of these features with a label of its own, set up; for one use, as nothing takes a label off."""
+        one = self._made()
+        one.set_label_string(self._workspace, label, self._label_type)
+        one.push_feature_list(self._workspace, self._namespace, self._hash, features)
+        self._workspace.setup_example(one)
+        return one
+
     def _made(self) -> pyvw.pylibvw.example:
-        label_type = self._workspace.get_label_type().value
-        made = pyvw.pylibvw.example(self._workspace, label_type)
+        made = pyvw.pylibvw.example(self._workspace, self._label_type)
         if self._label is not None:
-            made.set_label_string(self._workspace, self._label, label_type)
+            made.set_label_string(self._workspace, self._label, self._label_type)
         made.push_namespace(self._namespace)
         return made
 
@@ -94,3 +108,8 @@ def action_scores(workspace: pyvw.Workspace, examples: list[pyvw.pylibvw.example
     pyvw.pylibvw.vw.predict_multi(workspace, examples)
     scores: Sequence[float] = examples[0].get_action_scores()
     return scores
+
+
+def learn(workspace: pyvw.Workspace, examples: list[pyvw.pylibvw.example]) -> None:
+    """What `Workspace.learn` does with a list, the shared example first."""
+    pyvw.pylibvw.vw.learn_multi(workspace, examples)

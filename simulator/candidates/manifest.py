@@ -88,7 +88,7 @@ class ManifestCandidate:
         with track("Training the candidate", split) as advance:
             for start in range(0, split, manifest.learning.segment_outcomes):
                 end = min(start + manifest.learning.segment_outcomes, split)
-                rows = [log.contexts.training_row(row, manifest) for row in range(start, end)]
+                rows = [log.contexts.training_row(row, manifest).lesson for row in range(start, end)]
                 data = derive(room, manifest, data, rows)
                 advance(end - start)
         scorer = room.load(manifest, data)

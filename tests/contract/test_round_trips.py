@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cxi_bandit.domain.decision import Decision, Defect, Fallback, Situation, Stage
 from cxi_bandit.domain.model import Branch, Lineage, Model
-from cxi_bandit.domain.outcome import OutcomeStanding, Settlement
+from cxi_bandit.domain.outcome import OutcomeStanding, Settlement, TrainingRow
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
 from cxi_bandit.engine.ports import Closure, DecisionEntry
 
@@ -180,8 +180,8 @@ def test_outcomes_and_training_rows(
     assert exactly(made.settlement) == exactly(settlement)
     segment = store.outcomes.segment(row.policy, made.position - 1, made.position, made.ledger_cut)
     if standing is OutcomeStanding.LEARNABLE:
-        (learned,) = segment.rows
-        assert exactly((learned.decision, learned.reward)) == exactly((row, settlement.reward))
+        taught = TrainingRow(position=made.position, decision=row, reward=settlement.reward).lesson
+        assert exactly(segment.rows) == exactly([taught])
     else:
         assert segment.rows == []
 
@@ -197,8 +197,11 @@ def test_models(store: Any, model: Model, data: bytes) -> None:
 
 
 def test_a_learner_gets_a_long_segment_whole(store: Any, make: Any, noon: datetime) -> None:
-    rows = [make.decision(u=index / 12_000) for index in range(12_000)]
+    rows = [make.decision(propensity=(1 + index) / 12_000) for index in range(12_000)]
     store.decisions.append([DecisionEntry(row) for row in rows])
     with store.outcomes.sequencing() as sequencing:
         sequencing.append([make.closure(row) for row in rows], noon + timedelta(hours=1))
-    assert [row.decision for row in store.outcomes.segment("cart", 0, 12_000, 0).rows] == rows
+    taught = [
+        TrainingRow(position=position, decision=row, reward=1.0).lesson for position, row in enumerate(rows, start=1)
+    ]
+    assert store.outcomes.segment("cart", 0, 12_000, 0).rows == taught

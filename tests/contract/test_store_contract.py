@@ -12,7 +12,7 @@ from cxi_bandit.domain.access import ApiKey, Scope
 from cxi_bandit.domain.decision import Decision, Stage
 from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, LearningConflict, NotFound
 from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, ModelVersion, PolicyName, Source
-from cxi_bandit.domain.outcome import OutcomeStanding
+from cxi_bandit.domain.outcome import OutcomeStanding, TrainingRow
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.domain.reward import RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
@@ -250,10 +250,9 @@ class TestSegments:
             at=noon,
         )
         segment = store.outcomes.segment(CART, 0, 4, 0)
-        assert [(row.position, row.decision, row.reward) for row in segment.rows] == [
-            (1, rows[2], 0.3),
-            (2, rows[0], 0.1),
-            (4, rows[3], 0.4),
+        assert segment.rows == [
+            TrainingRow(position=position, decision=decision, reward=reward).lesson
+            for position, decision, reward in ((1, rows[2], 0.3), (2, rows[0], 0.1), (4, rows[3], 0.4))
         ]
         assert (segment.erased, segment.expired) == ({}, [])
         assert [row.position for row in store.outcomes.segment(CART, 1, 3, 0).rows] == [2]
@@ -286,7 +285,7 @@ class TestSegments:
         assert store.outcomes.erase(CART, [gone.decision_id], noon) == 1
         assert store.outcomes.erasure_cut(CART) == 1
         segment = store.outcomes.segment(CART, 0, 2, store.outcomes.ledger_cut())
-        assert ([row.decision for row in segment.rows], segment.erased, segment.expired) == ([kept], {2: 1}, [])
+        assert ([row.position for row in segment.rows], segment.erased, segment.expired) == ([1], {2: 1}, [])
         assert store.outcomes.head(CART) == 2
         assert store.decisions.find([gone.decision_id]) == {}
         assert store.ledger.history(gone.decision_id) == []

@@ -15,7 +15,7 @@ import pytest
 from cxi_bandit.domain.decision import Decision, Defect, Situation, Stage
 from cxi_bandit.domain.errors import InvalidInput, ModelInvalid
 from cxi_bandit.domain.identifiers import DecisionIdMint, InterventionId, ManifestSha, PolicyName
-from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.domain.outcome import Lesson, TrainingRow
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.vowpal import VowpalRoom
@@ -119,6 +119,14 @@ def decisions(count: int) -> list[Decision]:
     return made
 
 
+def lessons(logged: list[Decision]) -> list[Lesson]:
+    """Every other one was rewarded."""
+    return [
+        TrainingRow(position=index + 1, decision=row, reward=float(index % 2)).lesson
+        for index, row in enumerate(logged)
+    ]
+
+
 def as_text(decision: Decision, reward: float | None) -> list[str]:
     """The same situation written by hand in VW's text format, names and values percent-encoded."""
     situation = decision.situation
@@ -147,7 +155,7 @@ def test_probabilities_and_model_bytes_equal_vw_text(manifest: Manifest):
         TrainingRow(position=index + 1, decision=decision, reward=seeded.choice([0.0, 0.25, 1.0]))
         for index, decision in enumerate(logged)
     ]
-    data = room.learn(manifest, room.start(manifest), rows)
+    data = room.learn(manifest, room.start(manifest), [row.lesson for row in rows])
 
     by_text = open_workspace(workspace_arguments(manifest), room.start(manifest))
     for row in rows:
@@ -164,7 +172,7 @@ def test_probabilities_and_model_bytes_equal_vw_text(manifest: Manifest):
 
 def test_predicting_leaves_no_trace(manifest: Manifest):
     room, logged = VowpalRoom(), decisions(200)
-    rows = [TrainingRow(position=index + 1, decision=row, reward=float(index % 2)) for index, row in enumerate(logged)]
+    rows = lessons(logged)
     data = room.learn(manifest, room.start(manifest), rows)
     there, back = room.load(manifest, data), room.load(manifest, data)
     forwards = [tuple(there.probabilities(row.situation)) for row in logged]
@@ -174,7 +182,7 @@ def test_predicting_leaves_no_trace(manifest: Manifest):
 
 def test_an_example_filled_again_is_as_good_as_a_new_one(manifest: Manifest):
     room, logged = VowpalRoom(), decisions(24)
-    rows = [TrainingRow(position=index + 1, decision=row, reward=float(index % 2)) for index, row in enumerate(logged)]
+    rows = lessons(logged)
     data = room.learn(manifest, room.start(manifest), rows)
     varied = []
     for index, row in enumerate(logged):
@@ -193,7 +201,7 @@ def test_an_example_filled_again_is_as_good_as_a_new_one(manifest: Manifest):
 def test_threads_may_share_a_scorer():
     manifest = parse_manifest(MANIFEST.format(explorer=EXPLORERS["squarecb"]), "golden.toml")
     room, logged = VowpalRoom(), decisions(200)
-    rows = [TrainingRow(position=index + 1, decision=row, reward=float(index % 2)) for index, row in enumerate(logged)]
+    rows = lessons(logged)
     scorer = room.load(manifest, room.learn(manifest, room.start(manifest), rows))
     alone = [tuple(scorer.probabilities(row.situation)) for row in logged]
     interval = sys.getswitchinterval()
@@ -219,10 +227,10 @@ def test_a_row_that_would_poison_the_learner_is_refused(manifest: Manifest):
     for propensity in (0.0, -1.0, float("nan"), 1.5):
         poisoned = msgspec.structs.replace(row, propensity=propensity)
         with pytest.raises(InvalidInput, match="propensity"):
-            room.learn(manifest, start, [TrainingRow(position=1, decision=poisoned, reward=0.0)])
+            room.learn(manifest, start, [TrainingRow(position=1, decision=poisoned, reward=0.0).lesson])
     for reward in (float("inf"), float("nan")):
         with pytest.raises(InvalidInput, match="reward"):
-            room.learn(manifest, start, [TrainingRow(position=1, decision=row, reward=reward)])
+            room.learn(manifest, start, [TrainingRow(position=1, decision=row, reward=reward).lesson])
 
 
 def test_bytes_of_another_manifest_are_refused():

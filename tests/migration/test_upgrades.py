@@ -13,6 +13,7 @@ import pytest
 
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, DecisionIdMint, PolicyName
+from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.migrate import revisions, upgrade
 from tests.migration.first_statements import sequence, write
@@ -44,7 +45,10 @@ def test_what_each_schema_held_is_read_after_all_upgrades(empty_dsn: str) -> Non
             (revision,) = store.outcomes.revisions(decision.decision_id)
             assert (revision.position, revision.settlement.reward) == (position, 1.0)
         segment = store.outcomes.segment(PolicyName("cart"), 0, len(written), store.outcomes.ledger_cut())
-        assert [row.decision for row in segment.rows] == decisions
+        assert segment.rows == [
+            TrainingRow(position=position, decision=decision, reward=1.0).lesson
+            for position, decision in enumerate(decisions, 1)
+        ]
     finally:
         store.close()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from cxi_bandit.domain.decision import Situation
-from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.policy.manifest import Manifest
 
 
@@ -28,7 +28,7 @@ class ModelRoom(Protocol):
         """The untrained model of a manifest. Pure."""
         ...
 
-    def learn(self, manifest: Manifest, parent: bytes, rows: Iterable[TrainingRow]) -> bytes:
+    def learn(self, manifest: Manifest, parent: bytes, rows: Iterable[Lesson]) -> bytes:
         """Loads `parent`, learns `rows` in order, saves. Pure: same arguments, same build, same bytes."""
         ...
 

@@ -13,12 +13,12 @@ from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import (
     AsOf,
+    Lesson,
     LoggedOutcome,
     OutcomeMark,
     OutcomeRevision,
     OutcomeStanding,
     Settlement,
-    TrainingRow,
 )
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.domain.unlearning import Unlearning
@@ -115,7 +115,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
         expired: Positions whose decision retention has dropped.
     """
 
-    rows: list[TrainingRow]
+    rows: list[Lesson]
     erased: dict[int, int]
     expired: list[int]
 

@@ -14,6 +14,7 @@ from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import (
     AsOf,
+    Lesson,
     LoggedOutcome,
     OutcomeMark,
     OutcomeRevision,
@@ -94,7 +95,7 @@ class MemoryOutcomes:
             learned = [revision for revision in self.log.get(policy, [])[after:up_to] if _learnable(revision)]
             erased = {row.position: emptied[row.position] for row in learned if row.position in emptied}
             rows = [
-                self._row(revision, ledger_cut)
+                self._lesson(revision, ledger_cut)
                 for revision in learned
                 if revision.position not in erased
                 and not self._unlearned.left_out(policy, revision.decision_id, unlearn_cut, ledger_cut)
@@ -224,11 +225,11 @@ class MemoryOutcomes:
         known = bisect_right(revisions, ledger_cut, key=lambda revision: revision.ledger_cut)
         return revisions[max(known - 1, 0)]
 
-    def _row(self, first: OutcomeRevision, ledger_cut: int) -> TrainingRow:
+    def _lesson(self, first: OutcomeRevision, ledger_cut: int) -> Lesson:
         settlement = self._known(first, ledger_cut).settlement
         return TrainingRow(
             position=first.position, decision=self.decisions[first.decision_id], reward=settlement.reward
-        )
+        ).lesson
 
     def _logged(self, first: OutcomeRevision, ledger_cut: int) -> LoggedOutcome:
         settlement, decision = self._known(first, ledger_cut).settlement, self.decisions[first.decision_id]

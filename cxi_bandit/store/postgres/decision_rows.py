@@ -27,10 +27,10 @@ SELECT {} FROM decisions d
 WHERE d.decision_id = ANY(%b::uuid[]) AND d.decision_id >= %b AND d.decision_id <= %b
 """).format(COLUMNS)
 
-_NOTHING: Final = "{}"
+NOTHING: Final = "{}"
 _encode: Final = msgspec.json.Encoder().encode
-_features: Final = msgspec.json.Decoder(Features).decode
-_offers: Final = msgspec.json.Decoder(dict[InterventionId, Features]).decode
+features: Final = msgspec.json.Decoder(Features).decode
+offers: Final = msgspec.json.Decoder(dict[InterventionId, Features]).decode
 _assignment: Final = msgspec.json.Decoder(Assignment).decode
 _reasons: Final = msgspec.json.Decoder(dict[InterventionId, str]).decode
 _STAGES: Final = {stage.value: stage for stage in Stage}
@@ -61,11 +61,11 @@ def read(row: Sequence[Any]) -> Decision:
         subject=subject,
         situation=Situation(
             defect=Defect(defect_type, severity, confidence),
-            context=_features(context),
+            context=features(context),
             eligible=tuple(eligible),
-            offered={} if offered == _NOTHING else _offers(offered),
+            offered={} if offered == NOTHING else offers(offered),
         ),
-        excluded={} if excluded == _NOTHING else _reasons(excluded),
+        excluded={} if excluded == NOTHING else _reasons(excluded),
         probabilities=tuple(probabilities),
         intervention=intervention,
         propensity=propensity,
@@ -141,8 +141,8 @@ def _row(decision: Decision) -> _Row:
         defect.confidence,
         _encode(situation.context).decode(),
         situation.eligible,
-        _encode(situation.offered).decode() if situation.offered else _NOTHING,
-        _encode(decision.excluded).decode() if decision.excluded else _NOTHING,
+        _encode(situation.offered).decode() if situation.offered else NOTHING,
+        _encode(decision.excluded).decode() if decision.excluded else NOTHING,
         decision.probabilities,
         decision.intervention,
         decision.propensity,

@@ -3,21 +3,20 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.erasure import Erasure
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.model import Lineage
-from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeRevision, TrainingRow
+from cxi_bandit.domain.outcome import AsOf, LoggedOutcome, OutcomeMark, OutcomeRevision
 from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import Segment
-from cxi_bandit.store.postgres import decision_rows
 from cxi_bandit.store.postgres.closes import closes
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 from cxi_bandit.store.postgres.erasing import erase, erasure, forget_shopper
+from cxi_bandit.store.postgres.lessons import segment
 from cxi_bandit.store.postgres.rebuilds import ask_for_rebuild
 from cxi_bandit.store.postgres.replayed_rows import first_closes, mark
 from cxi_bandit.store.postgres.sequencing import (
@@ -28,7 +27,6 @@ from cxi_bandit.store.postgres.sequencing import (
     outcomes_of,
 )
 from cxi_bandit.store.postgres.unlearning import (
-    LEFT_OUT,
     add_unlearning,
     concerned,
     first_changed,
@@ -41,28 +39,11 @@ _WAIT: Final = "SELECT pg_advisory_xact_lock(%s)"
 _LAST: Final = "SELECT coalesce(max(last_position), 0) FROM sequences WHERE name = %s"
 _LAST_ERASURE: Final = "SELECT coalesce(max(number), 0) FROM erasures WHERE policy = %s"
 
-# What may be learned in a range, with the reward known at the cut: that of the latest late revision, if there is one.
-# Erased positions come along; their decisions are read apart, by id, so that no plan ever scans the whole log.
-_RANGE: Final = f"""
-SELECT first.position, first.erased, first.decision_id, coalesce(late.reward, first.reward)
-FROM outcomes first
-LEFT JOIN LATERAL (
-  SELECT reward FROM outcomes
-  WHERE decision_id = first.decision_id AND revision > 0 AND ledger_cut <= %b::bigint
-  ORDER BY revision DESC LIMIT 1
-) late ON true
-WHERE first.policy = %b::text AND first.position > %b::bigint AND first.position <= %b::bigint
-  AND first.revision = 0 AND first.standing = 'learnable' AND NOT {LEFT_OUT}
-ORDER BY first.position
-"""  # noqa: S608 - made of constants
-
 _REVISIONS: Final = """
 SELECT policy, position, decision_id, revision, reward, metrics::text, counted, completed, standing, ledger_cut,
   closed_at
 FROM outcomes WHERE decision_id = %b ORDER BY revision
 """
-
-_CHUNK: Final = 5000
 
 
 class PostgresOutcomeLog:
@@ -103,7 +84,7 @@ class PostgresOutcomeLog:
     def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int, unlearn_cut: int = 0) -> Segment:
         """See the port."""
         with self._database.snapshot() as connection:
-            return _segment(connection, policy, (after, up_to), (ledger_cut, unlearn_cut))
+            return segment(connection, policy, (after, up_to), (ledger_cut, unlearn_cut))
 
     def changed(self, policy: PolicyName, learned: Sequence[Lineage]) -> int | None:
         """See the port."""
@@ -176,24 +157,3 @@ class PostgresOutcomeLog:
 def _one(connection: Connection, query: str, name: str) -> int:
     row = connection.execute(query, [name]).fetchone()
     return 0 if row is None else int(row[0])
-
-
-def _segment(connection: Connection, policy: PolicyName, span: tuple[int, int], cuts: tuple[int, int]) -> Segment:
-    ledger_cut, unlearn_cut = cuts
-    values = [ledger_cut, policy, *span, unlearn_cut, ledger_cut]
-    with connection.cursor(binary=True) as cursor:
-        found: list[tuple[Any, ...]] = cursor.execute(_RANGE, values).fetchall()
-    erased = {position: number for position, number, _, _ in found if number is not None}
-    learnable = [(position, name, reward) for position, number, name, reward in found if number is None]
-    rows: list[TrainingRow] = []
-    expired: list[int] = []
-    for start in range(0, len(learnable), _CHUNK):
-        chunk = learnable[start : start + _CHUNK]
-        decisions: dict[DecisionId, Decision] = decision_rows.by_id(connection, [name for _, name, _ in chunk])
-        for position, name, reward in chunk:
-            decision = decisions.get(name)
-            if decision is None:
-                expired.append(position)
-            else:
-                rows.append(TrainingRow(position=position, decision=decision, reward=reward))
-    return Segment(rows, erased, expired)

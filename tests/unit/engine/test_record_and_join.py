@@ -196,4 +196,4 @@ def test_what_nobody_saw_closes_unlearnable_with_its_rewards(cart):
     assert list(standings.values()) == [OutcomeStanding.LEARNABLE, OutcomeStanding.ABANDONED]
     assert rewards_of(cart, unseen) == [1.0 - cost_of(unseen)]
     segment = cart.store.outcomes.segment(seen.policy, 0, 2, cart.store.outcomes.ledger_cut())
-    assert [row.decision for row in segment.rows] == [seen]
+    assert [row.position for row in segment.rows] == [cart.store.outcomes.revisions(seen.decision_id)[0].position]
