@@ -76,7 +76,9 @@ def test_a_server_soon_lets_go_of_what_a_vanished_machine_held(servers_directory
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    server = EmbeddedPostgres(servers_directory / "over-tcp", {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off"})
+    server = EmbeddedPostgres(
+        servers_directory / "over-tcp", {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off"}
+    )
     try:
         dsn = make_conninfo(server.start(), host="127.0.0.1", port=port)
         with psycopg.connect(conninfo(dsn, "test", None)) as connection:

@@ -15,8 +15,10 @@ _SIGN_OF_LIFE: Final = "SELECT"
 
 
 class Election:
-    """One learner's part in the election. Nothing rests on it but that work is not done twice over: publishing is
-    fenced, and positions are given out, under locks of their own.
+    """One learner's part in the election.
+
+    Nothing rests on it but that work is not done twice over: publishing is fenced, and positions are given out, under
+    locks of their own.
 
     The lock lives on a connection of its own. It goes to another when its holder ends, however it ends: at once when
     the process did, within seconds when its machine fell off the network, and within a minute when it is there but
