@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo serve test bench bench-replay faults study check format clean
+.PHONY: setup demo serve test bench bench-replay faults study study-quality check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -40,6 +40,10 @@ study: $(STAMP)  ## the statistics behind the claims: coverage of intervals, fal
 	$(BIN)/python -m simulator.studies.coverage_study
 	$(BIN)/python -m simulator.studies.gate_study
 	$(BIN)/python -m simulator.studies.demo_study
+	$(BIN)/python -m simulator.studies.quality_study
+
+study-quality: $(STAMP)  ## progressive reward beside Vowpal Wabbit's own driver (ten minutes; longer with the extra `bench`)
+	$(BIN)/python -m simulator.studies.quality_study
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

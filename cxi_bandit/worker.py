@@ -86,6 +86,10 @@ class Workbench:
         """What mending needs now and then; in how many seconds it is due again."""
         return self._mender.keep_up()
 
+    def stand_down(self) -> None:
+        """Lets go of what it holds beyond a turn: another learner works from now on."""
+        self._mender.stand_down()
+
     def _join(self) -> JoinReport:
         engine = self._engine
         report = join(engine.store.outcomes, engine.manifests, engine.clock(), self._lateness)
@@ -162,16 +166,28 @@ def work(
     upkeep: Callable[[], float],
     log: FilteringBoundLogger,
     metrics: Metrics,
+    elected: Callable[[], bool] = lambda: True,
 ) -> None:
     """Turns until told to stop. A failing turn is tried again, ever more patiently; it never ends the process.
 
     Args:
         upkeep: Called at the start and then whenever it asked to be, in so many seconds.
+        elected: Whether this learner is the one that works, where several have one database; asked before each turn.
     """
     backoff_seconds = _BUSY_SECONDS
     due = 0.0
+    works = False
     while not stopping.is_set():
         try:
+            worked, works = works, elected()
+            if works and not worked:
+                log.info("learner_elected")
+            if not works:
+                if worked:
+                    log.info("learner_stands_by")
+                    bench.stand_down()
+                stopping.wait(_IDLE_SECONDS)
+                continue
             if time.monotonic() >= due:
                 # Upkeep that fails is called again soon, and meanwhile keeps nobody from learning.
                 due = time.monotonic() + _UPKEEP_AGAIN_SECONDS
@@ -216,7 +232,8 @@ def main() -> int:
         def errand() -> float:
             return min(bench.keep_up(), watch.turn())
 
-        work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics, errand).turn, log, metrics)
+        upkeep = Upkeep(store, engine.clock, settings, log, metrics, errand)
+        work(bench, stopping, upkeep.turn, log, metrics, store.election.won)
     finally:
         store.close()
     return 0

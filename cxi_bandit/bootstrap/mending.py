@@ -86,6 +86,11 @@ class Mender:
         self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
         return _UPKEEP_SECONDS
 
+    def stand_down(self) -> None:
+        """Breaks off what is under way and lets go of its locks; whoever looks for requests next begins it again."""
+        for policy in list(self._working):
+            self._end(policy)
+
     def published(self, policy: PolicyName) -> None:
         """A model was published: after some hundreds it is time to thin, whenever upkeep comes round."""
         self._published[policy] += 1

@@ -3,12 +3,14 @@
 That any sequence of keys and bodies is answered as it should be is held by the whole loop's model.
 """
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from uuid import uuid4
 
 from tests.faults.proof import Losses, Proof, Tell
 from tests.harness.ground import Ground, rows
 from tests.harness.load import Answer, Load, Request
-from tests.harness.service import DECISION, Service
+from tests.harness.service import DECISION
 
 RACERS = 64
 PATIENT = "Prefer: wait=10000"
@@ -22,8 +24,7 @@ def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
     losses = Losses()
     for number in range(1, trials + 1):
         key = f"race-{number}-{uuid4()}"
-        answers = _race(service, key, 2 - number % 2)
-        winner = _judge(answers, losses)
+        winner = race([service.port], key, 2 - number % 2, losses)
         [(rows_now,)] = rows(dsn, "SELECT count(*) FROM decisions")
         if rows_now != number:
             losses.add(f"race {number} left {rows_now} rows where {number} should be", abs(rows_now - number))
@@ -34,20 +35,24 @@ def prove(trials: int, ground: Ground, tell: Tell) -> Proof:
     return losses.proof(trials)
 
 
-def _race(service: Service, key: str, bodies: int) -> list[Answer]:
+def race(ports: Sequence[int], key: str, bodies: int, losses: Losses) -> str | None:
+    """64 duplicates on each service, with so many different bodies between them; the decision that won."""
+
     def make(number: int) -> Request:
         headers = (f"Idempotency-Key: {key}", PATIENT)
         return Request("/v1/decisions", BODIES[number % bodies], headers, str(number % bodies))
 
-    with Load(service.port, make, lanes=RACERS, most=RACERS) as load:
-        return load.finish()
+    with ExitStack() as running:
+        loads = [running.enter_context(Load(port, make, lanes=RACERS, most=RACERS)) for port in ports]
+        answers = [answer for load in loads for answer in load.finish()]
+    return _judge(answers, RACERS * len(ports), losses)
 
 
-def _judge(answers: list[Answer], losses: Losses) -> str | None:
+def _judge(answers: list[Answer], racers: int, losses: Losses) -> str | None:
     """Whether all that are alike were answered alike; the decision that won."""
     good = [answer for answer in answers if answer.good]
-    if not good or len(answers) != RACERS:
-        losses.add(f"{len(answers)} of {RACERS} had an answer, {len(good)} of them a decision", RACERS)
+    if not good or len(answers) != racers:
+        losses.add(f"{len(answers)} of {racers} had an answer, {len(good)} of them a decision", racers)
         return None
     won = good[0].request.name
     for answer in answers:

@@ -7,6 +7,7 @@ from tests.faults import (
     disk_full,
     durable,
     idempotency,
+    instances,
     late_commits,
     learner_kills,
     outage,
@@ -40,4 +41,5 @@ PROMISES = (
         15, "nothing sent is answered with a 500", "inputs", strangers.prove_no_failure, scaled=60_600, full=1_010_000
     ),
     Promise(16, "no key opens what it must not", "requests", strangers.prove_no_open_door, scaled=1, full=1),
+    Promise(17, "several services on one database are one", "machines killed", instances.prove, scaled=5, full=50),
 )

@@ -9,6 +9,7 @@ from tests.faults import (
     clocks,
     durable,
     idempotency,
+    instances,
     late_commits,
     learner_kills,
     outage,
@@ -32,6 +33,7 @@ from tests.harness.ground import Ground
         pytest.param(outage.prove, 2, id="outage"),
         pytest.param(clocks.prove, 60, id="clocks"),
         pytest.param(bad_models.prove, 3, id="bad-models"),
+        pytest.param(instances.prove, 1, id="instances"),
     ],
 )
 def test_nothing_is_lost(prove: Prove, trials: int, ground: Ground) -> None:

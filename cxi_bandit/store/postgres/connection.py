@@ -38,6 +38,15 @@ _LIVENESS: Final = {
     "tcp_user_timeout": "10000",
 }
 
+# The same for the server: what a machine held that fell off the network, locks above all, must be free within seconds.
+# On a Unix socket they mean nothing, and change nothing.
+_SERVER_LIVENESS: Final = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
 _NO_DSN: Final = (
     "is no address of a PostgreSQL; write postgresql://user:password@host:5432/database, "
     "with each of % @ : / ? # in the password percent-encoded (%40 for @)"
@@ -54,6 +63,7 @@ def conninfo(dsn: str, application: str, statement_timeout: timedelta | None) ->
     given = parsed(dsn)
     milliseconds = 0 if statement_timeout is None else int(statement_timeout.total_seconds() * 1000)
     settings = {
+        **_SERVER_LIVENESS,
         "statement_timeout": str(milliseconds),
         # A process that hangs between statements must not hold back the sequencer, or vacuum, for ever.
         "idle_in_transaction_session_timeout": "60000",

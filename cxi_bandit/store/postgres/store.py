@@ -8,6 +8,7 @@ from cxi_bandit.store.postgres.access import PostgresAccess
 from cxi_bandit.store.postgres.connection import Database
 from cxi_bandit.store.postgres.decision_log import PostgresDecisionLog
 from cxi_bandit.store.postgres.deliveries import PostgresDeliveries
+from cxi_bandit.store.postgres.election import Election
 from cxi_bandit.store.postgres.evaluations import PostgresEvaluations
 from cxi_bandit.store.postgres.imported_logs import ImportedLogs
 from cxi_bandit.store.postgres.keyring import PostgresKeyring
@@ -42,6 +43,7 @@ class PostgresStore:
     imported: ImportedLogs
     partitions: Partitions
     retention: Retention
+    election: Election
 
     @classmethod
     def open(cls, dsn: str, *, max_connections: int = 8, wait: timedelta = timedelta(seconds=2)) -> Self:
@@ -73,8 +75,10 @@ class PostgresStore:
             imported=ImportedLogs(database),
             partitions=partitions,
             retention=Retention(database, partitions),
+            election=Election(database),
         )
 
     def close(self) -> None:
         """Closes every connection."""
+        self.election.stand_down()
         self.database.close()

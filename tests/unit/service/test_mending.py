@@ -109,6 +109,26 @@ def test_a_long_rebuild_gives_way_to_everything_else_and_its_policy_is_not_learn
         assert cart
 
 
+def test_who_stands_down_lets_go_of_a_rebuild_and_another_begins_it_again(
+    engine: Engine, time: Time, quiet: FilteringBoundLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, other = (Workbench(engine, Settings(), quiet, Metrics()) for _ in range(2))
+    learned(engine, bench, rounds=4)
+    ticks = itertools.count(int(time.seconds) + 10)
+    # Every look at the clock is a second later, so one model is made a turn.
+    monkeypatch.setattr("cxi_bandit.bootstrap.mending.time.monotonic", lambda: float(next(ticks)))
+    bench.turn()
+    assert engine.store.rebuilds.waiting(), "it is under way"
+    bench.stand_down()
+    for policy in (DETAIL, CART):
+        with engine.store.registry.writer(policy) as mine:
+            assert mine
+    while engine.store.rebuilds.waiting():
+        other.turn()
+    assert rebuilt(engine, DETAIL)
+    assert rebuilt(engine, CART)
+
+
 def test_a_policy_that_cannot_be_rebuilt_rests_and_the_other_is_rebuilt(
     engine: Engine, bench: Workbench, time: Time
 ) -> None:

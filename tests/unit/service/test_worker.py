@@ -222,5 +222,32 @@ def test_no_failure_ends_the_learner(quiet: FilteringBoundLogger) -> None:
     assert len(turns) == 3
 
 
+def test_a_learner_works_while_it_is_the_elected_one(quiet: FilteringBoundLogger) -> None:
+    stopping = threading.Event()
+    said = [False, True, True, False, False, True]
+    happened: list[str] = []
+
+    class Told(Workbench):
+        def turn(self) -> bool:
+            happened.append("turn")
+            return True
+
+        def stand_down(self) -> None:
+            happened.append("stand down")
+
+    def elected() -> bool:
+        if len(said) == 1:
+            stopping.set()
+        return said.pop(0)
+
+    def upkeep() -> float:
+        happened.append("upkeep")
+        return 3600.0
+
+    engine = in_memory_engine([(MANIFEST.name, MANIFEST.read_text())])
+    work(Told(engine, Settings(), quiet, Metrics()), stopping, upkeep, quiet, Metrics(), elected)
+    assert happened == ["upkeep", "turn", "turn", "stand down", "turn"]
+
+
 def _policy(engine: Engine) -> PolicyName:
     return next(iter(engine.serving.policies)).version.policy

@@ -1,0 +1,98 @@
+"""The real engine in one process, on a clock that its caller moves: no server, no database, nothing imitated.
+
+Requests are admitted and decided, decisions appended, rewards recorded, windows joined, segments learned and published,
+and the published models taken into service, by the very functions the service calls, through the same ports in memory.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from uuid import UUID
+
+from cxi_bandit.domain.decision import Decision, DecisionRequest, Stage
+from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.domain.reward import RewardEvent
+from cxi_bandit.engine.choose import Keys
+from cxi_bandit.engine.decide import ServedPolicy
+from cxi_bandit.engine.install import install
+from cxi_bandit.engine.join import join
+from cxi_bandit.engine.learn import Learner
+from cxi_bandit.engine.manifests import Manifests
+from cxi_bandit.engine.ports import DecisionEntry, ModelRoom
+from cxi_bandit.engine.record import record
+from cxi_bandit.engine.serve import Serving
+from cxi_bandit.policy.draw import DrawKey
+from cxi_bandit.store.memory import MemoryStore
+from cxi_bandit.vowpal import VowpalRoom
+
+
+class SeededKeyring:
+    """Keyring whose keys come from the seed, so that a run can be repeated draw by draw."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = DrawKey("draw-1", blake2b(b"draw %d" % seed, digest_size=32).digest())
+        self._subject = blake2b(b"subject %d" % seed, digest_size=32).digest()
+
+    def draw_key(self, key_id: str | None = None) -> DrawKey:
+        """See the port."""
+        if key_id not in (None, self._draw.key_id):
+            raise NotFound("draw key", str(key_id))
+        return self._draw
+
+    def subject_key(self) -> bytes:
+        """See the port."""
+        return self._subject
+
+
+class InProcess:
+    """One engine over a store of its own, with the policies of these texts live from the beginning.
+
+    Args:
+        texts: Manifest texts by file name.
+        seed: Same seed and same calls, same run, to the last bit.
+    """
+
+    def __init__(self, texts: Mapping[str, str], at: datetime, seed: int, room: ModelRoom | None = None) -> None:
+        self.store = MemoryStore()
+        self.room = room or VowpalRoom()
+        self.keyring = SeededKeyring(seed)
+        self.manifests = Manifests(self.store.registry)
+        self._serving = Serving(self.store.registry, self.store.releases, self.manifests, self.room)
+        self._learner = Learner(self.store.registry, self.store.outcomes, self.manifests, self.room)
+        self._keys = Keys(self.keyring.draw_key(), self.keyring.subject_key())
+        self._ids = random.Random(seed)
+        install(self.store.registry, texts.items(), at, "simulator")
+
+    def route(self, request: DecisionRequest) -> ServedPolicy:
+        """The policy that answers."""
+        return self._serving.route(request)
+
+    def decide(self, request: DecisionRequest, now: datetime) -> Decision:
+        """Draws; nothing is kept until it is logged."""
+        routed = self._serving.rollout_for(request)
+        return routed.choose(request, self._serving.overrides, self._mint(now), self._keys).decision
+
+    def log(self, decision: Decision) -> None:
+        """Keeps a decision, as the service does before it answers."""
+        self.store.decisions.append([DecisionEntry(decision)])
+
+    def record(self, events: Sequence[RewardEvent], at: datetime) -> None:
+        """Takes rewards, of decisions that are logged or will be."""
+        record(events, at, self.store.decisions, self.store.ledger, self.manifests)
+
+    def turn(self, now: datetime) -> None:
+        """Joins and learns all there is to, and serves what was learned."""
+        while not join(self.store.outcomes, self.manifests, now, timedelta(0)).idle:
+            pass
+        for version in self.store.registry.versions():
+            while version.stage is Stage.LIVE and self._learner.step(version, now) is not None:
+                pass
+        self._serving.refresh()
+
+    def _mint(self, now: datetime) -> DecisionId:
+        """A UUIDv7 at `now` whose other bits come from the seed and the order: the service's mint draws them afresh."""
+        milliseconds = int(now.timestamp() * 1000)
+        bits = milliseconds << 80 | 0x7 << 76 | self._ids.getrandbits(12) << 64 | 0b10 << 62 | self._ids.getrandbits(62)
+        return DecisionId(UUID(int=bits))
