@@ -14,10 +14,17 @@ from simulator.bench.compare import WORST, falls
 from simulator.bench.figures import Figure, figure
 from simulator.bench.plan import Plan, Scene
 from simulator.bench.report import Report, as_json, read_report, report, show
-from simulator.bench.scenes import requests
+from simulator.bench.scenes import catalogue, freshness, requests, starts, swaps, workers
 from simulator.bench.servers import POLICY
 
-SCENES: Final[tuple[Scene, ...]] = (requests.SCENE,)
+SCENES: Final[tuple[Scene, ...]] = (
+    requests.SCENE,
+    swaps.SCENE,
+    freshness.SCENE,
+    catalogue.SCENE,
+    starts.SCENE,
+    workers.SCENE,
+)
 RECORDED: Final = Path(__file__).with_name("recorded.json")
 _FELL: Final = 1
 _WIDTH: Final = 160

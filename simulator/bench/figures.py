@@ -65,7 +65,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     row: Row
-    rounds: int
+    samples: int
     measured: float
     against: float | None
     ratio: float | None
@@ -95,7 +95,7 @@ def figure(row: Row, samples: Sequence[Sample]) -> Figure:
     held = [target.met(central if target.of == "measured" or ratio is None else ratio) for target in row.targets]
     return Figure(
         row=row,
-        rounds=len(samples),
+        samples=len(samples),
         measured=central,
         against=median(others) if others else None,
         ratio=ratio,

@@ -58,10 +58,12 @@ class Service(Server):
 
     Args:
         environment: Its settings.
+        reading: The header of a key that may read, `/metrics` too.
         seconds_to_ready: From its start to the first 2xx of `/health/ready`.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
+    reading: str = ""
     seconds_to_ready: float = 0.0
 
     @property
@@ -77,13 +79,15 @@ def service(
     workers: int = 1,
     settings: Mapping[str, str] | None = None,
     data_dir: Path | None = None,
+    keyed: bool = True,
 ) -> Iterator[Service]:
-    """The service on a database of its own, with a key that may decide and report.
+    """The service on a database of its own, with keys that may decide and report, and read.
 
     Args:
         policies: The manifests it serves.
         settings: Environment variables over those of the bench.
         data_dir: One that stays; a new one that goes where None.
+        keyed: Whether keys are made; on a data directory that has them, they cannot be made again.
 
     Raises:
         Unavailable: It does not come up.
@@ -113,7 +117,8 @@ def service(
                 port=port,
                 process=process.pid,
                 api=tuple(pid for pid in descendants(process.pid) if _API in command(pid)),
-                headers=[f"Authorization: Bearer {_key(environment)}"],
+                headers=[_key(environment, "decide", "reward")] if keyed else [],
+                reading=_key(environment, "read") if keyed else "",
                 environment=environment,
                 seconds_to_ready=seconds,
             )
@@ -166,10 +171,11 @@ def _granian(target: str, environment: dict[str, str], log: int | None = None) -
         yield Server(port=port, process=process.pid, api=(process.pid, *descendants(process.pid)))
 
 
-def _key(environment: dict[str, str]) -> str:
-    asked = ["keys", "create", "--name", "bench", "--scope", "decide", "--scope", "reward", "--json"]
-    made = subprocess.run([*_CLI, *asked], env=environment, stdout=subprocess.PIPE, check=True, timeout=_START_SECONDS)  # noqa: S603 - our own command
-    return str(json.loads(made.stdout)["secret"])
+def _key(environment: dict[str, str], *scopes: str) -> str:
+    asked = ["keys", "create", "--name", f"bench-{scopes[0]}", "--json"]
+    words = [*_CLI, *asked, *(word for scope in scopes for word in ("--scope", scope))]
+    made = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True, timeout=_START_SECONDS)  # noqa: S603 - our own command
+    return f"Authorization: Bearer {json.loads(made.stdout)['secret']}"
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def test_the_ratio_is_the_median_of_the_rounds_own(pairs) -> None:
     made = figure(row(), [Sample(*pair) for pair in pairs])
     assert made.ratio == median(a / b for a, b in pairs)
     assert made.spread[0] <= made.ratio <= made.spread[1]
-    assert (made.rounds, made.measured) == (len(pairs), median(a for a, _ in pairs))
+    assert (made.samples, made.measured) == (len(pairs), median(a for a, _ in pairs))
 
 
 @pytest.mark.parametrize(
