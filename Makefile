@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo serve test bench bench-replay faults study study-quality check format clean
+.PHONY: setup demo serve test bench bench-long bench-compare bench-replay faults study study-quality check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -30,8 +30,14 @@ test: $(STAMP)  ## the whole test suite
 bench-replay: $(STAMP)  ## a replay beside bare numpy, scoring beside VW's own driver
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m simulator.bench.replay
 
-bench: $(STAMP)  ## the service beside a bare handler, as ratios taken in one run
-	$(BIN)/python -m simulator.bench
+bench: $(STAMP)  ## the service beside yardsticks, as ratios taken in one run (twelve minutes)
+	$(BIN)/python -m simulator.bench --output bench.json
+
+bench-long: $(STAMP)  ## the same with ten million decisions in the log, and a worker after a million
+	$(BIN)/python -m simulator.bench --long --output bench-long.json
+
+bench-compare: $(STAMP)  ## the bench, held against the figures recorded last: fails where a ratio fell by over a fifth
+	$(BIN)/python -m simulator.bench --output bench.json --compare
 
 faults: $(STAMP)  ## every promise, proved by faults: one line each (twenty minutes; FULL=1 for all trials)
 	$(BIN)/python -m tests.faults $(if $(FULL),--full) --json faults.json

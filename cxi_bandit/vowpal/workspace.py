@@ -15,7 +15,6 @@ from vowpalwabbit import pyvw
 from cxi_bandit.domain.errors import ModelInvalid
 from cxi_bandit.vowpal.encoding import Feature
 
-
 # VW keeps 256 examples of 30 kB ready for its own parser, which is not used here: making and freeing them took as long
 # as all the rest of a small model's workspace, with the GIL held. No model's bytes know of it.
 _NO_PARSER: Final = ("--ring_size", "1")

@@ -1,177 +1,157 @@
 """`make bench`: what durability, learning and proof cost beside a bare handler, as ratios taken in one run."""
 
-import json
 import os
-import platform
 import sys
-import time
-import urllib.request
-from datetime import UTC, datetime
-from importlib.metadata import version
-from statistics import median
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import rich_click as click
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from simulator.bench import bodies
-from simulator.bench.load import Load, Order, run_load
-from simulator.bench.servers import bare, service
+from simulator.bench.compare import WORST, falls
+from simulator.bench.figures import Figure, figure
+from simulator.bench.plan import Plan, Scene
+from simulator.bench.report import Report, as_json, read_report, report, show
+from simulator.bench.scenes import catalogue, freshness, requests, starts, swaps, workers
+from simulator.bench.servers import POLICY
 
-_BATCH: Final = 100
-_BATCH_CONNECTIONS: Final = 8
-_WARM_UP_SECONDS: Final = 2.0
-
-
-class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One ratio over the rounds.
-
-    Attributes:
-        measured: Items a second, median.
-        against: Items a second of what it is measured against, median.
-        ratio: Median of the rounds' own ratios, so that a noisy machine cannot fake it.
-        target: As in the project's speed goals; None when only reported.
-    """
-
-    name: str
-    measured: float
-    against: float
-    ratio: float
-    target: float | None
-
-
-class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole run, for comparison with later ones."""
-
-    at: datetime
-    machine: dict[str, str]
-    rounds: int
-    seconds: float
-    refused: int
-    figures: list[Figure]
+SCENES: Final[tuple[Scene, ...]] = (
+    requests.SCENE,
+    swaps.SCENE,
+    freshness.SCENE,
+    catalogue.SCENE,
+    starts.SCENE,
+    workers.SCENE,
+)
+RECORDED: Final = Path(__file__).with_name("recorded.json")
+_FELL: Final = 1
+_WIDTH: Final = 160
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Interleaved rounds.")
-@click.option("--seconds", type=click.FloatRange(0.5, 30.0), default=2.0, show_default=True, help="Of each load.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
-def bench(rounds: int, seconds: float, as_json: bool) -> None:
-    """Measure the service beside a bare handler, on loopback, with one API worker."""
-    loads: dict[str, list[Load]] = {}
-    with Progress(console=Console(stderr=True)) as progress, bare() as bare_port, service() as port:
-        orders = _orders(bare_port, port, seconds)
-        task = progress.add_task("measuring", total=rounds * len(orders))
-        for order in orders.values():
-            run_load(msgspec.structs.replace(order, seconds=min(_WARM_UP_SECONDS, seconds)))
-        for _ in range(rounds):
-            # Each round measures everything once, one after the other: ratios are taken within it.
-            for name, order in orders.items():
-                loads.setdefault(name, []).append(run_load(order))
-                progress.advance(task)
-    report = BenchReport(
-        at=datetime.now(UTC),
-        machine=_machine(),
-        rounds=rounds,
-        seconds=seconds,
-        refused=sum(load.refused for runs in loads.values() for load in runs),
-        figures=_figures(loads),
-    )
-    if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+@click.argument("rows", nargs=-1)
+@click.option("--rounds", type=click.IntRange(1, 1000), default=15, show_default=True, help="Interleaved rounds.")
+@click.option("--seconds", type=click.FloatRange(0.1, 30.0), default=1.0, show_default=True, help="Of each load.")
+@click.option("--long", "long_rows", is_flag=True, help="The long rows instead of the usual ones.")
+@click.option("--logged", type=click.IntRange(10_000), default=10_000_000, show_default=True, help="Of the long rows.")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    default=POLICY,
+    help="The manifest served. [default: the bench's own]",
+)
+@click.option("--json", "json_only", is_flag=True, help="One JSON document on stdout, nothing else.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON document there, too.")
+@click.option(
+    "--from", "given", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A report instead of a run."
+)
+@click.option("--compare", is_flag=True, help="Exit 1 where a ratio fell by more than a fifth since it was recorded.")
+@click.option("--record", is_flag=True, help="Record these figures, over those of the same rows.")
+@click.option(
+    "--recorded",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=RECORDED,
+    help="The recorded figures. [default: those in the repository]",
+)
+@click.option("--list", "list_only", is_flag=True, help="Name the rows.")
+def bench(
+    *,
+    rows: tuple[str, ...],
+    rounds: int,
+    seconds: float,
+    long_rows: bool,
+    logged: int,
+    policy: Path,
+    json_only: bool,
+    output: Path | None,
+    given: Path | None,
+    compare: bool,
+    record: bool,
+    recorded: Path,
+    list_only: bool,
+) -> None:
+    """Measure the service on loopback; ROWS picks some of the table."""
+    console = Console(stderr=json_only)
+    if not console.is_terminal:
+        console = Console(stderr=json_only, width=_WIDTH)
+    if list_only:
+        for scene in SCENES:
+            for row in scene.rows:
+                console.print(f"{row.name:20} {'long  ' if scene.long else 'usual '} {row.title}", highlight=False)
+        return
+    if given is not None:
+        made = read_report(given)
     else:
-        _show(report, loads)
+        load_before = os.getloadavg()[0]
+        plan = Plan(rounds=rounds, seconds=seconds, policy=policy, logged=logged)
+        made = report(_measured(plan, _wanted(rows, long_rows)), rounds, seconds, load_before)
+    if output is not None:
+        output.write_text(as_json(made), "utf-8")
+    if json_only:
+        sys.stdout.write(as_json(made))
+    else:
+        show(made, console)
+    fell = compare and not _stands(made, recorded, console)
+    if record:
+        _record(made, recorded)
+    if fell:
+        sys.exit(_FELL)
 
 
-def _orders(bare_port: int, port: int, seconds: float) -> dict[str, Order]:
-    plain, featured = bodies.decisions(1, features=False), bodies.decisions(2, features=True)
-    path = "/v1/decisions"
-    now = datetime.now(UTC)
-    ids = _some_decisions(port)
-    lists = int(4000 * seconds)
-    return {
-        "bare": Order(port=bare_port, path=path, bodies=plain, seconds=seconds),
-        "single": Order(port=port, path=path, bodies=plain, seconds=seconds),
-        "bare, features": Order(port=bare_port, path=path, bodies=featured, seconds=seconds),
-        "single, features": Order(port=port, path=path, bodies=featured, seconds=seconds),
-        "batch": Order(
-            port=port,
-            path="/v1/decisions/batch",
-            bodies=bodies.batches(3, _BATCH),
-            connections=_BATCH_CONNECTIONS,
-            seconds=seconds,
-        ),
-        "rewards": Order(
-            port=port,
-            path="/v1/rewards",
-            bodies=bodies.rewards(time.time_ns(), ids, _BATCH, now, min(lists, 4000)),
-            connections=_BATCH_CONNECTIONS,
-            seconds=seconds,
-        ),
-    }
+def _wanted(rows: tuple[str, ...], long_rows: bool) -> frozenset[str]:
+    known = {row.name: scene for scene in SCENES for row in scene.rows}
+    for name in rows:
+        if name not in known:
+            raise click.BadParameter(f"{name} is no row; known: {', '.join(known)}", param_hint="ROWS")
+    return frozenset(rows or (name for name, scene in known.items() if scene.long == long_rows))
 
 
-def _some_decisions(port: int) -> list[str]:
-    found = []
-    for body in bodies.batches(4, _BATCH)[:10]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v1/decisions/batch",
-            data=body.encode(),
-            headers={"Content-Type": "application/json"},
-            method="POST",
+def _measured(plan: Plan, wanted: frozenset[str]) -> list[Figure]:
+    figures = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=None)
+        told = plan.telling(lambda words: progress.update(task, description=words))
+        for scene in SCENES:
+            mine = wanted & {row.name for row in scene.rows}
+            if not mine:
+                continue
+            progress.update(task, description=f"{scene.name}: setting up")
+            samples = scene.measure(told, mine)
+            figures += [figure(row, samples[row.name]) for row in scene.rows if samples.get(row.name)]
+    return figures
+
+
+def _stands(made: Report, recorded: Path, console: Console) -> bool:
+    if not recorded.exists():
+        raise click.BadParameter(f"{recorded} is not there; write it with --record", param_hint="--recorded")
+    found = falls(read_report(recorded), made)
+    for fall in found:
+        console.print(
+            f"{fall.name}: ratio {fall.ratio:.3g}, recorded {fall.recorded:.3g}: "
+            f"{1 - fall.left:.0%} worse, more than {1 - WORST:.0%}",
+            style="bold red",
+            highlight=False,
         )
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - our own loopback address
-            found += [decision["decision_id"] for decision in json.load(answer)["decisions"]]
-    return found
+    if not found:
+        console.print("no ratio fell since it was recorded", highlight=False)
+    return not found
 
 
-def _figures(loads: dict[str, list[Load]]) -> list[Figure]:
-    single = [load.per_second for load in loads["single"]]
-    batch = [load.per_second * _BATCH for load in loads["batch"]]
-    rewards = [load.per_second * _BATCH for load in loads["rewards"]]
-    return [
-        _figure("durable decisions/s, beside bare", single, [load.per_second for load in loads["bare"]], 0.60),
-        _figure(
-            "the same, features in the request",
-            [load.per_second for load in loads["single, features"]],
-            [load.per_second for load in loads["bare, features"]],
-            0.35,
-        ),
-        _figure("decisions/s in batches of 100, beside single", batch, single, 2.5),
-        _figure("rewards/s in lists of 100, beside batched decisions", rewards, batch, 1.5),
-    ]
+def _record(made: Report, recorded: Path) -> None:
+    """Over the figures of the same rows; rows that were not measured now keep what was recorded."""
+    recorded.write_text(as_json(merged(read_report(recorded) if recorded.exists() else None, made)), "utf-8")
 
 
-def _figure(name: str, measured: list[float], against: list[float], target: float | None) -> Figure:
-    ratios = [own / other for own, other in zip(measured, against, strict=True)]
-    return Figure(name=name, measured=median(measured), against=median(against), ratio=median(ratios), target=target)
-
-
-def _machine() -> dict[str, str]:
-    packages = ("granian", "litestar", "psycopg", "vowpalwabbit", "cxi-bandit")
-    return {
-        "cpus": str(os.cpu_count()),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }
-
-
-def _show(report: BenchReport, loads: dict[str, list[Load]]) -> None:
-    console = Console()
-    table = Table("figure", "measured /s", "against /s", "ratio", "target", title="Benchmark", title_justify="left")
-    for figure in report.figures:
-        target = "-" if figure.target is None else f">= {figure.target:g}"
-        table.add_row(figure.name, f"{figure.measured:,.0f}", f"{figure.against:,.0f}", f"{figure.ratio:.2f}", target)
-    console.print(table)
-    latencies = Table("load", "p50 ms", "p99 ms", "refused", title="Latency, closed loop", title_justify="left")
-    for name, runs in loads.items():
-        p50, p99 = median(load.p50_ms for load in runs), median(load.p99_ms for load in runs)
-        latencies.add_row(name, f"{p50:.2f}", f"{p99:.2f}", str(sum(load.refused for load in runs)))
-    console.print(latencies)
-    console.print(f"{report.rounds} interleaved rounds of {report.seconds:g} s on {report.machine}")
+def merged(before: Report | None, made: Report) -> Report:
+    """The run's report with the figures of rows it did not measure from the one before."""
+    names = {figure.row.name for figure in made.figures}
+    kept = [figure for figure in before.figures if figure.row.name not in names] if before is not None else []
+    order = [row.name for scene in SCENES for row in scene.rows]
+    figures = sorted([*made.figures, *kept], key=lambda one: order.index(one.row.name))
+    return msgspec.structs.replace(made, figures=figures)
 
 
 if __name__ == "__main__":
