@@ -17,6 +17,7 @@ from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.tally import Tally
 
 
 class Answered(NamedTuple):
@@ -35,6 +36,8 @@ class Desk:
         self._writer = writer
         self._spool = spool
         self._metrics = metrics
+        self._decisions = Tally(metrics.decisions)
+        self._fallbacks = Tally(metrics.fallbacks)
         self._threads = threads
         self._under_way: KeysUnderWay[Written] = KeysUnderWay(_holds_its_key)
 
@@ -78,9 +81,9 @@ class Desk:
         landed, durability = written
         if isinstance(landed, IdempotencyConflict):
             raise landed
-        self._metrics.decisions.labels(landed.policy, landed.intervention).inc()
+        self._decisions.add(landed.policy, landed.intervention)
         if landed.fallback is not None:
-            self._metrics.fallbacks.labels(landed.policy, landed.fallback.value).inc()
+            self._fallbacks.add(landed.policy, landed.fallback.value)
         if landed.decision_id != decision.decision_id:
             replayed = True
             self._threads.submit(self._note_answered, landed.decision_id)
@@ -129,7 +132,7 @@ def _request(body: DecisionBody) -> DecisionRequest:
         subject=body.subject,
         interventions=None
         if offers is None
-        else tuple(Offer(InterventionId(offer.id), _stated(offer.features)) for offer in offers),
+        else tuple([Offer(InterventionId(offer.id), _stated(offer.features)) for offer in offers]),
     )
 
 
