@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from hashlib import sha256
 from typing import Any, Final
@@ -44,6 +44,7 @@ _ONE: Final = msgspec.json.Decoder(DecisionBody)
 _BATCH: Final = msgspec.json.Decoder(DecisionBatchBody)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"^[\x21-\x7e]{1,255}$")
+_ONE_TURN: Final = 32
 _HEADERS: Final = ("Idempotency-Key", "Prefer")
 
 
@@ -70,8 +71,8 @@ def one_commit(desk: Desk, settings: Settings) -> CommitOne:
     return commit_one
 
 
-def decode_one(raw: bytes) -> DecisionBody:
-    """The body of `POST /v1/decisions`.
+def decode_one(raw: bytes | msgspec.Raw) -> DecisionBody:
+    """The body of `POST /v1/decisions`, or an item of a batch.
 
     Raises:
         InvalidInput: Names the field at fault.
@@ -121,21 +122,22 @@ def decision_routes(
         deadline_seconds = _deadline_seconds(headers, settings)
         dry_run = _dry_run(request)
 
-        async def one(index: int, item: msgspec.Raw) -> DecisionAnswer | Problem:
-            try:
-                proposed = desk.propose(decode(_ONE, item))
-                if dry_run:
-                    return preview(proposed)
-                own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
-                standing: Answered = await desk.commit(proposed, own, deadline_seconds)
-                return answer(standing.decision, standing.durability)
-            except CxiBanditError as error:
-                return problem(error)
-            except Exception as error:  # noqa: BLE001 - its siblings are in the log, and must be answered
+        def failed(error: Exception) -> Problem:
+            if not isinstance(error, CxiBanditError):  # its siblings are in the log, and must be answered
                 facts(request.scope)["exc_info"] = error
-                return problem(error)
+            return problem(error)
 
-        answers = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))
+        proposals = await _propose_all(desk, items)
+        proposed = [one for one in proposals if isinstance(one, Decision)]
+        if dry_run:
+            settled: Iterable[DecisionAnswer | Problem] = map(preview, proposed)
+        else:
+            found = await _commit_all(desk, proposals, token, deadline_seconds)
+            settled = [
+                failed(one) if isinstance(one, Exception) else answer(one.decision, one.durability) for one in found
+            ]
+        following = iter(settled)
+        answers = [next(following) if isinstance(one, Decision) else failed(one) for one in proposals]
         facts(request.scope)["decisions"] = len(answers)
         return json_answer(DecisionBatchAnswer(answers), 200)
 
@@ -158,6 +160,38 @@ def decision_routes(
         return Response(content=None, status_code=204)
 
     return [decide_one, decide_many, read_receipt, activate]
+
+
+async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw]) -> list[Decision | Exception]:
+    """Decides about each, or says why not; and lets others have their turn in between."""
+    proposals: list[Decision | Exception] = []
+    for number, item in enumerate(items, 1):
+        try:
+            proposals.append(desk.propose(decode_one(item)))
+        except Exception as error:  # noqa: BLE001 - one that fails must spoil no other
+            proposals.append(error)
+        if not number % _ONE_TURN:
+            await asyncio.sleep(0)
+    return proposals
+
+
+async def _commit_all(
+    desk: Desk, proposals: Sequence[Decision | Exception], token: IdempotencyToken | None, deadline_seconds: float
+) -> Sequence[Answered | Exception]:
+    """What becomes of each that was decided, in order. Each item of a request with a key has a key of its own."""
+    if token is None:
+        return await desk.commit_many([one for one in proposals if isinstance(one, Decision)], deadline_seconds)
+
+    async def one(index: int, proposed: Decision) -> Answered | Exception:
+        try:
+            own = msgspec.structs.replace(token, key=f"{token.key} {index}")
+            return await desk.commit(proposed, own, deadline_seconds)
+        except Exception as error:  # noqa: BLE001 - as above
+            return error
+
+    return await asyncio.gather(
+        *[one(index, proposed) for index, proposed in enumerate(proposals) if isinstance(proposed, Decision)]
+    )
 
 
 _REPLAYED: Final = {"Idempotent-Replayed": "true"}

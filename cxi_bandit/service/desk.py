@@ -1,8 +1,10 @@
 """The decision desk: from a decoded request to an answer that is durable, or is said not to be."""
 
+import asyncio
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import UNSET
@@ -13,6 +15,7 @@ from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
 from cxi_bandit.engine.decide import admit, decide, unlogged
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
+from cxi_bandit.service.batcher import Late, Overdue
 from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
 from cxi_bandit.service.writer import NotWritten, Writer, Written
@@ -70,7 +73,7 @@ class Desk:
         """
         try:
             if idempotency is None:
-                written = await self._writer.write(DecisionEntry(decision), deadline_seconds)
+                (written,) = await self._writer.write((DecisionEntry(decision),), deadline_seconds)
                 replayed = False
             else:
                 written, replayed = await self._once(
@@ -78,6 +81,38 @@ class Desk:
                 )
         except NotWritten:
             return self._default(decision)
+        return self._answered(decision, written, replayed=replayed)
+
+    async def commit_many(self, decisions: Sequence[Decision], deadline_seconds: float) -> list[Answered | Exception]:
+        """Makes decisions durable together that came without a key, and gives for each what `commit` would."""
+        size = self._writer.at_once
+        parts = [decisions[start : start + size] for start in range(0, len(decisions), size)]
+        done = await asyncio.gather(*[self._commit_part(part, deadline_seconds) for part in parts])
+        return [answered for part in done for answered in part]
+
+    async def _commit_part(self, part: Sequence[Decision], deadline_seconds: float) -> list[Answered | Exception]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_seconds
+        try:
+            written = await self._writer.write([DecisionEntry(decision) for decision in part], deadline_seconds)
+        except (Late, Overdue) as error:
+            return [error] * len(part)
+        except NotWritten:
+            return [self._default_or_error(decision) for decision in part]
+        except Exception:  # noqa: BLE001 - no room for all of them, or one that cannot be kept: each by itself then
+            seconds = max(deadline - loop.time(), 0.0)
+            alone = [self.commit(decision, None, seconds) for decision in part]
+            found = await asyncio.gather(*alone, return_exceptions=True)
+            return [one if isinstance(one, Answered | Exception) else _raised(one) for one in found]
+        return [self._answered(decision, one, replayed=False) for decision, one in zip(part, written, strict=True)]
+
+    def _default_or_error(self, decision: Decision) -> Answered | Exception:
+        try:
+            return self._default(decision)
+        except NotWritten as error:
+            return error
+
+    def _answered(self, decision: Decision, written: Written, *, replayed: bool) -> Answered:
         landed, durability = written
         if isinstance(landed, IdempotencyConflict):
             raise landed
@@ -103,7 +138,8 @@ class Desk:
         async def write(seconds: float) -> Written:
             spooled = self._spool.find(token.caller, token.key)
             if spooled is None:
-                return await self._writer.write(entry, seconds)
+                (written,) = await self._writer.write((entry,), seconds)
+                return written
             if spooled.idempotency is None or spooled.idempotency.body_sha256 != token.body_sha256:
                 return Written(IdempotencyConflict(token.key), Durability.SPOOLED)
             return Written(spooled.decision, Durability.SPOOLED)
@@ -116,6 +152,10 @@ class Desk:
             raise NotWritten
         self._metrics.unlogged.labels(decision.policy).inc()
         return Answered(unlogged(decision), replayed=False, durability=Durability.UNLOGGED)
+
+
+def _raised(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _holds_its_key(written: Written) -> bool:
