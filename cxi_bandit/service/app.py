@@ -18,11 +18,12 @@ from cxi_bandit.engine.ports import DecisionEntry, Spool
 from cxi_bandit.engine.record import record
 from cxi_bandit.service.auth import Gatekeeper, declared_access
 from cxi_bandit.service.batcher import Batcher
-from cxi_bandit.service.decisions import decision_routes
+from cxi_bandit.service.decisions import decision_routes, one_commit
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.drainer import Drainer
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.health import health_routes
+from cxi_bandit.service.lane import Lane
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
 from cxi_bandit.service.readiness import Readiness
@@ -38,6 +39,7 @@ from cxi_bandit.service.writer import DecisionBatcher, SpoolBatcher, Writer
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.request_lines import RequestLines
 
 _READERS: Final = 4
 _PATIENT_SECONDS: Final = 2.0
@@ -55,6 +57,7 @@ def create_app(
     metrics: Metrics,
     shelf: SpoolShelf,
     *,
+    lines: RequestLines | None = None,
     model_hints: Hints | None = None,
     draining: Draining | None = None,
 ) -> Litestar:
@@ -62,6 +65,7 @@ def create_app(
 
     Args:
         shelf: Where this worker takes a spool for itself, at once, and those that dead ones left.
+        lines: Where each request leaves its line; None for nowhere, save those that failed, which `log` tells.
         model_hints: Tells when models were published; None means to look every `reload_seconds`.
         draining: Whether this worker is about to end.
 
@@ -148,9 +152,11 @@ def create_app(
     known_secrets = Remembered(find_secrets, guesses, cache_seconds=fresh, away_seconds=away)
     gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
     webhooks = Webhooks(known_secrets)
+    desk = Desk(engine, writer, spool, metrics, threads)
+    commit_one = one_commit(desk, settings)
     app = Litestar(
         [
-            *decision_routes(engine, Desk(engine, writer, spool, metrics, threads), threads, settings),
+            *decision_routes(engine, desk, commit_one, threads, settings),
             *reward_routes(
                 RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key), webhooks, throttle, engine.clock
             ),
@@ -167,7 +173,9 @@ def create_app(
         logging_config=None,
     )
     declared_access(app)
-    app.asgi_handler = RequestLog(app.asgi_handler, log, metrics, draining)
+    requests = RequestLog(log, lines, metrics, draining)
+    framework = requests.watching(app.asgi_handler)
+    app.asgi_handler = Lane(app, framework, gatekeeper, requests, desk, commit_one, body_bytes=settings.body_bytes)
     return app
 
 

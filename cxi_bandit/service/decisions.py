@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from hashlib import sha256
 from typing import Any, Final
@@ -12,9 +13,11 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
+from litestar.types import Scope
 
 from cxi_bandit.bootstrap import Engine
-from cxi_bandit.domain.access import Scope
+from cxi_bandit.domain.access import Scope as KeyScope
+from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.engine.ports import IdempotencyToken
@@ -22,8 +25,9 @@ from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.desk import Answered, Desk, answer, preview
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
+from cxi_bandit.service.reply import Reply, json_reply
 from cxi_bandit.service.requests import facts
-from cxi_bandit.service.routing import body_of, declared, in_thread, json_answer
+from cxi_bandit.service.routing import body_of, declared, headers_of, in_thread, json_answer
 from cxi_bandit.service.throttle import charge_items
 from cxi_bandit.service.wire import (
     DecisionAnswer,
@@ -34,20 +38,57 @@ from cxi_bandit.service.wire import (
 )
 from cxi_bandit.settings import Settings
 
+ONE_PATH: Final = "/v1/decisions"
+
 _ONE: Final = msgspec.json.Decoder(DecisionBody)
 _BATCH: Final = msgspec.json.Decoder(DecisionBatchBody)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"^[\x21-\x7e]{1,255}$")
+_ONE_TURN: Final = 32
 _HEADERS: Final = ("Idempotency-Key", "Prefer")
 
 
-def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Settings) -> list[HTTPRouteHandler]:
+CommitOne = Callable[[Scope, bytes, Decision], Awaitable[Reply]]
+
+
+def one_commit(desk: Desk, settings: Settings) -> CommitOne:
+    """How a proposed decision is made durable and answered, as the request's headers wish."""
+
+    async def commit_one(scope: Scope, raw: bytes, proposed: Decision) -> Reply:
+        headers = headers_of(scope)
+        token = _idempotency(headers, scope, raw)
+        standing, replayed, durability = await desk.commit(proposed, token, _deadline_seconds(headers, settings))
+        facts(scope).update(
+            decision_id=standing.decision_id,
+            policy=standing.policy,
+            intervention=standing.intervention,
+            model_version=standing.model_version,
+            durability=durability.value,
+        )
+        answered = answer(standing, durability)
+        return json_reply(answered, 201, _REPLAYED) if replayed else json_reply(answered, 201)
+
+    return commit_one
+
+
+def decode_one(raw: bytes | msgspec.Raw) -> DecisionBody:
+    """The body of `POST /v1/decisions`, or an item of a batch.
+
+    Raises:
+        InvalidInput: Names the field at fault.
+    """
+    return decode(_ONE, raw)
+
+
+def decision_routes(
+    engine: Engine, desk: Desk, commit_one: CommitOne, threads: Executor, settings: Settings
+) -> list[HTTPRouteHandler]:
     """The handlers, closed over what they need."""
 
     @post(
-        "/v1/decisions",
+        ONE_PATH,
         opt=declared(
-            Scope.DECIDE,
+            KeyScope.DECIDE,
             "Decide what to do about one defect",
             body=DecisionBody,
             answer=DecisionAnswer,
@@ -57,24 +98,15 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
     )
     async def decide_one(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await body_of(request)
-        proposed = desk.propose(decode(_ONE, raw))
+        proposed = desk.propose(decode_one(raw))
         if _dry_run(request):
             return json_answer(preview(proposed), 201)
-        token = _idempotency(request, raw)
-        standing, replayed, durability = await desk.commit(proposed, token, _deadline_seconds(request, settings))
-        facts(request.scope).update(
-            decision_id=str(standing.decision_id),
-            policy=standing.policy,
-            intervention=standing.intervention,
-            model_version=standing.model_version,
-            durability=durability.value,
-        )
-        return json_answer(answer(standing, durability), 201, _REPLAYED if replayed else None)
+        return (await commit_one(request.scope, raw, proposed)).response()
 
     @post(
         "/v1/decisions/batch",
         opt=declared(
-            Scope.DECIDE,
+            KeyScope.DECIDE,
             "Decide about many defects, each with its own answer or problem",
             body=DecisionBatchBody,
             answer=DecisionBatchAnswer,
@@ -85,31 +117,33 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         raw = await body_of(request)
         items = decode(_BATCH, raw, parts=True).decisions
         charge_items(request.scope, len(items))
-        token = _idempotency(request, raw)
-        deadline_seconds = _deadline_seconds(request, settings)
+        headers = headers_of(request.scope)
+        token = _idempotency(headers, request.scope, raw)
+        deadline_seconds = _deadline_seconds(headers, settings)
         dry_run = _dry_run(request)
 
-        async def one(index: int, item: msgspec.Raw) -> DecisionAnswer | Problem:
-            try:
-                proposed = desk.propose(decode(_ONE, item))
-                if dry_run:
-                    return preview(proposed)
-                own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
-                standing: Answered = await desk.commit(proposed, own, deadline_seconds)
-                return answer(standing.decision, standing.durability)
-            except CxiBanditError as error:
-                return problem(error)
-            except Exception as error:  # noqa: BLE001 - its siblings are in the log, and must be answered
+        def failed(error: Exception) -> Problem:
+            if not isinstance(error, CxiBanditError):  # its siblings are in the log, and must be answered
                 facts(request.scope)["exc_info"] = error
-                return problem(error)
+            return problem(error)
 
-        answers = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))
+        proposals = await _propose_all(desk, items)
+        proposed = [one for one in proposals if isinstance(one, Decision)]
+        if dry_run:
+            settled: Iterable[DecisionAnswer | Problem] = map(preview, proposed)
+        else:
+            found = await _commit_all(desk, proposals, token, deadline_seconds)
+            settled = [
+                failed(one) if isinstance(one, Exception) else answer(one.decision, one.durability) for one in found
+            ]
+        following = iter(settled)
+        answers = [next(following) if isinstance(one, Decision) else failed(one) for one in proposals]
         facts(request.scope)["decisions"] = len(answers)
         return json_answer(DecisionBatchAnswer(answers), 200)
 
     @get(
         "/v1/decisions/{decision_id:str}",
-        opt=declared(Scope.READ, "The receipt: all that is known of a decision", answer=Receipt),
+        opt=declared(KeyScope.READ, "The receipt: all that is known of a decision", answer=Receipt),
     )
     async def read_receipt(decision_id: FromPath[str]) -> ASGIResponse:
         wanted = _decision_id(decision_id)
@@ -117,7 +151,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
 
     @post(
         "/v1/decisions/{decision_id:str}/activation",
-        opt=declared(Scope.DECIDE, "Say that the intervention was really shown", status=204),
+        opt=declared(KeyScope.DECIDE, "Say that the intervention was really shown", status=204),
     )
     async def activate(decision_id: FromPath[str]) -> Response[None]:
         wanted = _decision_id(decision_id)
@@ -126,6 +160,38 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         return Response(content=None, status_code=204)
 
     return [decide_one, decide_many, read_receipt, activate]
+
+
+async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw]) -> list[Decision | Exception]:
+    """Decides about each, or says why not; and lets others have their turn in between."""
+    proposals: list[Decision | Exception] = []
+    for number, item in enumerate(items, 1):
+        try:
+            proposals.append(desk.propose(decode_one(item)))
+        except Exception as error:  # noqa: BLE001 - one that fails must spoil no other
+            proposals.append(error)
+        if not number % _ONE_TURN:
+            await asyncio.sleep(0)
+    return proposals
+
+
+async def _commit_all(
+    desk: Desk, proposals: Sequence[Decision | Exception], token: IdempotencyToken | None, deadline_seconds: float
+) -> Sequence[Answered | Exception]:
+    """What becomes of each that was decided, in order. Each item of a request with a key has a key of its own."""
+    if token is None:
+        return await desk.commit_many([one for one in proposals if isinstance(one, Decision)], deadline_seconds)
+
+    async def one(index: int, proposed: Decision) -> Answered | Exception:
+        try:
+            own = msgspec.structs.replace(token, key=f"{token.key} {index}")
+            return await desk.commit(proposed, own, deadline_seconds)
+        except Exception as error:  # noqa: BLE001 - as above
+            return error
+
+    return await asyncio.gather(
+        *[one(index, proposed) for index, proposed in enumerate(proposals) if isinstance(proposed, Decision)]
+    )
 
 
 _REPLAYED: Final = {"Idempotent-Replayed": "true"}
@@ -145,17 +211,19 @@ def _dry_run(request: Request[Any, Any, Any]) -> bool:
     return value == "true"
 
 
-def _idempotency(request: Request[Any, Any, Any], raw: bytes) -> IdempotencyToken | None:
-    key = request.headers.get("idempotency-key")
-    if key is None:
+def _idempotency(headers: Mapping[bytes, bytes], scope: Scope, raw: bytes) -> IdempotencyToken | None:
+    given = headers.get(b"idempotency-key")
+    if given is None:
         return None
+    key = given.decode("latin-1")
     if not _TOKEN.match(key):
         raise InvalidInput("Idempotency-Key", "the header Idempotency-Key holds 1 to 255 visible ASCII characters")
-    return IdempotencyToken(request.user.name, key, sha256(raw).digest())
+    return IdempotencyToken(scope["user"].name, key, sha256(raw).digest())
 
 
-def _deadline_seconds(request: Request[Any, Any, Any], settings: Settings) -> float:
+def _deadline_seconds(headers: Mapping[bytes, bytes], settings: Settings) -> float:
     """`Prefer: wait=<ms>`; a preference that cannot be read is ignored, as RFC 7240 asks."""
-    match = _WAIT.search(request.headers.get("prefer", ""))
+    preferred = headers.get(b"prefer")
+    match = None if preferred is None else _WAIT.search(preferred.decode("latin-1"))
     wanted = int(match[1]) if match else settings.deadline_ms
     return min(max(wanted, 1), settings.deadline_limit_ms) / 1000

@@ -1,8 +1,10 @@
 """The decision desk: from a decoded request to an answer that is durable, or is said not to be."""
 
+import asyncio
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import UNSET
@@ -14,10 +16,12 @@ from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
 from cxi_bandit.engine.choose import Keys
 from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
+from cxi_bandit.service.batcher import Late, Overdue
 from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.tally import Tally
 
 
 class Answered(NamedTuple):
@@ -36,6 +40,8 @@ class Desk:
         self._writer = writer
         self._spool = spool
         self._metrics = metrics
+        self._decisions = Tally(metrics.decisions)
+        self._fallbacks = Tally(metrics.fallbacks)
         self._threads = threads
         self._keys = Keys(engine.draw_key, engine.subject_key)
         self._under_way: KeysUnderWay[Written] = KeysUnderWay(_holds_its_key)
@@ -69,7 +75,7 @@ class Desk:
         """
         try:
             if idempotency is None:
-                written = await self._writer.write(DecisionEntry(decision), deadline_seconds)
+                (written,) = await self._writer.write((DecisionEntry(decision),), deadline_seconds)
                 replayed = False
             else:
                 written, replayed = await self._once(
@@ -77,12 +83,44 @@ class Desk:
                 )
         except NotWritten:
             return self._default(decision)
+        return self._answered(decision, written, replayed=replayed)
+
+    async def commit_many(self, decisions: Sequence[Decision], deadline_seconds: float) -> list[Answered | Exception]:
+        """Makes decisions durable together that came without a key, and gives for each what `commit` would."""
+        size = self._writer.at_once
+        parts = [decisions[start : start + size] for start in range(0, len(decisions), size)]
+        done = await asyncio.gather(*[self._commit_part(part, deadline_seconds) for part in parts])
+        return [answered for part in done for answered in part]
+
+    async def _commit_part(self, part: Sequence[Decision], deadline_seconds: float) -> list[Answered | Exception]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_seconds
+        try:
+            written = await self._writer.write([DecisionEntry(decision) for decision in part], deadline_seconds)
+        except (Late, Overdue) as error:
+            return [error] * len(part)
+        except NotWritten:
+            return [self._default_or_error(decision) for decision in part]
+        except Exception:  # noqa: BLE001 - no room for all of them, or one that cannot be kept: each by itself then
+            seconds = max(deadline - loop.time(), 0.0)
+            alone = [self.commit(decision, None, seconds) for decision in part]
+            found = await asyncio.gather(*alone, return_exceptions=True)
+            return [one if isinstance(one, Answered | Exception) else _raised(one) for one in found]
+        return [self._answered(decision, one, replayed=False) for decision, one in zip(part, written, strict=True)]
+
+    def _default_or_error(self, decision: Decision) -> Answered | Exception:
+        try:
+            return self._default(decision)
+        except NotWritten as error:
+            return error
+
+    def _answered(self, decision: Decision, written: Written, *, replayed: bool) -> Answered:
         landed, durability = written
         if isinstance(landed, IdempotencyConflict):
             raise landed
-        self._metrics.decisions.labels(landed.policy, landed.intervention).inc()
+        self._decisions.add(landed.policy, landed.intervention)
         if landed.fallback is not None:
-            self._metrics.fallbacks.labels(landed.policy, landed.fallback.value).inc()
+            self._fallbacks.add(landed.policy, landed.fallback.value)
         if landed.decision_id != decision.decision_id:
             replayed = True
             self._threads.submit(self._note_answered, landed.decision_id)
@@ -102,7 +140,8 @@ class Desk:
         async def write(seconds: float) -> Written:
             spooled = self._spool.find(token.caller, token.key)
             if spooled is None:
-                return await self._writer.write(entry, seconds)
+                (written,) = await self._writer.write((entry,), seconds)
+                return written
             if spooled.idempotency is None or spooled.idempotency.body_sha256 != token.body_sha256:
                 return Written(IdempotencyConflict(token.key), Durability.SPOOLED)
             return Written(spooled.decision, Durability.SPOOLED)
@@ -115,6 +154,10 @@ class Desk:
             raise NotWritten
         self._metrics.unlogged.labels(decision.policy).inc()
         return Answered(unlogged(decision), replayed=False, durability=Durability.UNLOGGED)
+
+
+def _raised(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _holds_its_key(written: Written) -> bool:
@@ -131,7 +174,7 @@ def _request(body: DecisionBody) -> DecisionRequest:
         subject=body.subject,
         interventions=None
         if offers is None
-        else tuple(Offer(InterventionId(offer.id), _stated(offer.features)) for offer in offers),
+        else tuple([Offer(InterventionId(offer.id), _stated(offer.features)) for offer in offers]),
         baseline=None if body.baseline is None else InterventionId(body.baseline),
     )
 

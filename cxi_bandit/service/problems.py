@@ -20,6 +20,7 @@ from cxi_bandit.domain.errors import (
     Unavailable,
 )
 from cxi_bandit.service.decoding import MalformedBody
+from cxi_bandit.service.reply import Reply
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.throttle import RateLimited
 from cxi_bandit.service.wire import Problem
@@ -88,10 +89,13 @@ def _words(error: HTTPException) -> str:
     return error.detail or HTTPStatus(error.status_code).description
 
 
-def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The framework's exception handler: one place where failures become answers."""
+def problem_reply(error: Exception, noted: dict[str, object]) -> Reply:
+    """One place where failures become answers.
+
+    Args:
+        noted: The request's facts, which are told what went wrong.
+    """
     document = problem(error)
-    noted = facts(request.scope)
     noted["problem"] = document.type.removeprefix(_PREFIX)
     headers = dict(getattr(error, "headers", None) or {})
     if isinstance(error, Unavailable | RateLimited):
@@ -100,6 +104,12 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         headers["WWW-Authenticate"] = "Bearer"
     elif document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         noted["exc_info"] = error
+    return Reply(_ENCODER.encode(document), document.status, MEDIA_TYPE, headers)
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The framework's exception handler."""
+    reply = problem_reply(error, facts(request.scope))
     return Response(
-        content=_ENCODER.encode(document), status_code=document.status, media_type=MEDIA_TYPE, headers=headers
+        content=reply.body, status_code=reply.status, media_type=reply.media_type, headers=dict(reply.headers)
     )

@@ -1,6 +1,10 @@
 """Prometheus metrics, one set per process, summed over the processes by whichever of them is asked."""
 
+import math
 import os
+from bisect import bisect_left
+from collections import Counter as Tallied
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +18,23 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
+class Totals(Histogram):
+    """A histogram that takes many observations for the price of one: each costs two writes into shared memory."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """The same as `observe` of each, and one rounding fewer in their sum."""
+        self._sum.inc(math.fsum(amounts))
+        for index, number in Tallied(bisect_left(self._upper_bounds, amount) for amount in amounts).items():
+            self._buckets[index].inc(number)
+
+
 class Metrics:
     """Names end in their unit; counters in `_total`. Made once per process, by whoever wires it."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
-        self.request_seconds = Histogram(
+        self.request_seconds = Totals(
             "cxi_bandit_request_seconds",
             "Time from request to answer.",
             ["method", "route", "status"],
