@@ -1,5 +1,6 @@
 """The learner's process: join then learn, for ever."""
 
+import gc
 import math
 import signal
 import sys
@@ -216,6 +217,9 @@ def main() -> int:
         def errand() -> float:
             return min(bench.keep_up(), watch.turn())
 
+        # What start-up made lives as long as the process: a long segment's rows set the collector off again and again.
+        gc.collect()
+        gc.freeze()
         work(bench, stopping, Upkeep(store, engine.clock, settings, log, metrics, errand).turn, log, metrics)
     finally:
         store.close()
