@@ -1,5 +1,6 @@
 """The learner's process: join then learn, for ever."""
 
+import gc
 import math
 import signal
 import sys
@@ -233,6 +234,9 @@ def main() -> int:
             return min(bench.keep_up(), watch.turn())
 
         upkeep = Upkeep(store, engine.clock, settings, log, metrics, errand)
+        # What start-up made lives as long as the process: a long segment's rows set the collector off again and again.
+        gc.collect()
+        gc.freeze()
         work(bench, stopping, upkeep.turn, log, metrics, store.election.won)
     finally:
         store.close()
