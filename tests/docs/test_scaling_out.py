@@ -74,7 +74,7 @@ def test_commands_that_read_only_need_a_database_that_reads_only(
     for words in (
         ["policies"],
         ["audit", "cart"],
-        ["export", "--log", "cart", "--output", str(tmp_path / "cart.parquet")],
+        ["export", "--log", "cart", "--out", str(tmp_path / "cart.parquet")],
         ["replay", "--log", "cart", "--candidate", "uniform"],
     ):
         command = [sys.executable, "-m", "cxi_bandit.cli", *words]
