@@ -5,14 +5,15 @@ import time
 from pathlib import Path
 from typing import Final
 
-from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.errors import ModelInvalid, Unavailable
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.engine.fingerprint import sha256
 from cxi_bandit.engine.learn import verified_bytes
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal.arguments import workspace_arguments
 from cxi_bandit.vowpal.encoding import ACTION, SHARED, Encoding
-from cxi_bandit.vowpal.workspace import example, open_workspace
+from cxi_bandit.vowpal.workspace import example, open_workspace, saved_bytes
 from simulator.bench.databases import Filled, filled
 from simulator.bench.figures import Row, Sample, at_least
 from simulator.bench.plan import Plan, Samples, Scene
@@ -55,15 +56,26 @@ def step(log: Filled) -> tuple[float, Model]:
 
 
 def _bare(log: Filled, head: Model, model: Model) -> float:
-    """Outcomes a second of the loop alone: the rows in memory, the model before them open, nothing saved."""
+    """Outcomes a second of the loop alone: the rows in memory, the model before them open, nothing saved.
+
+    Raises:
+        ModelInvalid: It learned something else than the learner did.
+    """
     lineage = model.lineage
     rows = log.store.outcomes.segment(lineage.policy, lineage.after, lineage.up_to, lineage.ledger_cut).rows
     parent = verified_bytes(log.store.registry, head)
-    return len(rows) / bare_loop(log.manifest, parent, rows)
+    seconds, data = bare_loop(log.manifest, parent, rows)
+    if sha256(data) != model.sha256:
+        raise ModelInvalid(f"the bare loop learned another model than {lineage.policy}@{lineage.version}")
+    return len(rows) / seconds
 
 
-def bare_loop(manifest: Manifest, parent: bytes, rows: list[TrainingRow]) -> float:
-    """Seconds of the loop: builds each row's shared and drawn example, learns them with the catalogue's, built once."""
+def bare_loop(manifest: Manifest, parent: bytes, rows: list[TrainingRow]) -> tuple[float, bytes]:
+    """Builds each row's shared and drawn example and learns it with the catalogue's, built once.
+
+    Returns:
+        Seconds of the loop, and the model that came of it: the learner's own, or the loop did something else.
+    """
     workspace, encoding = open_workspace(workspace_arguments(manifest), parent), Encoding(manifest)
     catalogue = {name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()}
     started = time.perf_counter()
@@ -77,7 +89,7 @@ def bare_loop(manifest: Manifest, parent: bytes, rows: list[TrainingRow]) -> flo
             else:
                 examples.append(catalogue[name])
         workspace.learn(examples)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, saved_bytes(workspace)
 
 
 SCENE: Final = Scene("learning", (_ROW,), _measure)
