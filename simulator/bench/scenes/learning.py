@@ -7,7 +7,7 @@ from typing import Final
 
 from cxi_bandit.domain.errors import ModelInvalid, Unavailable
 from cxi_bandit.domain.model import Model
-from cxi_bandit.domain.outcome import TrainingRow
+from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.engine.fingerprint import sha256
 from cxi_bandit.engine.learn import verified_bytes
 from cxi_bandit.policy.manifest import Manifest
@@ -70,7 +70,7 @@ def _bare(log: Filled, head: Model, model: Model) -> float:
     return len(rows) / seconds
 
 
-def bare_loop(manifest: Manifest, parent: bytes, rows: list[TrainingRow]) -> tuple[float, bytes]:
+def bare_loop(manifest: Manifest, parent: bytes, rows: list[Lesson]) -> tuple[float, bytes]:
     """Builds each row's shared and drawn example and learns it with the catalogue's, built once.
 
     Returns:
@@ -80,11 +80,11 @@ def bare_loop(manifest: Manifest, parent: bytes, rows: list[TrainingRow]) -> tup
     catalogue = {name: example(workspace, {ACTION: features}) for name, features in encoding.catalogue.items()}
     started = time.perf_counter()
     for row in rows:
-        situation, drawn = row.decision.situation, row.decision.intervention
+        situation, drawn = row.situation, row.intervention
         examples = [example(workspace, {SHARED: encoding.shared(situation.defect, situation.context)}, "shared")]
         for name in situation.eligible:
             if name == drawn:
-                label = f"0:{encoding.cost(row.reward):.9g}:{row.decision.propensity:.9g}"
+                label = f"0:{encoding.cost(row.reward):.9g}:{row.propensity:.9g}"
                 examples.append(example(workspace, {ACTION: encoding.action(situation, name)}, label))
             else:
                 examples.append(catalogue[name])
