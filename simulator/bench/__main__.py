@@ -105,6 +105,8 @@ def bench(
             for row in scene.rows:
                 console.print(f"{row.name:20} {'long  ' if scene.long else 'usual '} {row.title}", highlight=False)
         return
+    if compare and not recorded.exists():
+        raise click.BadParameter(f"{recorded} is not there; write it with --record", param_hint="--recorded")
     if given is not None:
         made = read_report(given)
     else:
@@ -149,8 +151,6 @@ def _measured(plan: Plan, wanted: frozenset[str]) -> list[Figure]:
 
 
 def _stands(made: Report, recorded: Path, console: Console) -> bool:
-    if not recorded.exists():
-        raise click.BadParameter(f"{recorded} is not there; write it with --record", param_hint="--recorded")
     found = falls(read_report(recorded), made)
     for fall in found:
         console.print(
