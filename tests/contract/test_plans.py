@@ -65,5 +65,5 @@ def test_the_hot_path_looks_up_and_reads_nothing_whole(postgres_dsn: str) -> Non
     with psycopg.connect(postgres_dsn) as connection:
         assert scanned(connection) == {}
         connection.execute("DROP INDEX reward_ledger_decision")
-        noticed = dict.fromkeys(("a segment's range", "entries of decisions"), ["reward_ledger"])
+        noticed = {"a segment's range": ["reward_ledger"], "entries of decisions": ["reward_ledger"]}
         assert scanned(connection) == noticed
