@@ -12,11 +12,9 @@ from cxi_bandit.policy.manifest import Checkpoints
 
 def thin(policy: PolicyName, registry: Registry, manifests: Manifests, now: datetime) -> int:
     """Thins every version of a policy by its own manifest's rule; returns how many models lost their bytes."""
-    kept = registry.kept(policy)
     by_version: dict[int, list[Model]] = {}
-    for model in registry.models(policy):
-        if model.lineage.version in kept:
-            by_version.setdefault(model.lineage.policy_version, []).append(model)
+    for model in registry.models_with_bytes(policy):
+        by_version.setdefault(model.lineage.policy_version, []).append(model)
     heads = {model.lineage.version for model in registry.heads() if model.lineage.policy == policy}
     going: list[ModelVersion] = []
     for models in by_version.values():

@@ -73,7 +73,7 @@ def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
     if first is not None and first.standing is OutcomeStanding.LEARNABLE:
         learned_by = [
             int(model.lineage.version)
-            for model in store.registry.models(decision.policy)
+            for model in store.registry.models_over(decision.policy, first.position)
             if _learned(engine, model.lineage, decision, first.position)
         ]
     model = None
@@ -90,7 +90,7 @@ def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
 
 def _learned(engine: Engine, lineage: Lineage, decision: Decision, position: int) -> bool:
     """A model passes over what was decided under another manifest, and over what was unlearned when it was made."""
-    if not lineage.after < position <= lineage.up_to or lineage.manifest_sha != decision.manifest_sha:
+    if lineage.manifest_sha != decision.manifest_sha:
         return False
     if not lineage.unlearn_cut:
         return True

@@ -9,7 +9,7 @@ from itertools import chain
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
+from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName, RewardId, Source
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardKey, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
@@ -127,6 +127,11 @@ class MemoryDecisions:
         """See the port."""
         with self._lock:
             return {name: self.rows[name] for name in decisions if name in self.rows}
+
+    def manifests_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, ManifestSha]:
+        """See the port."""
+        with self._lock:
+            return {name: self.rows[name].manifest_sha for name in decisions if name in self.rows}
 
     def activate(self, decision: DecisionId, at: datetime) -> bool:
         """See the port."""
