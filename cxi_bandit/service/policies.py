@@ -120,24 +120,28 @@ def _described(engine: Engine, version: PolicyVersion, head: Model | None, serve
     )
 
 
-def describe_arms(rollout: Rollout) -> list[ArmAnswer]:
-    """The arms of a roll-out."""
+def arms_of(rollout: Rollout) -> list[tuple[Arm, float, Stand | None]]:
+    """Every arm with its share of the shoppers, and who answers it; nobody does where they are left alone."""
     stands = {Arm.LIVE: rollout.live}
     if rollout.canary is not None:
         stands[Arm.CANARY] = rollout.canary.stand
     if rollout.previous is not None:
         stands[Arm.PREVIOUS] = rollout.previous.stand
-    return [_arm(arm, share, stands.get(arm)) for arm, share in shares(rollout).items()]
+    return [(arm, share, stands.get(arm)) for arm, share in shares(rollout).items()]
 
 
-def _arm(arm: Arm, share: float, stand: Stand | None) -> ArmAnswer:
-    return ArmAnswer(
-        arm=arm,
-        share=share,
-        policy_version=None if stand is None else stand.version,
-        model_version=None if stand is None else stand.model,
-        follows_head=stand is not None and stand.follows_head,
-    )
+def describe_arms(rollout: Rollout) -> list[ArmAnswer]:
+    """The arms of a roll-out."""
+    return [
+        ArmAnswer(
+            arm=arm,
+            share=share,
+            policy_version=None if stand is None else stand.version,
+            model_version=None if stand is None else stand.model,
+            follows_head=stand is not None and stand.follows_head,
+        )
+        for arm, share, stand in arms_of(rollout)
+    ]
 
 
 def _policy(engine: Engine, name: str) -> PolicyAnswer:
