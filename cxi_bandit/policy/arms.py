@@ -46,6 +46,20 @@ def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
     return Placed(Arm.LIVE, left, "")
 
 
+def shares(rollout: Rollout) -> dict[Arm, float]:
+    """The probability that a shopper falls into each arm there is, for defect types that the canary is about."""
+    found: dict[Arm, float] = {}
+    left = 1.0
+    if rollout.hold is not None:
+        found[Arm.HOLD] = rollout.hold.share
+        left -= rollout.hold.share
+    for arm, part in ((Arm.PREVIOUS, rollout.previous), (Arm.CANARY, rollout.canary)):
+        if part is not None:
+            found[arm] = left * part.split.share
+            left *= 1.0 - part.split.share
+    return {Arm.LIVE: left, **found}
+
+
 def hold_salt(rollout: Rollout, at: datetime) -> str:
     """The salt of those who are left alone at a moment; it changes every `hold_rotation_days`."""
     if rollout.hold is None:
