@@ -21,9 +21,10 @@ from cxi_bandit.engine import watch_canary, watch_guard, watch_live
 from cxi_bandit.engine.override import halt
 from cxi_bandit.engine.promote import go_live, next_step
 from cxi_bandit.engine.rollback import roll_back
-from cxi_bandit.engine.watch_canary import CanaryWatch, Move, Ruling
+from cxi_bandit.engine.watch_canary import CanaryWatch
 from cxi_bandit.engine.watch_guard import GuardWatch
 from cxi_bandit.engine.watch_live import LiveWatch
+from cxi_bandit.engine.watch_ruling import Bar, Move, Ruling, ruling
 from cxi_bandit.engine.watch_status import Line, canary_lines, guard_lines, live_line
 from cxi_bandit.engine.watch_view import (
     Kept,
@@ -123,22 +124,21 @@ class Watcher:
             lambda known: listening.listen(known, at),
         )
         threshold = -math.log(canary_alpha(promotion, self._ports, view.live))
-        bar = watch_canary.Bar(threshold, view.live.rollout)
-        ruling = watch_canary.ruling(watch, canary, promotion.canary_step, bar, at)
+        ruled = ruling(watch, canary, promotion.canary_step, Bar(threshold, view.live.rollout), at)
         heard = Turn(canary_lines(watch, threshold), (), watch.shoppers[0], more)
         # What is behind is heard before a step is taken; harm is not waited for.
-        if ruling.move is Move.WAIT or (more and ruling.move is not Move.ROLL_BACK):
+        if ruled.move is Move.WAIT or (more and ruled.move is not Move.ROLL_BACK):
             return heard
-        self._move(view, canary, ruling, _told(ruling.code, heard.lines), at)
-        act = Act(policy=view.rollout.policy, action=ruling.move.value, code=ruling.code, reason=ruling.reason)
+        self._move(view, canary, ruled, _told(ruled.code, heard.lines), at)
+        act = Act(policy=view.rollout.policy, action=ruled.move.value, code=ruled.code, reason=ruled.reason)
         return Turn(acts=(act,)).after(heard)
 
-    def _move(self, view: View, canary: Canary, ruling: Ruling, evidence: dict[str, str], at: datetime) -> None:
+    def _move(self, view: View, canary: Canary, ruled: Ruling, evidence: dict[str, str], at: datetime) -> None:
         registry, releases, manifests = self._ports.registry, self._ports.releases, self._ports.manifests
-        promotion, why = releases.promotion(canary.promotion_id), ruling.reason
-        if ruling.move is Move.ROLL_BACK:
+        promotion, why = releases.promotion(canary.promotion_id), ruled.reason
+        if ruled.move is Move.ROLL_BACK:
             roll_back(view.rollout.policy, None, releases, by=BY, at=at, reason=why, evidence=evidence)
-        elif ruling.move is Move.NEXT_STEP:
+        elif ruled.move is Move.NEXT_STEP:
             next_step(promotion, view.live.rollout, releases, by=BY, at=at, reason=why, evidence=evidence)
         else:
             go_live(promotion, registry, releases, manifests, by=BY, at=at, reason=why, evidence=evidence)
@@ -186,8 +186,7 @@ class Watcher:
         reason = f"the mean of {harm} in the {arm.value} arm exceeds {bound:g}, found after {line.units} shoppers"
         code = f"guardrail_{harm}"
         if canary is not None:
-            ruling = Ruling(Move.ROLL_BACK, code, reason)
-            self._move(view, canary, ruling, _told(code, (line,)), at)
+            self._move(view, canary, Ruling(Move.ROLL_BACK, code, reason), _told(code, (line,)), at)
             act = Act(policy=rollout.policy, action="roll_back", code=code, reason=reason)
             return Turn(acts=(act,)).after(heard)
         act = self._taken_back(view, code, reason, line, at)

@@ -8,12 +8,12 @@ import msgspec
 
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.engine import watch_canary
 from cxi_bandit.engine.calibration import Calibration, calibrated
 from cxi_bandit.engine.ports import Releases
 from cxi_bandit.engine.watch_canary import CanaryWatch
 from cxi_bandit.engine.watch_guard import GuardWatch
 from cxi_bandit.engine.watch_live import LiveWatch
+from cxi_bandit.engine.watch_ruling import MISMATCH_ALPHA
 from cxi_bandit.engine.watch_view import (
     WatchPorts,
     canary_alpha,
@@ -123,7 +123,7 @@ def canary_lines(watch: CanaryWatch, threshold: float) -> tuple[Line, ...]:
         for name, log_e, against in (
             ("canary_better", watch.log_better, threshold),
             ("canary_worse", watch.log_worse, threshold),
-            ("sample_ratio", watch.log_mismatch, -math.log(watch_canary.MISMATCH_ALPHA)),
+            ("sample_ratio", watch.log_mismatch, -math.log(MISMATCH_ALPHA)),
         )
     )
 
