@@ -46,18 +46,31 @@ def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
     return Placed(Arm.LIVE, left, "")
 
 
-def shares(rollout: Rollout) -> dict[Arm, float]:
-    """The probability that a shopper falls into each arm there is, for defect types that the canary is about."""
-    found: dict[Arm, float] = {}
+def shares(rollout: Rollout, defect: str | None = None) -> dict[Arm, float]:
+    """The probability of each arm that there is for a defect type, as `place` gives it; they sum to one.
+
+    Args:
+        defect: None for those that the canary is about.
+    """
     left = 1.0
-    if rollout.hold is not None:
-        found[Arm.HOLD] = rollout.hold.share
-        left -= rollout.hold.share
-    for arm, part in ((Arm.PREVIOUS, rollout.previous), (Arm.CANARY, rollout.canary)):
-        if part is not None:
-            found[arm] = left * part.split.share
-            left *= 1.0 - part.split.share
-    return {Arm.LIVE: left, **found}
+    found: dict[Arm, float] = {}
+    about = defect is None or not rollout.canary_defects or defect in rollout.canary_defects
+    arms = (
+        (Arm.HOLD, rollout.hold),
+        (Arm.PREVIOUS, None if rollout.previous is None else rollout.previous.split),
+        (Arm.CANARY, rollout.canary.split if rollout.canary is not None and about else None),
+    )
+    for arm, split in arms:
+        if split is not None:
+            found[arm] = left * split.share
+            left *= 1.0 - split.share
+    return {**found, Arm.LIVE: left}
+
+
+def ratio(rollout: Rollout, defect: str, arm: Arm) -> float:
+    """Rho of an arm among its own shoppers and the live arm's, in (0, 1)."""
+    found = shares(rollout, defect)
+    return found[arm] / (found[arm] + found[Arm.LIVE])
 
 
 def hold_salt(rollout: Rollout, at: datetime) -> str:
