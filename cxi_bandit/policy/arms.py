@@ -64,7 +64,7 @@ def shares(rollout: Rollout, defect: str | None = None) -> dict[Arm, float]:
         if split is not None:
             found[arm] = left * split.share
             left *= 1.0 - split.share
-    return {**found, Arm.LIVE: left}
+    return {Arm.LIVE: left, **found}
 
 
 def ratio(rollout: Rollout, defect: str, arm: Arm) -> float:

@@ -100,7 +100,7 @@ class Shop:
         self.engine.turn(self.now)
         return approved
 
-    def visit(  # noqa: PLR0913, PLR0917 - what one shopper is like
+    def visit(
         self,
         chances: Chances,
         decisions: int = 1,
