@@ -200,12 +200,13 @@ class Listening(NamedTuple):
         decisions = [visit.decision for visit in reading.rows]
         known = firsts(self.visits, policy, decisions, lambda _: watch.began, defects)
         exposed = [decision for decision in decisions if decision.decision_id in known]
-        closes = {visit.decision.decision_id: [visit] for visit in reading.rows}
+        own = {visit.decision.decision_id: visit for visit in reading.rows}
         named = [decision for decision in exposed if decision.subject is not None]
-        windows = {**closes, **self.visits.following(named, claim.window, _MOST_DECISIONS)}
+        later = self.visits.following(named, claim.window, _MOST_DECISIONS - 1)
         exposures: list[Exposure] = []
         for decision in exposed:
-            window = [visit for visit in windows[decision.decision_id] if _about(defects, visit.decision)]
+            name = decision.decision_id
+            window = [own[name], *(visit for visit in later.get(name, ()) if _about(defects, visit.decision))]
             if any(visit.close is None for visit in window):
                 # Whoever was exposed later waits behind this shopper, whose window is not closed.
                 before = DecisionId(UUID(int=decision.decision_id.int - 1))

@@ -13,7 +13,7 @@ from cxi_bandit.engine.watch_ruling import Bar, Move, ruling
 from cxi_bandit.evidence.canary import arm_bounds
 from cxi_bandit.evidence.contrast import Bounds, Contrasts
 from cxi_bandit.evidence.detector import Detector, above, bounded, swapped_differences, watched
-from cxi_bandit.policy.manifest import RolloutRules
+from cxi_bandit.policy.release_rules import RolloutRules
 
 pytestmark = pytest.mark.statistical
 
