@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg.sql import SQL, Composed
 
-from cxi_bandit.store.postgres import decision_rows, lessons, registry, reward_ledger, sequencing
+from cxi_bandit.store.postgres import decision_rows, lessons, registry, reward_ledger, sequencing, visits
 
 _IDS = [UUID(int=1), UUID(int=2)]
 _BETWEEN = [_IDS, _IDS[0], _IDS[1]]
@@ -33,6 +33,10 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
     "keys that stand": (reward_ledger._STANDING, [["shop"], ["r1"]]),
     "the last version": (registry._LAST_VERSION, ["cart"]),
     "a model's bytes": (registry._BYTES, ["cart", 1]),
+    "a watch's next decisions": (visits._BETWEEN, ["cart", _IDS[0], _IDS[1], 500]),
+    "first decisions of shoppers": (visits._FIRST, [[b"a"], _IDS[0], "cart", [], []]),
+    "what follows a first decision": (visits._FOLLOWING, [_IDS[:1], [b"a"], ["cart"], _IDS[1:], 1000]),
+    "first closes of decisions": (visits._CLOSES, [_IDS]),
     "models to thin": (registry._MODELS_WITH_BYTES, ["cart"]),
 }
 

@@ -55,7 +55,7 @@ canary_shares = [0.2, 0.5]
 canary_hours = 0.5
 canary_shoppers = 100
 previous_share = 0.2
-alarm_at = 1000.0
+alarm_at = 10000.0
 """
 
 Chances = Mapping[str, float]

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cxi_bandit.policy import explorers
+from cxi_bandit.policy import explorers, release_rules
 from cxi_bandit.policy import manifest as rooms
 from cxi_bandit.policy.manifest import Manifest
 
@@ -29,11 +29,11 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[exploration.cold_start]`": rooms.ColdStart,
     "`[learning]`": rooms.Learning,
     "`[learning.checkpoints]`": rooms.Checkpoints,
-    "`[gate]`": rooms.Gate,
-    "`[[gate.guardrails]]`": rooms.Guardrail,
+    "`[gate]`": release_rules.Gate,
+    "`[[gate.guardrails]]`": release_rules.Guardrail,
     "`[serving]`": rooms.ServingRules,
-    "`[rollout]`": rooms.RolloutRules,
-    "`[[rollout.guardrails]]`": rooms.Bound,
+    "`[rollout]`": release_rules.RolloutRules,
+    "`[[rollout.guardrails]]`": release_rules.Bound,
 }
 EXPLORERS = (
     explorers.SquareCB,
