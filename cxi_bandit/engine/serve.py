@@ -49,12 +49,18 @@ class Serving:
         self._rollouts: dict[PolicyName, ServedRollout] = {}
         self._by_surface: dict[str, dict[str, ServedRollout]] = {}
         self._refused: set[str] = set()
+        self._capped = False
         self.overrides = Overrides()
 
     @property
     def policies(self) -> Iterable[ServedPolicy]:
         """Everything served now, whatever its stage."""
         return [served for rollout in self._rollouts.values() for served in rollout.served.values()]
+
+    @property
+    def capped(self) -> bool:
+        """Whether some policy counts what a shopper gets, and so asks for permits."""
+        return self._capped
 
     @property
     def rollouts(self) -> Iterable[ServedRollout]:
@@ -126,6 +132,7 @@ class Serving:
         for known in rollouts.values():
             by_surface.setdefault(known.live.manifest.surface, {}).update(dict.fromkeys(known.defects, known))
         self._rollouts, self._by_surface, self.overrides = rollouts, by_surface, overrides
+        self._capped = any(known.capped for known in rollouts.values())
         return Refresh(swapped, refused)
 
     def _current(self, stand: Stand, version: PolicyVersion) -> ServedPolicy:

@@ -14,6 +14,7 @@ import msgspec
 from cxi_bandit.domain.decision import HOLD, FeatureValue
 from cxi_bandit.domain.errors import InvalidInput, ManifestInvalid
 from cxi_bandit.policy.gate import gate_rule
+from cxi_bandit.policy.limits import unlimitable
 from cxi_bandit.policy.manifest import (
     Attribution,
     CategoryFeature,
@@ -88,6 +89,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield from _reward(manifest)
     yield from _exploration(manifest)
     yield from _gate(manifest)
+    yield from unlimitable(manifest)
 
 
 def _catalogue(manifest: Manifest) -> Iterator[tuple[str, str]]:

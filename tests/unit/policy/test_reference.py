@@ -33,6 +33,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[[gate.guardrails]]`": rooms.Guardrail,
     "`[serving]`": rooms.ServingRules,
     "`[rollout]`": rooms.RolloutRules,
+    "`[limits]`": rooms.Limits,
+    "`[[limits.caps]]`": rooms.Cap,
 }
 EXPLORERS = (
     explorers.SquareCB,
