@@ -20,12 +20,11 @@ FROM (SELECT unnest(%b::int4[]) AS shopper OFFSET 0) AS given
 """
 
 # A statement of its own, as only a new snapshot sees what others did while we waited. In this one snapshot every permit
-# that was ever taken is there, or its decision is: whoever removes a permit has seen the decision. A request's own
-# permit, left by an attempt before, is no use of anybody's.
+# that was ever taken is there, or its decision is: whoever removes a permit has seen the decision. The requests' own
+# permits, left by an attempt before, are taken anew.
 _USES: Final = """
 WITH given AS (
-  SELECT * FROM unnest(%b::int4[], %b::uuid[], %b::text[], %b::bytea[], %b::uuid[])
-    AS given (place, decision_id, policy, subject, since)
+  SELECT * FROM unnest(%b::int4[], %b::text[], %b::bytea[], %b::uuid[]) AS given (place, policy, subject, since)
 )
 SELECT given.place, had.decided_at, ARRAY[had.intervention] FROM given CROSS JOIN LATERAL (
   SELECT d.decided_at, d.intervention FROM decisions d
@@ -36,7 +35,7 @@ SELECT given.place, had.decided_at, ARRAY[had.intervention] FROM given CROSS JOI
 UNION ALL
 SELECT given.place, p.taken_at, p.interventions
 FROM given JOIN permits p USING (subject, policy)
-WHERE p.decision_id <> given.decision_id
+WHERE p.decision_id <> ALL(%b::uuid[])
   AND NOT EXISTS (SELECT FROM decisions d WHERE d.decision_id = p.decision_id)
 """
 
@@ -103,14 +102,15 @@ class PostgresPermits:
 def _uses(connection: Connection, asked: Sequence[PermitRequest]) -> dict[int, list[Use]]:
     found: dict[int, list[Use]] = defaultdict(list)
     since = [lowest_id_at(one.at - one.caps.longest) for one in asked]
+    own = [one.decision_id for one in asked]
     columns: list[object] = [
         list(range(len(asked))),
-        [one.decision_id for one in asked],
         [one.policy for one in asked],
         [one.subject for one in asked],
         since,
         # The least of all lets the planner leave out the days before it.
         min(since),
+        own,
     ]
     for place, at, interventions in connection.execute(_USES, columns):
         found[place].append(Use(at, tuple(interventions)))
