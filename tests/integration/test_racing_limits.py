@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,8 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.engine.limiting import most_probable
 from cxi_bandit.store.postgres import PostgresStore
-from tests.harness.service import DECISION, MANIFEST, Service
+from tests.faults.strikes import workers
+from tests.harness.service import DECISION, MANIFEST, Service, until
 
 QUICK = PolicyName("quick")
 PER_DAY, PAID, EXPLORED, MOST, COOLDOWN = 60, 40, 12, 3, 2.0
@@ -44,7 +46,7 @@ seconds = 3600
     )
     .replace("[exploration.cold_start]\n", "[exploration.cold_start]\nhold = 0.02\n")
 )
-LINES = 16
+WORKERS, LINES = 4, 16
 
 
 async def asked(port: int, bodies: list[dict[str, object]]) -> list[int]:
@@ -69,12 +71,14 @@ def logged(service: Service) -> list[Decision]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, request: pytest.FixtureRequest) -> Service:
+def service(tmp_path: Path) -> Iterator[Service]:
     settings = {"CXI_BANDIT_RATE_PER_SECOND": "0"}
-    started = Service(tmp_path / "data", 4, "--dev", settings=settings, manifest=LIMITED)
-    request.addfinalizer(started.close)
-    started.await_ready()
-    return started
+    started = Service(tmp_path / "data", WORKERS, "--dev", settings=settings, manifest=LIMITED)
+    try:
+        started.await_ready()
+        yield started
+    finally:
+        started.close()
 
 
 def uses(rows: list[Decision]) -> Counter[str]:
@@ -121,21 +125,18 @@ def within_budgets(rows: list[Decision]) -> None:
 
 def within_caps(had: list[Decision]) -> None:
     had.sort(key=lambda row: row.decided_at)
-    for earlier, later in zip(had, had[1:], strict=False):
+    for earlier, later in pairwise(had):
         assert later.decided_at - earlier.decided_at >= timedelta(seconds=COOLDOWN)
     assert sum(row.intervention == "sorry" for row in had) <= MOST
 
 
-def test_a_killed_worker_loses_its_leases_and_none_is_spent_twice(
-    service: Service, worker_pids: Callable[[Service], list[int]]
-) -> None:
+def test_a_killed_worker_loses_its_leases_and_none_is_spent_twice(service: Service) -> None:
     bodies: list[dict[str, object]] = [dict(DECISION)] * 40
     asyncio.run(asked(service.port, bodies))
-    import os  # noqa: PLC0415
-
-    os.kill(worker_pids(service)[0], 9)
+    workers(service)[0].kill()
+    until(lambda: len(workers(service)) == WORKERS, 30)
     service.await_ready()
-    asyncio.run(asked(service.port, [dict(DECISION)] * 600))
+    asyncio.run(asked(service.port, bodies * 15))
     rows = logged(service)
     within_budgets(rows)
     assert uses(rows)["free_shipping"] >= PER_DAY - 2 * 8
