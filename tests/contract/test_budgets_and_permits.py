@@ -8,10 +8,12 @@ import pytest
 
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import HOLD
-from cxi_bandit.domain.identifiers import DecisionIdMint, InterventionId, PolicyName
+from cxi_bandit.domain.identifiers import DecisionIdMint, InterventionId, PolicyName, lowest_id_at
 from cxi_bandit.engine.ports import DecisionEntry, LeaseRequest, PermitRequest, Unspent
 from cxi_bandit.policy.budgets import EXPLORING, Amount, Bound, Line
 from cxi_bandit.policy.caps import Caps, Rule
+from cxi_bandit.store.postgres import PostgresStore
+from cxi_bandit.store.postgres.permits import _USES
 
 CART = PolicyName("cart")
 COUPON, RETRY = InterventionId("apply_coupon"), InterventionId("retry")
@@ -231,3 +233,18 @@ def test_racing_requests_never_get_more_than_the_cap(store: Any, make: Any, noon
     for subject in (SHOPPER, OTHER):
         assert sum(row.subject == subject and row.intervention == COUPON for row in rows) <= 5
     assert 0 < drawn <= 10
+
+
+def test_a_shoppers_uses_are_found_by_index_in_the_days_looked_back_on(
+    postgres_store: PostgresStore, make: Any, asking: Asking
+) -> None:
+    """However long the log: rows of other shoppers, and days before the window, are not read."""
+    rows = [DecisionEntry(make.decision(subject=b"%032d" % number)) for number in range(3000)]
+    postgres_store.decisions.append(rows)
+    with postgres_store.database.connection() as connection:
+        connection.execute("ANALYZE decisions")
+        since = lowest_id_at(asking.now)
+        columns = [[0], [CART], [SHOPPER], [since], since, [since]]
+        plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {_USES}", columns))
+    assert "Seq Scan on decisions" not in plan, plan
+    assert "subject_decision_id_idx" in plan or "decisions_subject" in plan, plan

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,14 @@ from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.engine.decide import pseudonym
 from cxi_bandit.engine.limiting import Account, Spending
 from cxi_bandit.policy.budgets import EXPLORING
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.leases import WorkerLeases
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.memory.limits import MemoryPermits
+from cxi_bandit.store.memory.store import MemoryDecisions
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from tests.harness.service import DECISION, MANIFEST
@@ -51,11 +54,11 @@ def stop() -> Callable[[Client], None]:
 
 @pytest.fixture
 def serve(
-    shelf: SpoolShelf, quiet: FilteringBoundLogger, request: pytest.FixtureRequest
+    tmp_path: Path, quiet: FilteringBoundLogger, request: pytest.FixtureRequest
 ) -> Callable[[str], tuple[Client, Engine]]:
     def start(text: str) -> tuple[Client, Engine]:
         engine = in_memory_engine([("quick.toml", text)])
-        client = client_of(engine, shelf, quiet)
+        client = client_of(engine, SpoolShelf(tmp_path, 1 << 20), quiet)
         client.__enter__()
         if "stop" not in request.fixturenames:
             request.addfinalizer(lambda: client.__exit__(None, None, None))
@@ -145,6 +148,37 @@ def test_without_a_permit_what_is_capped_is_not_drawn(serve: Any, monkeypatch: p
     assert rows(engine)[-1].excluded == {SHIPPING: "needs a permit of the shopper's caps, and none was given"}
     assert "free_shipping" in ask(client)["probabilities"], "nobody is counted who is not known"
     assert 'cxi_bandit_permits_total{policy="quick",result="away"} 10.0' in client.get("/metrics").text
+
+
+def test_what_is_spooled_was_drawn_without_what_is_capped(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> Any:
+        raise Unavailable("the database")
+
+    for call in ("append", "probe"):
+        monkeypatch.setattr(MemoryDecisions, call, away)
+    client, engine = serve(limited("[limits]\ncaps = [{ most = 100, seconds = 3600 }]", "per_day = 50"))
+    first = ask(client, subject="s")
+    assert first["durability"] == "spooled"
+    assert "free_shipping" in first["probabilities"], "nobody knew yet, and the permit stays out"
+    for _ in range(5):
+        answer = ask(client, subject="s")
+        assert (answer["durability"], answer["probabilities"]) == ("spooled", {"hold": 1.0})
+    assert "free_shipping" in ask(client)["probabilities"], "what is leased may be spent"
+    row = engine.store.permits.forget_shopper(pseudonym(engine.subject_key, "s"), datetime.max.replace(tzinfo=UTC))
+    assert row == {"permits": 1}
+
+
+def test_what_fails_after_the_draw_gives_back_what_it_took(serve: Any, stop: Any) -> None:
+    client, engine = serve(limited("[limits]\ncooldown_seconds = 600", "per_day = 20"))
+    for _ in range(30):
+        answer = client.post(
+            "/v1/decisions", json=DECISION | {"subject": "s"}, headers={"Idempotency-Key": "two words"}
+        )
+        assert answer.status_code == 422
+    assert "free_shipping" in ask(client, subject="s")["probabilities"]
+    stop(client)
+    (amount,) = engine.store.budgets.leased(QUICK, datetime.now(UTC).date()).values()
+    assert amount.uses == drawn(engine)[SHIPPING] <= 1
 
 
 def test_a_refused_request_leaves_no_permit(serve: Any) -> None:
