@@ -13,7 +13,8 @@ from msgspec import Meta
 from cxi_bandit.domain.decision import HOLD, Features, FeatureValue
 from cxi_bandit.domain.identifiers import InterventionId, ManifestSha, PolicyName
 from cxi_bandit.policy.explorers import Explorer, Setting, SquareCB
-from cxi_bandit.policy.key_types import Name, PolicyTitle, Seconds, Share
+from cxi_bandit.policy.key_types import Money, Name, PolicyTitle, Seconds, Share
+from cxi_bandit.policy.limit_rules import Limits
 from cxi_bandit.policy.release_rules import Gate, RolloutRules
 
 
@@ -87,6 +88,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         cost: Price of one use in the reward's own unit; taken off the reward, once.
+        price: Money that one use takes from the budgets; the reward knows nothing of it.
+        budget_per_day: Most money for it on one day; None for no bound.
+        per_day: Most uses on one day, as of a stock that is filled overnight; None for no bound.
         defects: Defect types it can answer; empty means all.
         when: Conditions that must all hold for it to be eligible.
     """
@@ -94,6 +98,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     id: Name
     description: str = ""
     cost: Annotated[float, Meta(ge=0.0)] = 0.0
+    price: Money = 0.0
+    budget_per_day: Money | None = None
+    per_day: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
     features: Features = {}
     defects: tuple[Name, ...] = ()
     when: tuple[Condition, ...] = ()
@@ -215,6 +222,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gate: Gate = msgspec.field(default_factory=Gate)
     serving: ServingRules = msgspec.field(default_factory=ServingRules)
     rollout: RolloutRules = msgspec.field(default_factory=RolloutRules)
+    limits: Limits = msgspec.field(default_factory=Limits)
 
     @property
     def policy(self) -> PolicyName:
