@@ -71,7 +71,7 @@ def canary_sitting(shop: Shop) -> tuple[CanaryWatch, Sit]:
 def live_sitting(shop: Shop) -> tuple[LiveWatch, Sit]:
     view = view_of(shop)
     listening = watch_live.Listening(shop.watch_ports.visits, view.since_live, view.ruler)
-    return watch_live.opened(view.origin, Arm.PREVIOUS, 1, view.answering, 1e4), listening.listen
+    return watch_live.opened(view.origin.made_at, view.against, 1, view.answering, 1e4), listening.listen
 
 
 def guard_sitting(shop: Shop) -> tuple[GuardWatch, Sit]:
