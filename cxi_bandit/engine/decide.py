@@ -18,7 +18,7 @@ from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.ports import Scorer
 from cxi_bandit.policy.caps import caps_of
 from cxi_bandit.policy.draw import DrawKey, draw, uniform
-from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, Eligibility, Withheld
+from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, Eligibility, Withheld, less
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest, Schema
 from cxi_bandit.policy.pmf import checked, floored
@@ -117,7 +117,8 @@ def admit(request: DecisionRequest, served: ServedPolicy, withheld: Withheld = N
             raise InvalidInput(f"/interventions/{index}/features", wrong)
         dropped += unknown
     offered = {name: features for name, features in named.items() if features}
-    eligible, excluded = served.eligibility.resolve(defect, context, request.interventions, withheld)
+    found = served.eligibility.resolve(defect, context, request.interventions)
+    eligible, excluded = less(found, withheld) if withheld else found
     situation = Situation(defect=defect, context=context, eligible=eligible, offered=offered)
     return Admitted(situation, excluded, dropped)
 

@@ -13,7 +13,7 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
 from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
-from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
+from cxi_bandit.engine.choose import Keys, ServedRollout
 from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.limiting import Bounds
 from cxi_bandit.engine.overriding import Overrides
@@ -71,10 +71,11 @@ class Desk:
         decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
         if routed.limited:
             bounds = self._limits.unpermitted
-            chosen = self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run)
-        else:
-            chosen = routed.choose(request, overrides, decision_id, self._keys)
-        return self._noted(routed, chosen)
+            return self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run)
+        decision, dropped, _ = routed.choose(request, overrides, decision_id, self._keys)
+        if dropped:
+            self._metrics.dropped_features.labels(routed.policy).inc(dropped)
+        return decision
 
     async def propose_within_caps(self, body: DecisionBody, *, dry_run: bool = False) -> Decision:
         """As `propose`, with a permit of the shopper's caps where one is needed.
@@ -92,7 +93,7 @@ class Desk:
         if asked is not None and dry_run:
             asked = msgspec.structs.replace(asked, keep=False)
         bounds = await self._limits.permit(asked)
-        return self._noted(routed, self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run))
+        return self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run)
 
     def withdraw(self, decisions: Sequence[Decision]) -> None:
         """Nobody will commit these: what they took of budgets and caps is given back."""
@@ -108,7 +109,7 @@ class Desk:
         bounds: Bounds,
         *,
         dry_run: bool,
-    ) -> Chosen:
+    ) -> Decision:
         try:
             with self._limits.drawing:
                 chosen = routed.choose(request, overrides, decision_id, self._keys, bounds=bounds)
@@ -117,9 +118,6 @@ class Desk:
         except BaseException:
             self._limits.lapse(decision_id)
             raise
-        return chosen
-
-    def _noted(self, routed: ServedRollout, chosen: Chosen) -> Decision:
         if chosen.dropped_features:
             self._metrics.dropped_features.labels(routed.policy).inc(chosen.dropped_features)
         return chosen.decision
