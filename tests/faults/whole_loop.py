@@ -116,7 +116,7 @@ class WholeLoop(RuleBasedStateMachine):
         assert self.last is None or decision_id > self.last, "ids of one process never run backwards"
         self.last = decision_id
         serving, keys = engine.serving, Keys(engine.draw_key, SUBJECT_KEY)
-        drawn, _ = serving.rollout_for(request).choose(request, serving.overrides, decision_id, keys)
+        drawn = serving.rollout_for(request).choose(request, serving.overrides, decision_id, keys).decision
         self.truth.drawn(drawn, cart)
         return Made(drawn, key, hashlib.sha256(msgspec.json.encode(cart)).digest())
 
