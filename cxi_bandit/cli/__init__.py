@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "audit": "cxi_bandit.cli.audit:audit",
     "backup": "cxi_bandit.cli.backup:backup",
     "restore": "cxi_bandit.cli.restore:restore",
+    "explain": "cxi_bandit.cli.explain:explain",
     "erase": "cxi_bandit.cli.erase:erase",
     "quarantine": "cxi_bandit.cli.quarantine:quarantine",
     "rebuild": "cxi_bandit.cli.rebuild:rebuild",

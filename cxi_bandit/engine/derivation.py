@@ -21,6 +21,7 @@ class AuditVerdict(StrEnum):
     DIFFERENT = "different"
     ERASED = "unverifiable: erased"
     EXPIRED = "unverifiable: expired"
+    THINNED = "unverifiable: thinned"
     OTHER_BUILD = "unverifiable: other build"
 
 

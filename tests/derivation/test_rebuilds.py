@@ -80,7 +80,7 @@ def test_without_the_log_a_decision_of_a_thinned_model_cannot_be_executed_again(
     registry, policy = life.store.registry, life.version.policy
     registry.thin(policy, [model.lineage.version for model in registry.models(policy)])
     audit = DecisionAudit(registry, life.manifests, life.store.keyring, life.room)
-    assert AuditVerdict.EXPIRED in {audit.audit(decision).verdict for decision in life.decided}
+    assert AuditVerdict.THINNED in {audit.audit(decision).verdict for decision in life.decided}
 
 
 def test_where_nothing_changed_nothing_is_rebuilt(store, begin_life: Callable):
