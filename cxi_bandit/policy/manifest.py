@@ -196,9 +196,11 @@ class ServingRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         when_unlogged: A decision that neither the database nor the spool can take: `default` answers `hold`, marked
             unlogged and never learned, `refuse` answers 503.
+        interventions_per_request: Of several defects in one request, about how many something may be done.
     """
 
     when_unlogged: Literal["default", "refuse"] = "default"
+    interventions_per_request: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
 class Guardrail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,8 +18,9 @@ from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.engine.ports import IdempotencyToken
+from cxi_bandit.service.answering import Asked, DefectCount, answered
 from cxi_bandit.service.decoding import decode
-from cxi_bandit.service.desk import Answered, Desk, answer, preview
+from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
 from cxi_bandit.service.requests import facts
@@ -30,6 +31,7 @@ from cxi_bandit.service.wire import (
     DecisionBatchAnswer,
     DecisionBatchBody,
     DecisionBody,
+    DecisionsAnswer,
     Problem,
 )
 from cxi_bandit.settings import Settings
@@ -48,28 +50,20 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         "/v1/decisions",
         opt=declared(
             Scope.DECIDE,
-            "Decide what to do about one defect",
+            "Decide what to do about one defect, or about the few of several most worth acting on",
             body=DecisionBody,
-            answer=DecisionAnswer,
+            answer=(DecisionAnswer, DecisionsAnswer),
             status=201,
             parameters=(*_HEADERS, "dry_run"),
         ),
     )
     async def decide_one(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await body_of(request)
-        proposed = desk.propose(decode(_ONE, raw))
-        if _dry_run(request):
-            return json_answer(preview(proposed), 201)
-        token = _idempotency(request, raw)
-        standing, replayed, durability = await desk.commit(proposed, token, _deadline_seconds(request, settings))
-        facts(request.scope).update(
-            decision_id=str(standing.decision_id),
-            policy=standing.policy,
-            intervention=standing.intervention,
-            model_version=standing.model_version,
-            durability=durability.value,
-        )
-        return json_answer(answer(standing, durability), 201, _REPLAYED if replayed else None)
+        body = decode(_ONE, raw)
+        charge_items(request.scope, len(body.defects or (1,)))
+        told = await answered(desk, body, _asked(request, raw, settings))
+        facts(request.scope).update(told.facts)
+        return json_answer(told.message, 201, _REPLAYED if told.replayed else None)
 
     @post(
         "/v1/decisions/batch",
@@ -85,18 +79,14 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         raw = await body_of(request)
         items = decode(_BATCH, raw, parts=True).decisions
         charge_items(request.scope, len(items))
-        token = _idempotency(request, raw)
-        deadline_seconds = _deadline_seconds(request, settings)
-        dry_run = _dry_run(request)
+        asked = _asked(request, raw, settings)
+        counted = DefectCount()
 
-        async def one(index: int, item: msgspec.Raw) -> DecisionAnswer | Problem:
+        async def one(index: int, item: msgspec.Raw) -> DecisionAnswer | DecisionsAnswer | Problem:
             try:
-                proposed = desk.propose(decode(_ONE, item))
-                if dry_run:
-                    return preview(proposed)
-                own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
-                standing: Answered = await desk.commit(proposed, own, deadline_seconds)
-                return answer(standing.decision, standing.durability)
+                body = decode(_ONE, item)
+                counted.add(body)
+                return (await answered(desk, body, _of_item(asked, index))).message
             except CxiBanditError as error:
                 return problem(error)
             except Exception as error:  # noqa: BLE001 - its siblings are in the log, and must be answered
@@ -152,6 +142,18 @@ def _idempotency(request: Request[Any, Any, Any], raw: bytes) -> IdempotencyToke
     if not _TOKEN.match(key):
         raise InvalidInput("Idempotency-Key", "the header Idempotency-Key holds 1 to 255 visible ASCII characters")
     return IdempotencyToken(request.user.name, key, sha256(raw).digest())
+
+
+def _asked(request: Request[Any, Any, Any], raw: bytes, settings: Settings) -> Asked:
+    return Asked(_idempotency(request, raw), _deadline_seconds(request, settings), _dry_run(request))
+
+
+def _of_item(asked: Asked, index: int) -> Asked:
+    """A batch's key covers its whole body; its items have keys of their own, made from it."""
+    token = asked.idempotency
+    if token is None:
+        return asked
+    return asked._replace(idempotency=msgspec.structs.replace(token, key=f"{token.key} {index}"))
 
 
 def _deadline_seconds(request: Request[Any, Any, Any], settings: Settings) -> float:

@@ -3,19 +3,21 @@
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
-from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
+from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
-from cxi_bandit.engine.choose import Keys
+from cxi_bandit.engine.choose import Keys, ServedRollout
 from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
+from cxi_bandit.engine.rank import Ranking, rank
 from cxi_bandit.service.keys_under_way import KeysUnderWay
-from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
+from cxi_bandit.service.wire import DecisionAnswer, DecisionBody, DefectBody
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
 
@@ -41,16 +43,37 @@ class Desk:
         self._under_way: KeysUnderWay[Written] = KeysUnderWay(_holds_its_key)
 
     def propose(self, body: DecisionBody) -> Decision:
-        """Decides without logging.
+        """Decides about one defect, without logging.
 
         Raises:
             InvalidInput: Names the field at fault.
         """
+        if body.defect is None:
+            raise InvalidInput("/defect", "is required where there are no `defects`; send one of the two")
+        request = _request(body, body.defect)
+        return self.choose(request, self._engine.serving.rollout_for(request))
+
+    def rank(self, body: DecisionBody) -> Ranking:
+        """Ranks the several defects of a request.
+
+        Raises:
+            InvalidInput: Names the field at fault.
+        """
+        defects = body.defects or []
+        if body.defect is not None:
+            raise InvalidInput("/defects", "goes without `defect`; send one of the two")
+        seen: set[str] = set()
+        for index, defect in enumerate(defects):
+            if defect.type in seen:
+                raise InvalidInput(f"/defects/{index}/type", f"{defect.type!r} is there twice; send each type once")
+            seen.add(defect.type)
+        return rank([_request(body, defect) for defect in defects], self._engine.serving)
+
+    def choose(self, request: DecisionRequest, routed: ServedRollout, request_id: UUID | None = None) -> Decision:
+        """Draws, without logging."""
         engine = self._engine
-        request = _request(body)
-        routed = engine.serving.rollout_for(request)
         decision_id = engine.mint.mint(engine.clock())
-        decision, dropped = routed.choose(request, engine.serving.overrides, decision_id, self._keys)
+        decision, dropped = routed.choose(request, engine.serving.overrides, decision_id, self._keys, request_id)
         if dropped:
             self._metrics.dropped_features.labels(routed.policy).inc(dropped)
         return decision
@@ -121,8 +144,8 @@ def _holds_its_key(written: Written) -> bool:
     return not isinstance(written.standing, IdempotencyConflict)
 
 
-def _request(body: DecisionBody) -> DecisionRequest:
-    defect, offers = body.defect, body.interventions
+def _request(body: DecisionBody, defect: DefectBody) -> DecisionRequest:
+    offers = body.interventions
     return DecisionRequest(
         surface=body.surface,
         defect=Defect(defect.type, defect.severity, defect.confidence),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 
 BATCH_LIMIT = 1000
+DEFECTS_LIMIT = 16
 
 
 class DefectBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -38,11 +40,12 @@ class DecisionBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
     """`POST /v1/decisions`.
 
     Features are not typed here but by the policy's manifest: one that it does not know may be of any shape, since a
-    client's release must not become an outage.
+    client's release must not become an outage. It brings one `defect`, or several `defects`, each of another type.
     """
 
     surface: Word
-    defect: DefectBody
+    defect: DefectBody | None = None
+    defects: Annotated[list[DefectBody], Meta(min_length=1, max_length=DEFECTS_LIMIT)] | None = None
     policy: Word | None = None
     subject: Identifier | None = None
     context: dict[str, Any] = {}
@@ -72,6 +75,41 @@ class DecisionAnswer(msgspec.Struct, frozen=True, gc=False):
     fallback: Fallback | UnsetType = UNSET
     arm: Arm | UnsetType = UNSET
     override_id: int | UnsetType = UNSET
+    defect: str | UnsetType = UNSET
+
+
+class Reason(StrEnum):
+    """Why a defect was passed over.
+
+    `outranked`: others were more worth acting on. `unavailable`: its decision could not be made durable in time.
+    """
+
+    OUTRANKED = "outranked"
+    UNAVAILABLE = "unavailable"
+
+
+class PassedOver(msgspec.Struct, frozen=True, gc=False):
+    """A defect that nothing was decided about, and so nothing logged.
+
+    Attributes:
+        score: What it was ranked by: severity x confidence x (benefit less uncertainty).
+        benefit: What the live model expects the best intervention to gain over `hold`; null without a model.
+        uncertainty: A standard error of that.
+    """
+
+    defect: str
+    reason: Reason
+    score: float
+    benefit: float | None
+    uncertainty: float | None
+
+
+class DecisionsAnswer(msgspec.Struct, frozen=True, gc=False):
+    """The answer about several defects: the decisions, the one most worth acting on first, and who went without."""
+
+    request_id: UUID | None
+    decisions: list[DecisionAnswer]
+    passed_over: list[PassedOver]
 
 
 class Problem(msgspec.Struct, frozen=True, gc=False):

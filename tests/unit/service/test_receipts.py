@@ -30,9 +30,10 @@ def decided(client: Client, engine: Engine, **changes: Any) -> tuple[dict[str, A
     return client.get(f"/v1/decisions/{name}").json(), engine.store.decisions.find({wanted})[wanted]
 
 
-def taught(client: Client, engine: Engine, count: int = 120) -> None:
+def taught(client: Client, engine: Engine, count: int = 120, **changes: Any) -> None:
     """Enough outcomes for the model to choose."""
-    client.post("/v1/decisions/batch", json={"decisions": [ask(subject=f"s{index}") for index in range(count)]})
+    asked = [ask(subject=f"s{index}", **changes) for index in range(count)]
+    assert client.post("/v1/decisions/batch", json={"decisions": asked}).status_code == 200
     store = engine.store
     now = engine.clock() + timedelta(days=1)
     join(store.outcomes, engine.manifests, now, timedelta(0))
