@@ -104,6 +104,7 @@ class Lesson(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
 
     position: int
+    decision_id: DecisionId
     manifest_sha: ManifestSha
     situation: Situation
     intervention: InterventionId
@@ -124,6 +125,7 @@ class TrainingRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         decision = self.decision
         return Lesson(
             position=self.position,
+            decision_id=decision.decision_id,
             manifest_sha=decision.manifest_sha,
             situation=decision.situation,
             intervention=decision.intervention,

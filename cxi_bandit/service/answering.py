@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.engine.ports import IdempotencyToken
 from cxi_bandit.service.desk import Desk, answer, preview
@@ -33,7 +35,7 @@ class DefectCount:
 
     def add(self, body: DecisionBody) -> None:
         """Raises InvalidInput when there are more than a batch may have decisions."""
-        self._left -= len(body.defects or ())
+        self._left -= 0 if body.defects is UNSET else len(body.defects)
         if self._left < 0:
             raise InvalidInput("/defects", f"a batch may name {BATCH_LIMIT} of them in all; send these in another one")
 
@@ -47,7 +49,7 @@ async def answered(desk: Desk, body: DecisionBody, asked: Asked) -> Told:
         IdempotencyInProgress: The first request with the key was not answered in time.
         Unavailable: Nothing could be made durable.
     """
-    if body.defects is not None:
+    if body.defects is not UNSET:
         return await _several(desk, body, asked)
     proposed = desk.propose(body)
     if asked.dry_run:

@@ -12,6 +12,7 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
+from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope
@@ -60,7 +61,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
     async def decide_one(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await body_of(request)
         body = decode(_ONE, raw)
-        charge_items(request.scope, len(body.defects or (1,)))
+        charge_items(request.scope, 1 if body.defects is UNSET else len(body.defects))
         told = await answered(desk, body, _asked(request, raw, settings))
         facts(request.scope).update(told.facts)
         return json_answer(told.message, 201, _REPLAYED if told.replayed else None)

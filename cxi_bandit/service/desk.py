@@ -48,7 +48,7 @@ class Desk:
         Raises:
             InvalidInput: Names the field at fault.
         """
-        if body.defect is None:
+        if body.defect is UNSET:
             raise InvalidInput("/defect", "is required where there are no `defects`; send one of the two")
         request = _request(body, body.defect)
         return self.choose(request, self._engine.serving.rollout_for(request))
@@ -59,8 +59,8 @@ class Desk:
         Raises:
             InvalidInput: Names the field at fault.
         """
-        defects = body.defects or []
-        if body.defect is not None:
+        defects = [] if body.defects is UNSET else body.defects
+        if body.defect is not UNSET:
             raise InvalidInput("/defects", "goes without `defect`; send one of the two")
         seen: set[str] = set()
         for index, defect in enumerate(defects):

@@ -87,6 +87,8 @@ def _name_batch_items(components: dict[str, Any]) -> None:
         found: dict[str, Any] = components[batch.__name__]["properties"]["decisions"]
         return found
 
+    # Of two fields that exclude each other msgspec has no words either.
+    components[DecisionBody.__name__]["oneOf"] = [{"required": [name]} for name in ("defect", "defects")]
     items_of(DecisionBatchBody)["items"] = _reference(DecisionBody)
     items_of(DecisionBatchAnswer)["items"] = {
         "anyOf": [_reference(DecisionAnswer), _reference(DecisionsAnswer), _reference(Problem)]

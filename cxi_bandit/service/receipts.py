@@ -14,6 +14,7 @@ from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
 from cxi_bandit.engine.audit import DecisionAudit
+from cxi_bandit.engine.curriculum import Curriculum
 from cxi_bandit.engine.explain import explain
 
 
@@ -100,13 +101,16 @@ def receipt(engine: Engine, decision_id: DecisionId, *, derive: bool = False) ->
 
 
 def _learned(engine: Engine, lineage: Lineage, decision: Decision, position: int) -> bool:
-    """A model passes over what was decided under another manifest, and over what was unlearned when it was made."""
-    if not lineage.after < position <= lineage.up_to or lineage.manifest_sha != decision.manifest_sha:
+    """A model passes over what a manifest decided that did not teach it, and what was unlearned when it was made."""
+    if not lineage.after < position <= lineage.up_to:
         return False
-    if not lineage.unlearn_cut:
+    if decision.manifest_sha not in (lineage.manifest_sha, *lineage.taught_from):
+        return False
+    if not lineage.unlearn_cut and not lineage.taught_from:
         return True
     cuts = (lineage.ledger_cut, lineage.unlearn_cut)
-    return bool(engine.store.outcomes.segment(lineage.policy, position - 1, position, *cuts).rows)
+    rows = engine.store.outcomes.segment(lineage.policy, position - 1, position, *cuts).rows
+    return any(map(Curriculum.of(lineage, engine.manifests.by_sha(lineage.manifest_sha)).admits, rows))
 
 
 def _reward(entry: LedgerEntry) -> ReceiptReward:

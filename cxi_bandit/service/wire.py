@@ -44,8 +44,8 @@ class DecisionBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
     """
 
     surface: Word
-    defect: DefectBody | None = None
-    defects: Annotated[list[DefectBody], Meta(min_length=1, max_length=DEFECTS_LIMIT)] | None = None
+    defect: DefectBody | UnsetType = UNSET
+    defects: Annotated[list[DefectBody], Meta(min_length=1, max_length=DEFECTS_LIMIT)] | UnsetType = UNSET
     policy: Word | None = None
     subject: Identifier | None = None
     context: dict[str, Any] = {}

@@ -146,7 +146,7 @@ def test_a_dry_run_leaves_no_row(client: Client, engine: Engine) -> None:
         ({"defects": [{"type": "price_jump", "severity": 2, "confidence": 1}]}, "/defects/0/severity"),
         ({"defects": [{"type": "moonquake", "severity": 1, "confidence": 1}]}, "/defects/0/type"),
         ({"defect": {"type": "price_jump", "severity": 1, "confidence": 1}}, "/defects"),
-        ({"defects": None}, "/defect"),
+        ({"defects": None}, "/defects"),
     ],
 )
 def test_what_is_wrong_is_named(client: Client, changes: dict[str, Any], pointer: str) -> None:
