@@ -35,10 +35,11 @@ class Keys(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A decision, and what was noticed on the way."""
+    """A decision, what was noticed on the way, and the version that answered."""
 
     decision: Decision
     dropped_features: int
+    served: ServedPolicy
 
 
 class ServedRollout:
@@ -87,7 +88,7 @@ class ServedRollout:
         if self._plain and not overrides:
             admitted = admit(request, live)
             decision = decide(request, admitted, live, decision_id, keys.draw, keys.subject, request_id=request_id)
-            return Chosen(decision, admitted.dropped_features)
+            return Chosen(decision, admitted.dropped_features, live)
         admitted = admit(request, live)
         at = minted_at(decision_id)
         pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
@@ -121,7 +122,7 @@ class ServedRollout:
             override_id=None if pinned is None else pinned.override_id,
             request_id=request_id,
         )
-        return Chosen(decision, admitted.dropped_features)
+        return Chosen(decision, admitted.dropped_features, served)
 
     def _admitted(
         self, request: DecisionRequest, arm: Arm, live: ServedPolicy, admitted: Admitted

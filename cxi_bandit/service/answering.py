@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.engine.ports import IdempotencyToken
-from cxi_bandit.service.desk import Desk, answer, preview
+from cxi_bandit.service.desk import Desk, answer
 from cxi_bandit.service.several import decided, previewed
 from cxi_bandit.service.wire import BATCH_LIMIT, DecisionAnswer, DecisionBody, DecisionsAnswer
 
@@ -53,8 +53,8 @@ async def answered(desk: Desk, body: DecisionBody, asked: Asked) -> Told:
         return await _several(desk, body, asked)
     proposed = desk.propose(body)
     if asked.dry_run:
-        return Told(preview(proposed), False, {"dry_run": True})
-    standing, replayed, durability = await desk.commit(proposed, asked.idempotency, asked.deadline_seconds)
+        return Told(desk.preview(proposed), False, {"dry_run": True})
+    standing, replayed, durability = await desk.commit(proposed.decision, asked.idempotency, asked.deadline_seconds)
     facts: dict[str, object] = {
         "decision_id": str(standing.decision_id),
         "policy": standing.policy,

@@ -12,12 +12,13 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
 from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
-from cxi_bandit.engine.choose import Keys, ServedRollout
+from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
 from cxi_bandit.engine.decide import unlogged
+from cxi_bandit.engine.explain import why
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
 from cxi_bandit.engine.rank import Ranking, rank
 from cxi_bandit.service.keys_under_way import KeysUnderWay
-from cxi_bandit.service.wire import DecisionAnswer, DecisionBody, DefectBody
+from cxi_bandit.service.wire import DecisionAnswer, DecisionBody, DefectBody, Reasons
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
 
@@ -42,7 +43,7 @@ class Desk:
         self._keys = Keys(engine.draw_key, engine.subject_key)
         self._under_way: KeysUnderWay[Written] = KeysUnderWay(_holds_its_key)
 
-    def propose(self, body: DecisionBody) -> Decision:
+    def propose(self, body: DecisionBody) -> Chosen:
         """Decides about one defect, without logging.
 
         Raises:
@@ -69,14 +70,25 @@ class Desk:
             seen.add(defect.type)
         return rank([_request(body, defect) for defect in defects], self._engine.serving)
 
-    def choose(self, request: DecisionRequest, routed: ServedRollout, request_id: UUID | None = None) -> Decision:
+    def choose(self, request: DecisionRequest, routed: ServedRollout, request_id: UUID | None = None) -> Chosen:
         """Draws, without logging."""
         engine = self._engine
         decision_id = engine.mint.mint(engine.clock())
-        decision, dropped = routed.choose(request, engine.serving.overrides, decision_id, self._keys, request_id)
-        if dropped:
-            self._metrics.dropped_features.labels(routed.policy).inc(dropped)
-        return decision
+        chosen = routed.choose(request, engine.serving.overrides, decision_id, self._keys, request_id)
+        if chosen.dropped_features:
+            self._metrics.dropped_features.labels(routed.policy).inc(chosen.dropped_features)
+        return chosen
+
+    def preview(self, chosen: Chosen) -> DecisionAnswer:
+        """The answer of a dry run: what would be decided, and why. Nothing was drawn for anyone: no propensity."""
+        decision = chosen.decision
+        reasons = Reasons(
+            excluded=decision.excluded,
+            basis=why(chosen.served, decision),
+            override=self._engine.serving.overrides.named(decision.override_id),
+            assignment=decision.assignment,
+        )
+        return msgspec.structs.replace(answer(decision, Durability.UNLOGGED), propensity=None, why=reasons)
 
     async def commit(
         self, decision: Decision, idempotency: IdempotencyToken | None, deadline_seconds: float
@@ -184,8 +196,3 @@ def answer(decision: Decision, durability: Durability) -> DecisionAnswer:
         arm=UNSET if decision.assignment is None else decision.assignment.arm,
         override_id=UNSET if decision.override_id is None else decision.override_id,
     )
-
-
-def preview(decision: Decision) -> DecisionAnswer:
-    """The answer of a dry run: what would be decided. Nothing was drawn for anyone, so there is no propensity."""
-    return msgspec.structs.replace(answer(decision, Durability.UNLOGGED), propensity=None)

@@ -9,7 +9,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.ports import IdempotencyToken
 from cxi_bandit.engine.rank import Ranked, Ranking
-from cxi_bandit.service.desk import Answered, Desk, answer, preview
+from cxi_bandit.service.desk import Answered, Desk, answer
 from cxi_bandit.service.wire import DecisionAnswer, DecisionsAnswer, PassedOver, Reason
 
 
@@ -49,10 +49,10 @@ async def decided(
 def previewed(desk: Desk, ranking: Ranking) -> DecisionsAnswer:
     """The answer of a dry run."""
     would = [desk.choose(one.request, one.routed) for one in ranking.ranked[: ranking.decided]]
-    decided_types = {one.situation.defect.type for one in would}
+    decided_types = {one.decision.situation.defect.type for one in would}
     return DecisionsAnswer(
         request_id=None,
-        decisions=[_about(preview(one), one) for one in would],
+        decisions=[_about(desk.preview(one), one.decision) for one in would],
         passed_over=_passed_over(ranking, decided_types, decided_types),
     )
 
@@ -63,7 +63,7 @@ _Found = dict[str, Answered | Unavailable]
 
 async def _at_once(desk: Desk, ranking: Ranking, request_id: UUID, deadline_seconds: float) -> _Found:
     # All drawn before any is logged: no draw can depend on another.
-    drawn = [desk.choose(one.request, one.routed, request_id) for one in ranking.ranked[: ranking.decided]]
+    drawn = [desk.choose(one.request, one.routed, request_id).decision for one in ranking.ranked[: ranking.decided]]
     ended = await asyncio.gather(*(_committed(desk, one, None, deadline_seconds) for one in drawn))
     return {one.situation.defect.type: end for one, end in zip(drawn, ended, strict=True)}
 
@@ -78,7 +78,7 @@ async def _in_turn(
         one = next((one for one in ranking.ranked if one.request.defect.type not in found), None)
         if one is None:
             break
-        drawn = desk.choose(one.request, one.routed, request_id)
+        drawn = desk.choose(one.request, one.routed, request_id).decision
         own = token if not turn else msgspec.structs.replace(token, key=f"{token.key} {turn}")
         end = await _committed(desk, drawn, own, deadline - loop.time())
         if isinstance(end, Answered):

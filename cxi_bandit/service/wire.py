@@ -9,8 +9,11 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from cxi_bandit.domain.assignment import Arm
+from cxi_bandit.domain.assignment import Arm, Assignment
 from cxi_bandit.domain.decision import Durability, Fallback, Stage
+from cxi_bandit.domain.explanation import Why
+from cxi_bandit.domain.identifiers import InterventionId
+from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.reward import RewardStatus
 
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -59,8 +62,27 @@ class DecisionBatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     decisions: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=BATCH_LIMIT)]
 
 
+class Reasons(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Why a dry run came out as it did.
+
+    Attributes:
+        excluded: Interventions that are not eligible, with the rule that removed each.
+        basis: Who gave the vector, what it was before floors, and the features that moved it.
+        override: Of a person, where one chose.
+        assignment: The shopper's arm, and what the others would draw from.
+    """
+
+    excluded: dict[InterventionId, str]
+    basis: Why
+    override: Override | None
+    assignment: Assignment | None
+
+
 class DecisionAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What to do, and everything needed to log or learn from it elsewhere. Ids and propensity are null in a dry run."""
+    """What to do, and everything needed to log or learn from it elsewhere.
+
+    A dry run has no ids and no propensity, and says `why`.
+    """
 
     decision_id: UUID | None
     intervention: str
@@ -76,6 +98,7 @@ class DecisionAnswer(msgspec.Struct, frozen=True, gc=False):
     arm: Arm | UnsetType = UNSET
     override_id: int | UnsetType = UNSET
     defect: str | UnsetType = UNSET
+    why: Reasons | UnsetType = UNSET
 
 
 class Reason(StrEnum):

@@ -58,6 +58,9 @@ def test_of_a_cold_start_the_vector_before_floors_is_shown_and_no_features(clien
 
 def test_of_a_model_the_features_are_shown_that_moved_it(client: Client, engine: Engine) -> None:
     taught(client, engine)
+    would = client.post("/v1/decisions?dry_run=true", json=ask()).json()
+    assert would["why"]["basis"]["taken"]["intervention"] == would["intervention"]
+    assert would["why"]["basis"]["taken"]["contributions"]
     body, row = decided(client, engine)
     why = body["explanation"]["why"]
     assert body["explanation"]["verdict"] == "identical"
@@ -85,6 +88,9 @@ def test_an_override_is_named_with_author_and_reason(client: Client, engine: Eng
     )
     engine.store.releases.override(pin, AuditEntry(at=now, actor="ann", action="pin", policy=None, detail={}))
     engine.serving.refresh()
+    would = client.post("/v1/decisions?dry_run=true", json=ask()).json()
+    assert would["why"]["basis"]["source"] == "override"
+    assert would["why"]["override"]["reason"] == "prices are wrong today"
     explanation = decided(client, engine)[0]["explanation"]
     assert explanation["verdict"] == "identical"
     assert explanation["why"]["source"] == "override"
