@@ -12,6 +12,7 @@ from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSh
 class OutcomeStanding(StrEnum):
     """Whether an outcome may be learned from, or why not.
 
+    `unactivated`: never shown, by a caller who declares, and whom the log believes, that it discards without looking.
     `overridden`: a person chose. `held_back`: the shopper is in the arm that is left alone, where nothing is drawn.
     `abandoned`: the answer came too late for anyone to see it. `alias`: an earlier decision stands for the same
     Idempotency-Key. None of these depends on the intervention drawn, so leaving them out biases nothing.

@@ -32,8 +32,8 @@ def _obstacles(taught_by: Manifest, learner: Manifest) -> Iterator[str]:
         yield f"reward.horizon_seconds: nobody waited for {longer}, only for {shorter}"
     if after.attribution != before.attribution:
         yield "reward.attribution: which events its decisions have was settled by another rule"
-    if after.counts_when != before.counts_when:
-        yield "reward.counts_when: other decisions counted"
+    if after.drops_unseen != before.drops_unseen:
+        yield "reward.counts_when, reward.discards_unseen: other decisions counted"
 
 
 def _schemas(table: str, before: Schema, after: Schema) -> Iterator[str]:

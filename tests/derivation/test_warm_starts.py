@@ -169,7 +169,10 @@ def test_a_smaller_catalogue_passes_over_what_it_does_not_know(store, begin_life
         (('[context.features.returning]\ntype = "flag"\n', ""), "context.features.returning: only one"),
         (("generosity = 0.9", "generosity = 0.8"), "'discount' has other features"),
         (("horizon_seconds = 60.0", "horizon_seconds = 61.0"), "reward.horizon_seconds"),
-        (("horizon_seconds = 60.0", 'horizon_seconds = 60.0\ncounts_when = "activated"'), "reward.counts_when"),
+        (
+            ("horizon_seconds = 60.0", 'horizon_seconds = 60.0\ncounts_when = "activated"\ndiscards_unseen = true'),
+            "reward.discards_unseen",
+        ),
     ],
 )
 def test_who_cannot_teach_says_why(change: tuple[str, str], reason: str, begin_life: Callable):
