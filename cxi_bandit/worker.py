@@ -110,7 +110,7 @@ class Workbench:
                 "discards_not_unseen",
                 policy=policy,
                 manifest_sha=sha,
-                meaning="discarding depends on the intervention: what was never shown is learned as assigned from here on",
+                meaning="discarding depends on the intervention: what is never shown is learned as assigned by now",
             )
 
     def _learn_or_rest(self, version: PolicyVersion) -> bool:
