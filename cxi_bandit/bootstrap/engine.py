@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cxi_bandit.domain.identifiers import DecisionIdMint
+from cxi_bandit.engine.candidacy import Ports
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import (
     Access,
+    Budgets,
     Clock,
     DecisionLog,
     Deliveries,
@@ -17,12 +19,14 @@ from cxi_bandit.engine.ports import (
     Keyring,
     ModelRoom,
     OutcomeLog,
+    Permits,
     Privacy,
     Rebuilds,
     Registry,
     Releases,
     RewardLedger,
     Trail,
+    Visits,
 )
 from cxi_bandit.engine.serve import Serving
 from cxi_bandit.policy.draw import DrawKey
@@ -46,6 +50,11 @@ class Store(Protocol):
     @property
     def outcomes(self) -> OutcomeLog:
         """The outcome log."""
+        ...
+
+    @property
+    def visits(self) -> Visits:
+        """Decisions with their first closes, as a watch reads them."""
         ...
 
     @property
@@ -93,6 +102,16 @@ class Store(Protocol):
         """Who was erased, and the certificates of it."""
         ...
 
+    @property
+    def budgets(self) -> Budgets:
+        """What of each day's budgets is out on lease."""
+        ...
+
+    @property
+    def permits(self) -> Permits:
+        """Which shoppers' permits are out."""
+        ...
+
     def close(self) -> None:
         """Lets go of connections."""
         ...
@@ -110,6 +129,11 @@ class Engine:
     subject_key: bytes
     mint: DecisionIdMint
     clock: Clock
+
+    @property
+    def promoting(self) -> Ports:
+        """What a promotion is decided with."""
+        return Ports(self.store.registry, self.store.releases, self.store.evaluations, self.manifests)
 
 
 def wall_clock() -> datetime:

@@ -36,6 +36,7 @@ class Refresh(msgspec.Struct, frozen=True):
 
     swapped: list[Model]
     refused: list[Refusal]
+    rolled_out: list[Rollout] = []
 
 
 class Serving:
@@ -49,12 +50,18 @@ class Serving:
         self._rollouts: dict[PolicyName, ServedRollout] = {}
         self._by_surface: dict[str, dict[str, ServedRollout]] = {}
         self._refused: set[str] = set()
+        self._capped = False
         self.overrides = Overrides()
 
     @property
     def policies(self) -> Iterable[ServedPolicy]:
         """Everything served now, whatever its stage."""
         return [served for rollout in self._rollouts.values() for served in rollout.served.values()]
+
+    @property
+    def capped(self) -> bool:
+        """Whether some policy counts what a shopper gets, and so asks for permits."""
+        return self._capped
 
     @property
     def rollouts(self) -> Iterable[ServedRollout]:
@@ -125,8 +132,10 @@ class Serving:
         by_surface: dict[str, dict[str, ServedRollout]] = {}
         for known in rollouts.values():
             by_surface.setdefault(known.live.manifest.surface, {}).update(dict.fromkeys(known.defects, known))
+        rolled_out = [one.rollout for one in rollouts.values() if not self._serves(one.rollout)]
         self._rollouts, self._by_surface, self.overrides = rollouts, by_surface, overrides
-        return Refresh(swapped, refused)
+        self._capped = any(known.capped for known in rollouts.values())
+        return Refresh(swapped, refused, rolled_out)
 
     def _current(self, stand: Stand, version: PolicyVersion) -> ServedPolicy:
         """What is served of a version now; a stand that changes its stage takes its model along."""
@@ -174,6 +183,10 @@ class Serving:
             return current
         swapped.append(wanted)
         return taken
+
+    def _serves(self, rollout: Rollout) -> bool:
+        held = self._rollouts.get(rollout.policy)
+        return held is not None and held.rollout == rollout
 
     def _unchanged(self, rollout: Rollout, served: Mapping[Stand, ServedPolicy]) -> ServedRollout | None:
         held = self._rollouts.get(rollout.policy)

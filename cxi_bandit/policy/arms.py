@@ -46,6 +46,33 @@ def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
     return Placed(Arm.LIVE, left, "")
 
 
+def shares(rollout: Rollout, defect: str | None = None) -> dict[Arm, float]:
+    """The probability of each arm that there is for a defect type, as `place` gives it; they sum to one.
+
+    Args:
+        defect: None for those that the canary is about.
+    """
+    left = 1.0
+    found: dict[Arm, float] = {}
+    about = defect is None or not rollout.canary_defects or defect in rollout.canary_defects
+    arms = (
+        (Arm.HOLD, rollout.hold),
+        (Arm.PREVIOUS, None if rollout.previous is None else rollout.previous.split),
+        (Arm.CANARY, rollout.canary.split if rollout.canary is not None and about else None),
+    )
+    for arm, split in arms:
+        if split is not None:
+            found[arm] = left * split.share
+            left *= 1.0 - split.share
+    return {Arm.LIVE: left, **found}
+
+
+def ratio(rollout: Rollout, defect: str, arm: Arm) -> float:
+    """Rho of an arm among its own shoppers and the live arm's, in (0, 1)."""
+    found = shares(rollout, defect)
+    return found[arm] / (found[arm] + found[Arm.LIVE])
+
+
 def hold_salt(rollout: Rollout, at: datetime) -> str:
     """The salt of those who are left alone at a moment; it changes every `hold_rotation_days`."""
     if rollout.hold is None:
@@ -53,3 +80,20 @@ def hold_salt(rollout: Rollout, at: datetime) -> str:
     if not rollout.hold_rotation_days:
         return rollout.hold.salt
     return f"{rollout.hold.salt}/{int(at.timestamp() // (rollout.hold_rotation_days * _DAY_SECONDS))}"
+
+
+def parts(rollout: Rollout) -> dict[Arm, float]:
+    """Each arm's part of what is limited for all: its share of the shoppers who are not left alone; together 1.
+
+    A canary about some defect types has its share of these only, and the part of its share of all.
+    """
+    found: dict[Arm, float] = {}
+    left = 1.0
+    if rollout.previous is not None:
+        found[Arm.PREVIOUS] = rollout.previous.split.share
+        left *= 1.0 - rollout.previous.split.share
+    if rollout.canary is not None:
+        found[Arm.CANARY] = left * rollout.canary.split.share
+        left *= 1.0 - rollout.canary.split.share
+    found[Arm.LIVE] = left
+    return found

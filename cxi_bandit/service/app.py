@@ -18,18 +18,23 @@ from cxi_bandit.engine.ports import DecisionEntry, Spool
 from cxi_bandit.engine.record import record
 from cxi_bandit.service.auth import Gatekeeper, declared_access
 from cxi_bandit.service.batcher import Batcher
-from cxi_bandit.service.decisions import decision_routes
+from cxi_bandit.service.decisions import decision_routes, one_commit
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.drainer import Drainer
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.health import health_routes
+from cxi_bandit.service.lane import Lane
+from cxi_bandit.service.limits import open_limits
+from cxi_bandit.service.overrides import override_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
+from cxi_bandit.service.promotions import promotion_routes
 from cxi_bandit.service.readiness import Readiness
 from cxi_bandit.service.reload import Hints, Reloader
 from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.requests import RequestLog
 from cxi_bandit.service.rewards import DeliveryBatcher, RewardBatcher, RewardDesk, reward_routes
+from cxi_bandit.service.rollouts import rollout_routes
 from cxi_bandit.service.routing import in_thread
 from cxi_bandit.service.throttle import Bucket, Throttle
 from cxi_bandit.service.trail import trail_routes
@@ -38,6 +43,7 @@ from cxi_bandit.service.writer import DecisionBatcher, SpoolBatcher, Writer
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.request_lines import RequestLines
 
 _READERS: Final = 4
 _PATIENT_SECONDS: Final = 2.0
@@ -55,6 +61,7 @@ def create_app(
     metrics: Metrics,
     shelf: SpoolShelf,
     *,
+    lines: RequestLines | None = None,
     model_hints: Hints | None = None,
     draining: Draining | None = None,
 ) -> Litestar:
@@ -62,6 +69,7 @@ def create_app(
 
     Args:
         shelf: Where this worker takes a spool for itself, at once, and those that dead ones left.
+        lines: Where each request leaves its line; None for nowhere, save those that failed, which `log` tells.
         model_hints: Tells when models were published; None means to look every `reload_seconds`.
         draining: Whether this worker is about to end.
 
@@ -111,6 +119,7 @@ def create_app(
         batch_entries=settings.batch_entries,
         stall_seconds=_PATIENT_SECONDS,
     )
+    limits = open_limits(engine, settings, log, metrics, lambda: writer.away)
     reloader = Reloader(engine.serving, log, metrics, seconds=settings.reload_seconds, hints=model_hints)
 
     async def find_key(wanted: bytes) -> ApiKey | None:
@@ -126,6 +135,7 @@ def create_app(
         if settings.dev:
             log.warning("development_mode", meaning="no keys are asked for: everyone on this machine may call anything")
         await in_thread(threads, reloader.start)
+        await in_thread(threads, limits.start)
         # What start-up made lives as long as the worker: the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
@@ -133,6 +143,7 @@ def create_app(
     async def stop() -> None:
         await decisions.drain()
         await spooling.drain()
+        await limits.stop(threads)
         await rewards.drain()
         await deliveries.drain()
         drainer.stop()
@@ -147,14 +158,21 @@ def create_app(
     known_keys = Remembered(find_key, guesses, cache_seconds=fresh, away_seconds=away)
     known_secrets = Remembered(find_secrets, guesses, cache_seconds=fresh, away_seconds=away)
     gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
-    webhooks = Webhooks(known_secrets)
+    desk = Desk(engine, writer, spool, metrics, threads, limits)
+    commit_one = one_commit(desk, settings)
     app = Litestar(
         [
-            *decision_routes(engine, Desk(engine, writer, spool, metrics, threads), threads, settings),
+            *decision_routes(engine, desk, commit_one, threads, settings),
             *reward_routes(
-                RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key), webhooks, throttle, engine.clock
+                RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key),
+                Webhooks(known_secrets),
+                throttle,
+                engine.clock,
             ),
             *policy_routes(engine, threads),
+            *promotion_routes(engine, threads),
+            *rollout_routes(engine, threads),
+            *override_routes(engine, threads),
             *trail_routes(engine, threads),
             *health_routes(engine, threads, metrics, Readiness(engine, threads, draining, spool)),
         ],
@@ -167,7 +185,9 @@ def create_app(
         logging_config=None,
     )
     declared_access(app)
-    app.asgi_handler = RequestLog(app.asgi_handler, log, metrics, draining)
+    requests = RequestLog(log, lines, metrics, draining)
+    framework = requests.watching(app.asgi_handler)
+    app.asgi_handler = Lane(app, framework, gatekeeper, requests, desk, commit_one, body_bytes=settings.body_bytes)
     return app
 
 

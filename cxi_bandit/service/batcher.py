@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
 from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.service.deadlines import Deadlines
 from cxi_bandit.telemetry.metrics import Metrics
 
 Item = TypeVar("Item")
@@ -36,13 +37,12 @@ class Stalled(Unavailable):
 class _Waiting(Generic[Item, Result]):
     """A request's items and the future on which it waits."""
 
-    __slots__ = ("answer", "flying", "items", "timer")
+    __slots__ = ("answer", "flying", "items")
 
     def __init__(self, items: Sequence[Item], answer: "asyncio.Future[list[Result]]") -> None:
         self.items = items
         self.answer = answer
         self.flying = False
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class Batcher(Generic[Item, Result]):
@@ -83,6 +83,7 @@ class Batcher(Generic[Item, Result]):
         self._again: asyncio.TimerHandle | None = None
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._queued = 0
+        self._deadlines: Deadlines[_Waiting[Item, Result]] = Deadlines(self._expire)
         self._stalled = False
         self._flight: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-batch")
@@ -90,6 +91,11 @@ class Batcher(Generic[Item, Result]):
         self._refused = {kind: metrics.refused.labels(name, kind) for kind in ("full", "late", "abandoned", "stalled")}
         self._entries = metrics.batch_entries.labels(name)
         self._seconds = metrics.batch_seconds.labels(name)
+
+    @property
+    def at_once(self) -> int:
+        """The most items that can be submitted together."""
+        return min(self._batch_entries, self._queue_entries)
 
     async def submit(self, items: Sequence[Item], deadline_seconds: float) -> list[Result]:
         """The port's results for `items`, at most one batch of them, once they are durable.
@@ -106,7 +112,7 @@ class Batcher(Generic[Item, Result]):
             raise Full(f"the {self._name} queue")
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Item, Result] = _Waiting(items, loop.create_future())
-        waiting.timer = loop.call_later(deadline_seconds, self._expire, waiting)
+        self._deadlines.add(waiting, deadline_seconds)
         self._queue.append(waiting)
         self._queued += len(items)
         self._take_off()
@@ -117,7 +123,7 @@ class Batcher(Generic[Item, Result]):
                 self.abandon(items)
             raise
         finally:
-            waiting.timer.cancel()
+            self._deadlines.remove(waiting)
 
     def abandon(self, items: Sequence[Item]) -> None:
         """Nobody waits for these any more, and they may have been written."""
@@ -132,6 +138,7 @@ class Batcher(Generic[Item, Result]):
             await asyncio.wait([self._flight])
         if self._again is not None:
             self._again.cancel()
+        self._deadlines.end()
         self._thread.shutdown()
 
     def _take_off(self) -> None:

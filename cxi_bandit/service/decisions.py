@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from hashlib import sha256
 from typing import Any, Final
@@ -12,22 +13,27 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
+from litestar.types import Scope
 from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
-from cxi_bandit.domain.access import Scope
+from cxi_bandit.domain.access import Scope as KeyScope
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.engine.choose import Chosen
 from cxi_bandit.engine.ports import IdempotencyToken
-from cxi_bandit.service.answering import Asked, DefectCount, answered
+from cxi_bandit.engine.rank import Ranking
 from cxi_bandit.service.decoding import decode
-from cxi_bandit.service.desk import Desk
+from cxi_bandit.service.desk import Answered, Desk, answer
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
+from cxi_bandit.service.reply import Reply, json_reply
 from cxi_bandit.service.requests import facts
-from cxi_bandit.service.routing import body_of, declared, in_thread, json_answer
+from cxi_bandit.service.routing import body_of, declared, headers_of, in_thread, json_answer
+from cxi_bandit.service.several import decided, previewed
 from cxi_bandit.service.throttle import charge_items
 from cxi_bandit.service.wire import (
+    BATCH_LIMIT,
     DecisionAnswer,
     DecisionBatchAnswer,
     DecisionBatchBody,
@@ -37,20 +43,64 @@ from cxi_bandit.service.wire import (
 )
 from cxi_bandit.settings import Settings
 
+ONE_PATH: Final = "/v1/decisions"
+
 _ONE: Final = msgspec.json.Decoder(DecisionBody)
 _BATCH: Final = msgspec.json.Decoder(DecisionBatchBody)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"^[\x21-\x7e]{1,255}$")
+_ONE_TURN: Final = 32
 _HEADERS: Final = ("Idempotency-Key", "Prefer")
 
 
-def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Settings) -> list[HTTPRouteHandler]:
+CommitOne = Callable[[Scope, bytes, DecisionBody], Awaitable[Reply]]
+
+
+def one_commit(desk: Desk, settings: Settings) -> CommitOne:
+    """How a decoded request is decided, made durable and answered, as its headers wish."""
+
+    async def commit_one(scope: Scope, raw: bytes, body: DecisionBody) -> Reply:
+        headers = headers_of(scope)
+        token = _idempotency(headers, scope, raw)
+        seconds = _deadline_seconds(headers, settings)
+        if body.defects is not UNSET:
+            charge_items(scope, len(body.defects))
+            told, replayed = await decided(desk, desk.rank(body), token, seconds)
+            facts(scope).update(request_id=told.request_id, decisions=len(told.decisions))
+            return json_reply(told, 201, _REPLAYED) if replayed else json_reply(told, 201)
+        proposed = (await desk.propose_within_caps(body) if desk.capped else desk.propose(body)).decision
+        standing, replayed, durability = await desk.commit(proposed, token, seconds)
+        facts(scope).update(
+            decision_id=standing.decision_id,
+            policy=standing.policy,
+            intervention=standing.intervention,
+            model_version=standing.model_version,
+            durability=durability.value,
+        )
+        answered = answer(standing, durability)
+        return json_reply(answered, 201, _REPLAYED) if replayed else json_reply(answered, 201)
+
+    return commit_one
+
+
+def decode_one(raw: bytes | msgspec.Raw) -> DecisionBody:
+    """The body of `POST /v1/decisions`, or an item of a batch.
+
+    Raises:
+        InvalidInput: Names the field at fault.
+    """
+    return decode(_ONE, raw)
+
+
+def decision_routes(
+    engine: Engine, desk: Desk, commit_one: CommitOne, threads: Executor, settings: Settings
+) -> list[HTTPRouteHandler]:
     """The handlers, closed over what they need."""
 
     @post(
-        "/v1/decisions",
+        ONE_PATH,
         opt=declared(
-            Scope.DECIDE,
+            KeyScope.DECIDE,
             "Decide what to do about one defect, or about the few of several most worth acting on",
             body=DecisionBody,
             answer=(DecisionAnswer, DecisionsAnswer),
@@ -60,16 +110,15 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
     )
     async def decide_one(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await body_of(request)
-        body = decode(_ONE, raw)
-        charge_items(request.scope, 1 if body.defects is UNSET else len(body.defects))
-        told = await answered(desk, body, _asked(request, raw, settings))
-        facts(request.scope).update(told.facts)
-        return json_answer(told.message, 201, _REPLAYED if told.replayed else None)
+        body = decode_one(raw)
+        if _dry_run(request):
+            return json_answer(await _previewed(desk, body), 201)
+        return (await commit_one(request.scope, raw, body)).response()
 
     @post(
         "/v1/decisions/batch",
         opt=declared(
-            Scope.DECIDE,
+            KeyScope.DECIDE,
             "Decide about many defects, each with its own answer or problem",
             body=DecisionBatchBody,
             answer=DecisionBatchAnswer,
@@ -80,27 +129,28 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         raw = await body_of(request)
         items = decode(_BATCH, raw, parts=True).decisions
         charge_items(request.scope, len(items))
-        asked = _asked(request, raw, settings)
-        counted = DefectCount()
+        headers = headers_of(request.scope)
+        token = _idempotency(headers, request.scope, raw)
+        deadline_seconds = _deadline_seconds(headers, settings)
+        dry_run = _dry_run(request)
 
-        async def one(index: int, item: msgspec.Raw) -> DecisionAnswer | DecisionsAnswer | Problem:
-            try:
-                body = decode(_ONE, item)
-                counted.add(body)
-                return (await answered(desk, body, _of_item(asked, index))).message
-            except CxiBanditError as error:
-                return problem(error)
-            except Exception as error:  # noqa: BLE001 - its siblings are in the log, and must be answered
+        def failed(error: Exception) -> Problem:
+            if not isinstance(error, CxiBanditError):  # its siblings are in the log, and must be answered
                 facts(request.scope)["exc_info"] = error
-                return problem(error)
+            return problem(error)
 
-        answers = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))
+        proposals = await _propose_all(desk, items, dry_run=dry_run)
+        if dry_run:
+            told = [await _would(desk, one) for one in proposals]
+        else:
+            told = await _commit_all(desk, proposals, token, deadline_seconds)
+        answers = [failed(one) if isinstance(one, Exception) else one for one in told]
         facts(request.scope)["decisions"] = len(answers)
         return json_answer(DecisionBatchAnswer(answers), 200)
 
     @get(
         "/v1/decisions/{decision_id:str}",
-        opt=declared(Scope.READ, "The receipt: all that is known of a decision", answer=Receipt),
+        opt=declared(KeyScope.READ, "The receipt: all that is known of a decision", answer=Receipt),
     )
     async def read_receipt(decision_id: FromPath[str]) -> ASGIResponse:
         wanted = _decision_id(decision_id)
@@ -108,7 +158,7 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
 
     @post(
         "/v1/decisions/{decision_id:str}/activation",
-        opt=declared(Scope.DECIDE, "Say that the intervention was really shown", status=204),
+        opt=declared(KeyScope.DECIDE, "Say that the intervention was really shown", status=204),
     )
     async def activate(decision_id: FromPath[str]) -> Response[None]:
         wanted = _decision_id(decision_id)
@@ -117,6 +167,102 @@ def decision_routes(engine: Engine, desk: Desk, threads: Executor, settings: Set
         return Response(content=None, status_code=204)
 
     return [decide_one, decide_many, read_receipt, activate]
+
+
+_Proposal = Chosen | Ranking | Exception
+"""What is to be made durable of an item: its decision, the first of its ranking, or nothing, and why."""
+_Told = DecisionAnswer | DecisionsAnswer | Exception
+
+
+async def _previewed(desk: Desk, body: DecisionBody) -> DecisionAnswer | DecisionsAnswer:
+    if body.defects is not UNSET:
+        return await previewed(desk, desk.rank(body))
+    return desk.preview(await desk.propose_within_caps(body, dry_run=True))
+
+
+async def _would(desk: Desk, proposal: _Proposal) -> _Told:
+    if isinstance(proposal, Ranking):
+        return await previewed(desk, proposal)
+    return proposal if isinstance(proposal, Exception) else desk.preview(proposal)
+
+
+async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: bool) -> list[_Proposal]:
+    """Decides about each, or says why not; and lets others have their turn in between.
+
+    Those that need permits ask for them together.
+    """
+    proposals: dict[int, _Proposal] = {}
+    counted = DefectCount()
+
+    async def one(index: int, item: msgspec.Raw) -> None:
+        try:
+            body = decode_one(item)
+            if body.defects is not UNSET:
+                counted.add(len(body.defects))
+                proposals[index] = desk.rank(body)
+            elif desk.capped:
+                proposals[index] = await desk.propose_within_caps(body, dry_run=dry_run)
+            else:
+                proposals[index] = desk.propose(body, dry_run=dry_run)
+        except Exception as error:  # noqa: BLE001 - one that fails must spoil no other
+            proposals[index] = error
+
+    try:
+        if desk.capped:
+            await asyncio.gather(*[one(index, item) for index, item in enumerate(items)])
+        else:
+            for index, item in enumerate(items):
+                await one(index, item)
+                if index % _ONE_TURN == _ONE_TURN - 1:
+                    await asyncio.sleep(0)
+    except BaseException:
+        desk.withdraw([made.decision for made in proposals.values() if isinstance(made, Chosen)])
+        raise
+    return [proposals[index] for index in range(len(items))]
+
+
+async def _commit_all(
+    desk: Desk, proposals: Sequence[_Proposal], token: IdempotencyToken | None, deadline_seconds: float
+) -> list[_Told]:
+    """What becomes of each, in order. Each item of a request with a key has a key of its own."""
+
+    async def one(index: int, proposal: _Proposal) -> _Told:
+        own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
+        try:
+            if isinstance(proposal, Ranking):
+                return (await decided(desk, proposal, own, deadline_seconds))[0]
+            if isinstance(proposal, Chosen):
+                return _told(await desk.commit(proposal.decision, own, deadline_seconds))
+        except Exception as error:  # noqa: BLE001 - as above
+            return error
+        return proposal
+
+    if token is not None:
+        return await asyncio.gather(*[one(index, proposal) for index, proposal in enumerate(proposals)])
+    together = asyncio.ensure_future(
+        desk.commit_many([made.decision for made in proposals if isinstance(made, Chosen)], deadline_seconds)
+    )
+    others = [one(index, made) for index, made in enumerate(proposals) if not isinstance(made, Chosen)]
+    alone = iter(await asyncio.gather(*others))
+    committed = iter(await together)
+    return [_told(next(committed)) if isinstance(made, Chosen) else next(alone) for made in proposals]
+
+
+def _told(answered: Answered | Exception) -> _Told:
+    return answered if isinstance(answered, Exception) else answer(answered.decision, answered.durability)
+
+
+class DefectCount:
+    """Counts the defects that a batch has weighed: each costs about as much as a decision."""
+
+    def __init__(self) -> None:
+        self._left = BATCH_LIMIT
+
+    def add(self, defects: int) -> None:
+        """Raises InvalidInput when there are more than a batch may have decisions."""
+        self._left -= defects
+        if self._left < 0:
+            raise InvalidInput("/defects", f"a batch may name {BATCH_LIMIT} of them in all; send these in another one")
 
 
 _REPLAYED: Final = {"Idempotent-Replayed": "true"}
@@ -136,29 +282,19 @@ def _dry_run(request: Request[Any, Any, Any]) -> bool:
     return value == "true"
 
 
-def _idempotency(request: Request[Any, Any, Any], raw: bytes) -> IdempotencyToken | None:
-    key = request.headers.get("idempotency-key")
-    if key is None:
+def _idempotency(headers: Mapping[bytes, bytes], scope: Scope, raw: bytes) -> IdempotencyToken | None:
+    given = headers.get(b"idempotency-key")
+    if given is None:
         return None
+    key = given.decode("latin-1")
     if not _TOKEN.match(key):
         raise InvalidInput("Idempotency-Key", "the header Idempotency-Key holds 1 to 255 visible ASCII characters")
-    return IdempotencyToken(request.user.name, key, sha256(raw).digest())
+    return IdempotencyToken(scope["user"].name, key, sha256(raw).digest())
 
 
-def _asked(request: Request[Any, Any, Any], raw: bytes, settings: Settings) -> Asked:
-    return Asked(_idempotency(request, raw), _deadline_seconds(request, settings), _dry_run(request))
-
-
-def _of_item(asked: Asked, index: int) -> Asked:
-    """A batch's key covers its whole body; its items have keys of their own, made from it."""
-    token = asked.idempotency
-    if token is None:
-        return asked
-    return asked._replace(idempotency=msgspec.structs.replace(token, key=f"{token.key} {index}"))
-
-
-def _deadline_seconds(request: Request[Any, Any, Any], settings: Settings) -> float:
+def _deadline_seconds(headers: Mapping[bytes, bytes], settings: Settings) -> float:
     """`Prefer: wait=<ms>`; a preference that cannot be read is ignored, as RFC 7240 asks."""
-    match = _WAIT.search(request.headers.get("prefer", ""))
+    preferred = headers.get(b"prefer")
+    match = None if preferred is None else _WAIT.search(preferred.decode("latin-1"))
     wanted = int(match[1]) if match else settings.deadline_ms
     return min(max(wanted, 1), settings.deadline_limit_ms) / 1000

@@ -18,8 +18,11 @@ from cxi_bandit.domain.errors import (
     NotFound,
     RolloutConflict,
     Unavailable,
+    WrongStep,
 )
+from cxi_bandit.domain.gate import RefusedByGate
 from cxi_bandit.service.decoding import MalformedBody
+from cxi_bandit.service.reply import Reply
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.throttle import RateLimited
 from cxi_bandit.service.wire import Problem
@@ -59,6 +62,8 @@ _KINDS: Final[tuple[tuple[type[Exception], _Kind], ...]] = (
         DeliveryConflict,
         _Kind("delivery-conflict", HTTPStatus.UNPROCESSABLE_ENTITY, "The webhook-id was used before"),
     ),
+    (RefusedByGate, _Kind("refused-by-gate", HTTPStatus.CONFLICT, "The gate does not say go")),
+    (WrongStep, _Kind("wrong-step", HTTPStatus.CONFLICT, "It is not where this can be done")),
     (RolloutConflict, _Kind("rollout-conflict", HTTPStatus.CONFLICT, "It was changed meanwhile")),
     (Unavailable, _Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Try again shortly")),
     (RateLimited, _Kind("rate-limited", HTTPStatus.TOO_MANY_REQUESTS, "This caller asks too much at once")),
@@ -72,11 +77,13 @@ def problem(error: Exception) -> Problem:
     """The document of an error. What is not an error of ours or the framework's says nothing about its cause."""
     for kind, (name, status, title) in _KINDS:
         if isinstance(error, kind):
-            detail, pointer = str(error), None
+            document = Problem(_PREFIX + name, title, int(status), str(error))
             if isinstance(error, InvalidInput):
-                detail = error.detail
-                pointer = error.pointer if error.pointer.startswith("/") else None
-            return Problem(_PREFIX + name, title, int(status), detail, UNSET if pointer is None else pointer)
+                pointer = error.pointer if error.pointer.startswith("/") else UNSET
+                return msgspec.structs.replace(document, detail=error.detail, pointer=pointer)
+            if isinstance(error, RefusedByGate):
+                return msgspec.structs.replace(document, decision=error.decision, reasons=error.reasons)
+            return document
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         return Problem(_PREFIX + status.phrase.lower().replace(" ", "-"), status.phrase, int(status), _words(error))
@@ -88,10 +95,13 @@ def _words(error: HTTPException) -> str:
     return error.detail or HTTPStatus(error.status_code).description
 
 
-def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The framework's exception handler: one place where failures become answers."""
+def problem_reply(error: Exception, noted: dict[str, object]) -> Reply:
+    """One place where failures become answers.
+
+    Args:
+        noted: The request's facts, which are told what went wrong.
+    """
     document = problem(error)
-    noted = facts(request.scope)
     noted["problem"] = document.type.removeprefix(_PREFIX)
     headers = dict(getattr(error, "headers", None) or {})
     if isinstance(error, Unavailable | RateLimited):
@@ -100,6 +110,12 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         headers["WWW-Authenticate"] = "Bearer"
     elif document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         noted["exc_info"] = error
+    return Reply(_ENCODER.encode(document), document.status, MEDIA_TYPE, headers)
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The framework's exception handler."""
+    reply = problem_reply(error, facts(request.scope))
     return Response(
-        content=_ENCODER.encode(document), status_code=document.status, media_type=MEDIA_TYPE, headers=headers
+        content=reply.body, status_code=reply.status, media_type=reply.media_type, headers=dict(reply.headers)
     )

@@ -24,6 +24,7 @@ from cxi_bandit.store.postgres.registry import MODELS_CHANNEL
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes, forget_this_process
+from cxi_bandit.telemetry.request_lines import RequestLines
 
 _PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
@@ -41,7 +42,8 @@ def open_app() -> Litestar:
     hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, every)
     shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
     draining = Draining()
-    app = create_app(engine, settings, log, Metrics(), shelf, model_hints=hints, draining=draining)
+    lines = RequestLines("worker", settings.log_level)
+    app = create_app(engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints, draining=draining)
     app.on_startup.append(partial(draining.follow, settings.draining_fd, settings.listen_fd))
     app.on_startup.append(partial(_report, settings.serving_fd))
     app.on_shutdown.extend([engine.store.close, forget_this_process])

@@ -1,4 +1,4 @@
-"""The receipt of a decision: what was logged and why, what was heard about it, what it came to, who learned it."""
+"""The receipt of a decision: what was logged, what was heard about it, what it came to, and which models learned it."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -82,7 +82,7 @@ def receipt(engine: Engine, decision_id: DecisionId, *, derive: bool = False) ->
     if first is not None and first.standing is OutcomeStanding.LEARNABLE:
         learned_by = [
             int(model.lineage.version)
-            for model in store.registry.models(decision.policy)
+            for model in store.registry.models_over(decision.policy, first.position)
             if _learned(engine, model.lineage, decision, first.position)
         ]
     model = None
@@ -102,8 +102,6 @@ def receipt(engine: Engine, decision_id: DecisionId, *, derive: bool = False) ->
 
 def _learned(engine: Engine, lineage: Lineage, decision: Decision, position: int) -> bool:
     """A model passes over what a manifest decided that did not teach it, and what was unlearned when it was made."""
-    if not lineage.after < position <= lineage.up_to:
-        return False
     if decision.manifest_sha not in (lineage.manifest_sha, *lineage.taught_from):
         return False
     if not lineage.unlearn_cut and not lineage.taught_from:

@@ -1,17 +1,20 @@
 """What one request leaves behind: the facts its handlers note, told in one log line and one histogram."""
 
+import asyncio
 import time
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.service.draining import Draining
-from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.service.reply import Headers
+from cxi_bandit.telemetry.metrics import Metrics, Totals
+from cxi_bandit.telemetry.request_lines import RequestLines
 
 _FACTS: Final = "cxi_bandit_facts"
-_FAILED: Final = 500
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -21,39 +24,83 @@ def facts(scope: Scope) -> dict[str, object]:
     return held
 
 
+class _Told(NamedTuple):
+    method: str
+    route: str
+    status: int
+    seconds: float
+    noted: dict[str, object]
+
+
 class RequestLog:
-    """Stands outermost, so that it sees also what no route answered."""
+    """Tells of every request once it is answered. What one turn of the event loop answered is told together."""
 
-    def __init__(self, app: ASGIApp, log: FilteringBoundLogger, metrics: Metrics, draining: Draining) -> None:
-        self._app = app
-        self._draining = draining
+    def __init__(
+        self, log: FilteringBoundLogger, lines: RequestLines | None, metrics: Metrics, draining: Draining
+    ) -> None:
         self._log = log
+        self._lines = lines if lines is not None and lines.wanted else None
         self._metrics = metrics
+        self._draining = draining
+        self._told: list[_Told] = []
+        self._histograms: dict[tuple[str, str, int], Totals] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, and tells about it when it has been answered."""
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
-        scope.setdefault("state", {})
-        noted = facts(scope)
-        started = time.perf_counter()
-        status = _FAILED
+    def watching(self, app: ASGIApp) -> ASGIApp:
+        """Stands outermost, so that it sees also what no route answered."""
 
-        async def watching(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if self._draining.begun:
-                    message["headers"] = [*message["headers"], _CLOSE]
-            await send(message)
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != ScopeType.HTTP:
+                await app(scope, receive, send)
+                return
+            scope.setdefault("state", {})
+            noted = facts(scope)
+            started = time.perf_counter()
+            status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
-        try:
-            await self._app(scope, receive, watching)
-        finally:
-            seconds = time.perf_counter() - started
-            method = str(scope["method"])
-            route = str(scope.get("path_template") or "(none)")
-            self._metrics.request_seconds.labels(method, route, status).observe(seconds)
-            tell = self._log.error if "exc_info" in noted else self._log.info
-            tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3), **noted)
+            async def noting(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    message["headers"] = self.headers(message["headers"])
+                await send(message)
+
+            try:
+                await app(scope, receive, noting)
+            finally:
+                route = str(scope.get("path_template") or "(none)")
+                self.tell(str(scope["method"]), route, status, time.perf_counter() - started, noted)
+
+        return watched
+
+    def headers(self, usual: Headers) -> Headers:
+        """An answer's headers: a worker that is about to end sends its callers elsewhere."""
+        return [*usual, _CLOSE] if self._draining.begun else usual
+
+    def tell(self, method: str, route: str, status: int, seconds: float, noted: dict[str, object]) -> None:
+        """Tells of an answered request, at the end of this turn of the event loop."""
+        if not self._told:
+            asyncio.get_running_loop().call_soon(self._tell_all)
+        self._told.append(_Told(method, route, status, seconds, noted))
+
+    def _tell_all(self) -> None:
+        told, self._told = self._told, []
+        lines: list[dict[str, Any]] = []
+        seconds: dict[tuple[str, str, int], list[float]] = {}
+        for one in told:
+            seconds.setdefault((one.method, one.route, one.status), []).append(one.seconds)
+            ms = round(one.seconds * 1000, 3)
+            line = {"method": one.method, "route": one.route, "status": one.status, "ms": ms, **one.noted}
+            if "exc_info" in line:
+                self._log.error("request", **line)
+            else:
+                lines.append(line)
+        for labels, values in seconds.items():
+            self._histogram(labels).observe_all(values)
+        if lines and self._lines is not None:
+            self._lines.write(lines)
+
+    def _histogram(self, labels: tuple[str, str, int]) -> Totals:
+        found = self._histograms.get(labels)
+        if found is None:
+            found = self._histograms[labels] = self._metrics.request_seconds.labels(*labels)
+        return found

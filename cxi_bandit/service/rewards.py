@@ -29,6 +29,7 @@ from cxi_bandit.service.webhooks import Webhooks
 from cxi_bandit.service.wire import BATCH_LIMIT, RewardBody, RewardResult, RewardsAnswer
 from cxi_bandit.settings import Settings
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.tally import Tally
 
 _ONE: Final = msgspec.json.Decoder(RewardBody)
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -55,7 +56,7 @@ class RewardDesk:
         self._batcher = batcher
         self._deliveries = deliveries
         self._subject_key = subject_key
-        self._metrics = metrics
+        self._counted = Tally(metrics.rewards)
         self._deadline_seconds = settings.deadline_limit_ms / 1000
         self._batch_entries = settings.batch_entries
 
@@ -95,7 +96,7 @@ class RewardDesk:
         receipts = iter(await self._record([event for event in read if isinstance(event, RewardEvent)]))
         results = [_result(next(receipts)) if isinstance(event, RewardEvent) else event for event in read]
         for result in results:
-            self._metrics.rewards.labels(result.status.value).inc()
+            self._counted.add(result.status.value)
         return RewardsAnswer(results)
 
     async def _record(self, events: Sequence[RewardEvent]) -> list[RewardReceipt]:

@@ -10,7 +10,7 @@ from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.ports import IdempotencyToken
 from cxi_bandit.engine.rank import Ranked, Ranking
 from cxi_bandit.service.desk import Answered, Desk, answer
-from cxi_bandit.service.wire import DecisionAnswer, DecisionsAnswer, PassedOver, Reason
+from cxi_bandit.service.wire import DecisionAnswer, DecisionsAnswer, PassedOver, WhyPassedOver
 
 
 async def decided(
@@ -46,9 +46,9 @@ async def decided(
     return told, answered[0].replayed
 
 
-def previewed(desk: Desk, ranking: Ranking) -> DecisionsAnswer:
+async def previewed(desk: Desk, ranking: Ranking) -> DecisionsAnswer:
     """The answer of a dry run."""
-    would = [desk.choose(one.request, one.routed) for one in ranking.ranked[: ranking.decided]]
+    would = [await desk.draw(one.request, one.routed, dry_run=True) for one in ranking.ranked[: ranking.decided]]
     decided_types = {one.decision.situation.defect.type for one in would}
     return DecisionsAnswer(
         request_id=None,
@@ -63,7 +63,13 @@ _Found = dict[str, Answered | Unavailable]
 
 async def _at_once(desk: Desk, ranking: Ranking, request_id: UUID, deadline_seconds: float) -> _Found:
     # All drawn before any is logged: no draw can depend on another.
-    drawn = [desk.choose(one.request, one.routed, request_id).decision for one in ranking.ranked[: ranking.decided]]
+    drawn: list[Decision] = []
+    try:
+        for one in ranking.ranked[: ranking.decided]:
+            drawn.append((await desk.draw(one.request, one.routed, request_id)).decision)  # noqa: PERF401 - one in turn
+    except BaseException:
+        desk.withdraw(drawn)
+        raise
     ended = await asyncio.gather(*(_committed(desk, one, None, deadline_seconds) for one in drawn))
     return {one.situation.defect.type: end for one, end in zip(drawn, ended, strict=True)}
 
@@ -78,7 +84,7 @@ async def _in_turn(
         one = next((one for one in ranking.ranked if one.request.defect.type not in found), None)
         if one is None:
             break
-        drawn = desk.choose(one.request, one.routed, request_id).decision
+        drawn = (await desk.draw(one.request, one.routed, request_id)).decision
         own = token if not turn else msgspec.structs.replace(token, key=f"{token.key} {turn}")
         end = await _committed(desk, drawn, own, deadline - loop.time())
         if isinstance(end, Answered):
@@ -111,7 +117,7 @@ def _passed_over(ranking: Ranking, answered: set[str], tried: set[str]) -> list[
 def _words(one: Ranked, tried: set[str]) -> PassedOver:
     return PassedOver(
         defect=one.request.defect.type,
-        reason=Reason.UNAVAILABLE if one.request.defect.type in tried else Reason.OUTRANKED,
+        reason=WhyPassedOver.UNAVAILABLE if one.request.defect.type in tried else WhyPassedOver.OUTRANKED,
         score=one.score,
         benefit=None if one.prospect is None else one.prospect.benefit,
         uncertainty=None if one.prospect is None else one.prospect.uncertainty,

@@ -12,12 +12,14 @@ from msgspec import UNSET, Meta, UnsetType
 from cxi_bandit.domain.assignment import Arm, Assignment
 from cxi_bandit.domain.decision import Durability, Fallback, Stage
 from cxi_bandit.domain.explanation import Why
+from cxi_bandit.domain.gate import Reason, Ruling
 from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.reward import RewardStatus
 
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
+Sentence = Annotated[str, Meta(min_length=1, max_length=1000)]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 
 BATCH_LIMIT = 1000
@@ -101,7 +103,7 @@ class DecisionAnswer(msgspec.Struct, frozen=True, gc=False):
     why: Reasons | UnsetType = UNSET
 
 
-class Reason(StrEnum):
+class WhyPassedOver(StrEnum):
     """Why a defect was passed over.
 
     `outranked`: others were more worth acting on. `unavailable`: its decision could not be made durable in time.
@@ -121,7 +123,7 @@ class PassedOver(msgspec.Struct, frozen=True, gc=False):
     """
 
     defect: str
-    reason: Reason
+    reason: WhyPassedOver
     score: float
     benefit: float | None
     uncertainty: float | None
@@ -136,13 +138,18 @@ class DecisionsAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Problem(msgspec.Struct, frozen=True, gc=False):
-    """An RFC 9457 problem document; `pointer` is the JSON pointer of the field at fault."""
+    """An RFC 9457 problem document; `pointer` is the JSON pointer of the field at fault.
+
+    `decision` and `reasons` are the gate's, where it does not say go.
+    """
 
     type: str
     title: str
     status: int
     detail: str
     pointer: str | UnsetType = UNSET
+    decision: Ruling | UnsetType = UNSET
+    reasons: tuple[Reason, ...] | UnsetType = UNSET
 
 
 class DecisionBatchAnswer(msgspec.Struct, frozen=True):

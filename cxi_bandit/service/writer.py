@@ -1,6 +1,7 @@
 """The writer: a decision becomes durable in the log, or on the local disk while the log is away, and says which."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
@@ -62,11 +63,16 @@ class Writer:
             self._metrics.log_away.set(0)
             self._log.warning("decision_log_back")
 
-    async def write(self, entry: DecisionEntry, deadline_seconds: float) -> Written:
-        """Makes one decision durable.
+    @property
+    def at_once(self) -> int:
+        """The most decisions that can be written together."""
+        return min(self._log_batcher.at_once, self._spool_batcher.at_once)
+
+    async def write(self, entries: Sequence[DecisionEntry], deadline_seconds: float) -> list[Written]:
+        """Makes decisions durable, all or none.
 
         Raises:
-            NotWritten: Nothing takes it now.
+            NotWritten: Nothing takes them now.
             Unavailable: Too many wait, or the deadline passed.
         """
         loop = asyncio.get_running_loop()
@@ -74,21 +80,21 @@ class Writer:
         tried_log = not self._away
         if tried_log:
             try:
-                landed = await self._log_batcher.submit((entry,), deadline_seconds)
-                return Written(landed[0], Durability.COMMITTED)
+                landed = await self._log_batcher.submit(entries, deadline_seconds)
+                return [Written(standing, Durability.COMMITTED) for standing in landed]
             except (Full, Late, Overdue):
                 # Too much to do is no reason to take on more: only a log that does not answer is.
                 raise
             except Unavailable as error:
                 self._leave(error)
         try:
-            await self._spool_batcher.submit((entry,), max(deadline - loop.time(), _LEAST_SECONDS))
+            await self._spool_batcher.submit(entries, max(deadline - loop.time(), _LEAST_SECONDS))
         except Unavailable as error:
             if tried_log or isinstance(error, Overdue):
-                self._log_batcher.abandon((entry,))
+                self._log_batcher.abandon(entries)
             raise NotWritten from error
-        self._spooled.inc()
-        return Written(entry.decision, Durability.SPOOLED)
+        self._spooled.inc(len(entries))
+        return [Written(entry.decision, Durability.SPOOLED) for entry in entries]
 
     def _leave(self, error: Unavailable) -> None:
         if not self._away:

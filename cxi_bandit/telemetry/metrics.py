@@ -1,6 +1,10 @@
 """Prometheus metrics, one set per process, summed over the processes by whichever of them is asked."""
 
+import math
 import os
+from bisect import bisect_left
+from collections import Counter as Tallied
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +18,23 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
+class Totals(Histogram):
+    """A histogram that takes many observations for the price of one: each costs two writes into shared memory."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """The same as `observe` of each, and one rounding fewer in their sum."""
+        self._sum.inc(math.fsum(amounts))
+        for index, number in Tallied(bisect_left(self._upper_bounds, amount) for amount in amounts).items():
+            self._buckets[index].inc(number)
+
+
 class Metrics:
     """Names end in their unit; counters in `_total`. Made once per process, by whoever wires it."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
-        self.request_seconds = Histogram(
+        self.request_seconds = Totals(
             "cxi_bandit_request_seconds",
             "Time from request to answer.",
             ["method", "route", "status"],
@@ -45,6 +59,13 @@ class Metrics:
         self.model_version = Gauge(
             "cxi_bandit_model_version",
             "Model served; of several workers the one furthest behind.",
+            ["policy"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.rollout_revision = Gauge(
+            "cxi_bandit_rollout_revision",
+            "Roll-out served; of several workers the one furthest behind.",
             ["policy"],
             registry=registry,
             multiprocess_mode="livemin",
@@ -90,6 +111,25 @@ class Metrics:
             ["policy"],
             registry=registry,
         )
+        self.budget_spent = Counter(
+            "cxi_bandit_budget_spent_total",
+            "Money that answered decisions took of a line of the budgets, in the manifest's unit.",
+            ["policy", "line"],
+            registry=registry,
+        )
+        self.budget_leased = Gauge(
+            "cxi_bandit_budget_leased",
+            "What the workers may still spend of a line without asking: uses, of `(exploring)` money.",
+            ["policy", "line"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.permits = Counter(
+            "cxi_bandit_permits_total",
+            "Permits of shoppers' caps: `taken`, in part or wholly `refused`, `away` when none could be had.",
+            ["policy", "result"],
+            registry=registry,
+        )
         self.log_away = Gauge(
             "cxi_bandit_decision_log_away",
             "Workers that cannot reach the decision log and answer from the spool.",
@@ -118,6 +158,32 @@ class Metrics:
         )
         self.published = Counter(
             "cxi_bandit_models_published_total", "Models published.", ["policy"], registry=registry
+        )
+        self.too_far = Counter(
+            "cxi_bandit_models_too_far_total",
+            "Models not published because they would move probabilities beyond rollout.maximum_shift.",
+            ["policy"],
+            registry=registry,
+        )
+        self.watch_evidence = Gauge(
+            "cxi_bandit_watch_evidence",
+            "ln E of a roll-out's watch; -Inf before its first shopper.",
+            ["policy", "watch"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.canary_shoppers = Gauge(
+            "cxi_bandit_canary_shoppers",
+            "Shoppers of the running canary whose window is closed; 0 without one.",
+            ["policy"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.rollbacks = Counter(
+            "cxi_bandit_rollbacks_total",
+            "What a watch took back, or halted, by why.",
+            ["policy", "reason"],
+            registry=registry,
         )
         self.rebuilt = Counter(
             "cxi_bandit_models_rebuilt_total", "Models made by rebuilds.", ["policy"], registry=registry

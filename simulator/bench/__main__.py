@@ -14,16 +14,31 @@ from simulator.bench.compare import WORST, falls
 from simulator.bench.figures import Figure, figure
 from simulator.bench.plan import Plan, Scene
 from simulator.bench.report import Report, as_json, read_report, report, show
-from simulator.bench.scenes import catalogue, freshness, requests, starts, swaps, workers
+from simulator.bench.scenes import (
+    catalogue,
+    freshness,
+    learning,
+    long_log,
+    memory,
+    quality,
+    requests,
+    starts,
+    swaps,
+    workers,
+)
 from simulator.bench.servers import POLICY
 
 SCENES: Final[tuple[Scene, ...]] = (
     requests.SCENE,
     swaps.SCENE,
+    learning.SCENE,
     freshness.SCENE,
     catalogue.SCENE,
     starts.SCENE,
     workers.SCENE,
+    quality.SCENE,
+    long_log.SCENE,
+    memory.SCENE,
 )
 RECORDED: Final = Path(__file__).with_name("recorded.json")
 _FELL: Final = 1
@@ -41,6 +56,14 @@ _WIDTH: Final = 160
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     default=POLICY,
     help="The manifest served. [default: the bench's own]",
+)
+@click.option(
+    "--quality",
+    "quality_json",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("quality.json"),
+    show_default=True,
+    help="The JSON document of the study of quality; its row is left out where there is none.",
 )
 @click.option("--json", "json_only", is_flag=True, help="One JSON document on stdout, nothing else.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON document there, too.")
@@ -64,6 +87,7 @@ def bench(
     long_rows: bool,
     logged: int,
     policy: Path,
+    quality_json: Path,
     json_only: bool,
     output: Path | None,
     given: Path | None,
@@ -81,11 +105,13 @@ def bench(
             for row in scene.rows:
                 console.print(f"{row.name:20} {'long  ' if scene.long else 'usual '} {row.title}", highlight=False)
         return
+    if compare and not recorded.exists():
+        raise click.BadParameter(f"{recorded} is not there; write it with --record", param_hint="--recorded")
     if given is not None:
         made = read_report(given)
     else:
         load_before = os.getloadavg()[0]
-        plan = Plan(rounds=rounds, seconds=seconds, policy=policy, logged=logged)
+        plan = Plan(rounds=rounds, seconds=seconds, policy=policy, logged=logged, quality=quality_json)
         made = report(_measured(plan, _wanted(rows, long_rows)), rounds, seconds, load_before)
     if output is not None:
         output.write_text(as_json(made), "utf-8")
@@ -125,8 +151,6 @@ def _measured(plan: Plan, wanted: frozenset[str]) -> list[Figure]:
 
 
 def _stands(made: Report, recorded: Path, console: Console) -> bool:
-    if not recorded.exists():
-        raise click.BadParameter(f"{recorded} is not there; write it with --record", param_hint="--recorded")
     found = falls(read_report(recorded), made)
     for fall in found:
         console.print(

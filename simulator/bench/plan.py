@@ -22,6 +22,7 @@ class Plan:
         seconds: Of each load in a closed loop; an open loop lasts twice as long, its tail needs the numbers.
         policy: The manifest served where a scene does not need one of its own.
         logged: Decisions that stand in the log of the long rows.
+        quality: The JSON document of the study of quality; its row is left out where there is none.
         tell: Called with what is being done.
     """
 
@@ -29,6 +30,7 @@ class Plan:
     seconds: float = 1.0
     policy: Path = POLICY
     logged: int = 10_000_000
+    quality: Path = Path("quality.json")
     tell: Callable[[str], None] = lambda _: None
 
     @property

@@ -185,7 +185,11 @@ def _running(started: list[str], environment: dict[str, str], log: int | None) -
         yield process
     finally:
         process.terminate()
-        process.wait(_STOP_SECONDS)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _free_port() -> int:

@@ -180,7 +180,7 @@ class _Attempt:
                 body["decision_id"] = self._random.choice(self._decisions)
         parameters = case.path_parameters
         if isinstance(parameters, dict) and self._random.random() < 0.5:
-            existing = {"name": "quick", "source": _SENDER}
+            existing = {"name": "quick", "source": _SENDER, "promotion_id": "1", "override_id": "1", "version": "1"}
             if self._decisions:
                 existing["decision_id"] = self._random.choice(self._decisions)
             parameters.update({name: value for name, value in existing.items() if name in parameters})

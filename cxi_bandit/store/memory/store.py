@@ -9,7 +9,7 @@ from itertools import chain
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
+from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName, RewardId, Source
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardKey, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
@@ -18,10 +18,12 @@ from cxi_bandit.store.memory.access import MemoryAccess, MemoryDeliveries, Memor
 from cxi_bandit.store.memory.addresses import AddressBook, MemoryAddresses
 from cxi_bandit.store.memory.evaluations import MemoryEvaluations
 from cxi_bandit.store.memory.heard import known_at
+from cxi_bandit.store.memory.limits import MemoryBudgets, MemoryPermits
 from cxi_bandit.store.memory.mending import MemoryPrivacy, MemoryRebuilds
 from cxi_bandit.store.memory.outcomes import MemoryOutcomes
 from cxi_bandit.store.memory.registry import MemoryRegistry
 from cxi_bandit.store.memory.releases import MemoryReleases
+from cxi_bandit.store.memory.visits import MemoryVisits
 from cxi_bandit.store.memory.windows import OpenWindows
 
 
@@ -33,10 +35,11 @@ class MemoryStore:
         windows = OpenWindows()
         rows: dict[DecisionId, Decision] = {}
         book = AddressBook(rows, windows.activated, windows.set_aside)
-        self.decisions = MemoryDecisions(lock, windows, rows, book)
         self.ledger = MemoryLedger(lock, book)
         self.rebuilds = MemoryRebuilds(lock)
         self.outcomes = MemoryOutcomes(lock, windows, rows, self.ledger.entries, self.ledger.inbox, self.rebuilds, book)
+        self.visits = MemoryVisits(lock, rows, self.outcomes.by_decision)
+        self.decisions = MemoryDecisions(lock, windows, rows, book, self.visits)
         self.trail = MemoryTrail(lock)
         self.registry = MemoryRegistry(lock, self.trail)
         self.releases = MemoryReleases(lock, self.registry, self.trail)
@@ -45,6 +48,8 @@ class MemoryStore:
         self.deliveries = MemoryDeliveries(lock)
         self.evaluations = MemoryEvaluations(lock)
         self.privacy = MemoryPrivacy(lock)
+        self.budgets = MemoryBudgets(lock)
+        self.permits = MemoryPermits(lock, rows)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -54,11 +59,17 @@ class MemoryDecisions:
     """DecisionLog in memory."""
 
     def __init__(
-        self, lock: threading.RLock, windows: OpenWindows, rows: dict[DecisionId, Decision], book: AddressBook
+        self,
+        lock: threading.RLock,
+        windows: OpenWindows,
+        rows: dict[DecisionId, Decision],
+        book: AddressBook,
+        visits: MemoryVisits,
     ) -> None:
         self._lock = lock
         self._windows = windows
         self._book = book
+        self._visits = visits
         self.rows = rows
         self._tokens: dict[tuple[str, str], tuple[bytes, DecisionId]] = {}
 
@@ -116,6 +127,7 @@ class MemoryDecisions:
             self.rows[decision.decision_id] = decision
             self._windows.opened(decision)
             self._book.logged(decision)
+            self._visits.logged(decision)
         return self.rows[decision.decision_id]
 
     def _forget_erased(self, token: IdempotencyToken) -> None:
@@ -128,6 +140,11 @@ class MemoryDecisions:
         """See the port."""
         with self._lock:
             return {name: self.rows[name] for name in decisions if name in self.rows}
+
+    def manifests_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, ManifestSha]:
+        """See the port."""
+        with self._lock:
+            return {name: self.rows[name].manifest_sha for name in decisions if name in self.rows}
 
     def activate(self, decision: DecisionId, at: datetime) -> bool:
         """See the port."""

@@ -39,6 +39,12 @@ m.taught_from
 """)
 _ONE_MODEL: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s AND m.version = %s").format(_MODEL)
 _MODELS: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s ORDER BY m.version").format(_MODEL)
+_MODELS_WITH_BYTES: Final = SQL("""
+SELECT {} FROM model_bytes b JOIN models m USING (policy, version) WHERE b.policy = %s ORDER BY m.version
+""").format(_MODEL)
+_MODELS_OVER: Final = SQL("""
+SELECT {} FROM models m WHERE m.policy = %s AND m.after < %s AND m.up_to >= %s ORDER BY m.version
+""").format(_MODEL)
 _LAST_VERSION: Final = "SELECT coalesce(max(version), 0) FROM models WHERE policy = %s"
 _HEADS: Final = SQL("""
 SELECT {} FROM heads h JOIN models m ON m.policy = h.policy AND m.version = h.model_version
@@ -148,6 +154,16 @@ class PostgresRegistry:
         """See the port."""
         with self._database.connection() as connection:
             return [_model(row) for row in connection.execute(_MODELS, [policy])]
+
+    def models_with_bytes(self, policy: PolicyName) -> list[Model]:
+        """See the port."""
+        with self._database.connection() as connection:
+            return [_model(row) for row in connection.execute(_MODELS_WITH_BYTES, [policy])]
+
+    def models_over(self, policy: PolicyName, position: int) -> list[Model]:
+        """See the port."""
+        with self._database.connection() as connection:
+            return [_model(row) for row in connection.execute(_MODELS_OVER, [policy, position, position])]
 
     def last_version(self, policy: PolicyName) -> int:
         """See the port."""

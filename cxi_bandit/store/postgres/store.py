@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Self
 
 from cxi_bandit.store.postgres.access import PostgresAccess
+from cxi_bandit.store.postgres.budgets import PostgresBudgets
 from cxi_bandit.store.postgres.connection import Database
 from cxi_bandit.store.postgres.decision_log import PostgresDecisionLog
 from cxi_bandit.store.postgres.deliveries import PostgresDeliveries
@@ -14,6 +15,7 @@ from cxi_bandit.store.postgres.imported_logs import ImportedLogs
 from cxi_bandit.store.postgres.keyring import PostgresKeyring
 from cxi_bandit.store.postgres.outcome_log import PostgresOutcomeLog
 from cxi_bandit.store.postgres.partitions import Partitions
+from cxi_bandit.store.postgres.permits import PostgresPermits
 from cxi_bandit.store.postgres.privacy import PostgresPrivacy
 from cxi_bandit.store.postgres.rebuilds import PostgresRebuilds
 from cxi_bandit.store.postgres.registry import PostgresRegistry
@@ -21,6 +23,7 @@ from cxi_bandit.store.postgres.releases import PostgresReleases
 from cxi_bandit.store.postgres.retention import Retention
 from cxi_bandit.store.postgres.reward_ledger import PostgresRewardLedger
 from cxi_bandit.store.postgres.trail import PostgresTrail
+from cxi_bandit.store.postgres.visits import PostgresVisits
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class PostgresStore:
     decisions: PostgresDecisionLog
     ledger: PostgresRewardLedger
     outcomes: PostgresOutcomeLog
+    visits: PostgresVisits
     registry: PostgresRegistry
     releases: PostgresReleases
     keyring: PostgresKeyring
@@ -40,6 +44,8 @@ class PostgresStore:
     evaluations: PostgresEvaluations
     rebuilds: PostgresRebuilds
     privacy: PostgresPrivacy
+    budgets: PostgresBudgets
+    permits: PostgresPermits
     imported: ImportedLogs
     partitions: Partitions
     retention: Retention
@@ -63,6 +69,7 @@ class PostgresStore:
             decisions=PostgresDecisionLog(database),
             ledger=PostgresRewardLedger(database),
             outcomes=PostgresOutcomeLog(database),
+            visits=PostgresVisits(database),
             registry=PostgresRegistry(database),
             releases=PostgresReleases(database),
             keyring=PostgresKeyring(database),
@@ -72,6 +79,8 @@ class PostgresStore:
             evaluations=PostgresEvaluations(database),
             rebuilds=PostgresRebuilds(database),
             privacy=PostgresPrivacy(database),
+            budgets=PostgresBudgets(database),
+            permits=PostgresPermits(database),
             imported=ImportedLogs(database),
             partitions=partitions,
             retention=Retention(database, partitions),

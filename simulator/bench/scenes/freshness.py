@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -62,13 +63,13 @@ class _Watch:
                 if version is not None and (not self.seen or version > self.seen[-1][0]):
                     self.seen.append((int(version), datetime.now(UTC)))
 
-        thread = threading.Thread(target=run, name="freshness")
-        thread.start()
-        try:
-            yield
-        finally:
-            stopping.set()
-            thread.join()
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(run)
+            try:
+                yield
+            finally:
+                stopping.set()
+            running.result()
 
     def served_at(self, version: int) -> datetime | None:
         """When every worker was first seen with this version or a later one."""

@@ -3,13 +3,13 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from itertools import count
 from typing import Final
 
 from cxi_bandit.bootstrap import in_memory_engine
-from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.errors import LearningConflict, NotFound, Unavailable
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.store.postgres import PostgresStore
 from simulator.bench import bodies
@@ -73,13 +73,13 @@ class _Publisher:
                 self.publish()
                 pause = max(_EVERY_SECONDS - (time.monotonic() - started), 0.0)
 
-        thread = threading.Thread(target=run, name="swaps")
-        thread.start()
-        try:
-            yield
-        finally:
-            stopping.set()
-            thread.join()
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(run)
+            try:
+                yield
+            finally:
+                stopping.set()
+            running.result()
 
 
 def _measure(plan: Plan, _wanted: frozenset[str]) -> Samples:
@@ -115,7 +115,7 @@ def _await_heads(publisher: _Publisher) -> None:
     while True:
         try:
             publisher.publish()
-        except Exception:
+        except (NotFound, LearningConflict):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
@@ -125,9 +125,9 @@ def _await_heads(publisher: _Publisher) -> None:
 
 def _await_served(server: Service, manifests: list[Manifest], versions: dict[str, int]) -> None:
     """All that was published is in service, or the round measured something else."""
-    started = datetime.now(UTC)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while any(metric(server, "cxi_bandit_model_version", policy=one.name) != versions[one.name] for one in manifests):
-        if (datetime.now(UTC) - started).total_seconds() > _PATIENCE_SECONDS:
+        if time.monotonic() > deadline:
             raise Unavailable(f"models that were published: {versions}")
         time.sleep(0.05)
 

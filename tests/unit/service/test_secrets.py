@@ -30,6 +30,7 @@ from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.redaction import RedactingFormatter, redacted
+from cxi_bandit.telemetry.request_lines import RequestLines
 from tests.security.raw import Answer, RawClient
 
 SUBJECT = "shopper-7f3a9c-anna@example.org"
@@ -130,7 +131,8 @@ def drive(engine: Engine, shelf: SpoolShelf, keys: dict[str, str]) -> tuple[set[
     """All secrets that were sent, the statuses, and everything that was told of it, in log, metrics and answers."""
     log, metrics = io.StringIO(), Metrics()
     settings = Settings(key_cache_seconds=0.0, database_url=DSN, deadline_ms=50, rate_per_second=0.0)
-    app = create_app(engine, settings, open_log("worker", "debug", log), metrics, shelf)
+    lines = RequestLines("worker", "debug", log)
+    app = create_app(engine, settings, open_log("worker", "debug", log), metrics, shelf, lines=lines)
     traffic = Traffic(app, keys)
     statuses, told = [], []
     with RawClient(app) as client:
