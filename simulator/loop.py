@@ -1,7 +1,7 @@
 """The loop: the real engine in process, on a simulated clock, in a world whose truth is known."""
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -58,6 +58,10 @@ class LoopResult:
     room: ModelRoom
 
 
+Meanwhile = Callable[[InProcess, datetime], None]
+"""What is done to the engine from outside at each pass, before it joins and learns: roll-outs, overrides."""
+
+
 class Loop:
     """One engine in one world, from its first decision to its last outcome.
 
@@ -85,7 +89,7 @@ class Loop:
         self._order = count()
         self._mail: list[tuple[datetime, int, RewardEvent]] = []
 
-    def run(self, decisions: int) -> LoopResult:
+    def run(self, decisions: int, meanwhile: Meanwhile | None = None) -> LoopResult:
         """Runs the world's first `decisions` encounters, then waits for the last rewards and learns them too."""
         world = ShoppingWorld(self._declared, self._seed, self._scenario, length=decisions)
         tally = Tally()
@@ -96,6 +100,8 @@ class Loop:
         for encounter in world.encounters(decisions):
             if now >= next_pass:
                 self._deliver(now)
+                if meanwhile is not None:
+                    meanwhile(self._engine, now)
                 self._engine.turn(now)
                 next_pass = now + rest
             made.append(self._decide(encounter, now, tally))

@@ -79,6 +79,14 @@ class Distribution(NamedTuple):
     fallback: Fallback | None
 
 
+class Preference(NamedTuple):
+    """The vector before floors, checked, and which model made it, or why none did."""
+
+    probabilities: Sequence[float]
+    model_version: ModelVersion | None
+    fallback: Fallback | None
+
+
 class Admitted(NamedTuple):
     """A request held against the manifest."""
 
@@ -136,14 +144,21 @@ def _offered(schema: Schema, given: Features, index: int) -> tuple[Features, int
 
 
 def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
-    """The probabilities after check and floor: what is drawn from, logged and answered, bit for bit.
+    """The probabilities after check and floor: what is drawn from, logged and answered, bit for bit."""
+    eligible = situation.eligible
+    if len(eligible) == 1:
+        return Distribution((1.0,), None, None)
+    preference = preferred(served, situation)
+    probabilities = floored(preference.probabilities, served.floors(eligible))
+    return Distribution(probabilities, preference.model_version, preference.fallback)
+
+
+def preferred(served: ServedPolicy, situation: Situation) -> Preference:
+    """What would be drawn from if there were no floors; there is more than `hold` to choose from.
 
     No model yet, too little learned, or a vector that fails its check: the cold-start distribution, and the reason.
     """
     eligible = situation.eligible
-    if len(eligible) == 1:
-        return Distribution((1.0,), None, None)
-    floors = served.floors(eligible)
     fallback = Fallback.COLD_START
     if served.scorer is not None and served.model is not None and served.warm:
         try:
@@ -151,10 +166,10 @@ def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
         except DistributionInvalid:
             fallback = Fallback.MODEL_REFUSED
         else:
-            return Distribution(floored(pmf, floors), served.model.lineage.version, None)
+            return Preference(pmf, served.model.lineage.version, None)
     elif served.warm or served.model is None:
         fallback = Fallback.MODEL_UNAVAILABLE
-    return Distribution(floored(_cold(served.manifest.exploration.cold_start.hold, eligible), floors), None, fallback)
+    return Preference(_cold(served.manifest.exploration.cold_start.hold, eligible), None, fallback)
 
 
 def certain(eligible: Sequence[InterventionId], chosen: InterventionId) -> Distribution:

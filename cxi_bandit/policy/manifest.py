@@ -137,6 +137,7 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     The sum of weight x aggregate, or `default` when nothing arrived, less the intervention's cost, within the range.
 
     Attributes:
+        discards_unseen: Callers declare that they do not look at the intervention before they discard a decision.
         attribution: None takes only events that name their decision.
     """
 
@@ -147,7 +148,13 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     default: float = 0.0
     closes_on: Literal["horizon", "first_reward"] = "horizon"
     counts_when: Literal["answered", "activated"] = "answered"
+    discards_unseen: bool = False
     attribution: Attribution | None = None
+
+    @property
+    def drops_unseen(self) -> bool:
+        """Whether decisions that were never shown count for nothing; without the declaration they count as assigned."""
+        return self.counts_when == "activated" and self.discards_unseen
 
 
 class ColdStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,9 +207,11 @@ class ServingRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         when_unlogged: A decision that neither the database nor the spool can take: `default` answers `hold`, marked
             unlogged and never learned, `refuse` answers 503.
+        interventions_per_request: Of several defects in one request, about how many something may be done.
     """
 
     when_unlogged: Literal["default", "refuse"] = "default"
+    interventions_per_request: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
