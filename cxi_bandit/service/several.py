@@ -62,7 +62,7 @@ _Found = dict[str, Answered | Unavailable]
 
 
 async def _at_once(desk: Desk, ranking: Ranking, request_id: UUID, deadline_seconds: float) -> _Found:
-    # All drawn before any is logged: no draw can depend on another.
+    # All drawn before any is logged, most worthwhile first: budgets and caps count those before, as between requests.
     drawn: list[Decision] = []
     try:
         for one in ranking.ranked[: ranking.decided]:

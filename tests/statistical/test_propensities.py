@@ -10,6 +10,7 @@ import math
 import pytest
 from scipy import stats
 
+from cxi_bandit.domain.assignment import Arm
 from simulator.loop import Loop, LoopResult
 from simulator.manifests import shipped_texts, with_explorer
 
@@ -59,6 +60,9 @@ def test_floors_are_honoured(algorithm: str) -> None:
     result = run(algorithm)
     exploration = result.manifests.by_sha(result.decisions[0].manifest_sha).exploration
     for decision in result.decisions:
+        if decision.assignment is not None and decision.assignment.arm is Arm.HOLD:
+            assert (decision.intervention, decision.propensity) == ("hold", 1.0)
+            continue
         for name, probability in zip(decision.situation.eligible, decision.probabilities, strict=True):
             floor = exploration.hold_floor if name == "hold" else exploration.floor
             assert probability >= floor * (1 - 1e-12)

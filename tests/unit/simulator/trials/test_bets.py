@@ -75,9 +75,9 @@ def test_a_window_opens_after_all_that_either_model_has_learned(ran: LoopResult,
     third = registry.models(SEARCH)[3]
     opening = earliest_opening(log_, [third, None])
     learned = [row for row in live(log_).rows if row.position <= third.lineage.up_to]
-    assert len(learned) == third.lineage.up_to
+    assert len(learned) == third.lineage.learned_total
     assert opening > max(row.decision.decided_at for row in learned)
-    assert len(since(log_, opening)) == len(log_) - third.lineage.up_to
+    assert len(since(log_, opening)) == len(log_) - third.lineage.learned_total
     elsewhere = msgspec.structs.replace(
         third, lineage=msgspec.structs.replace(third.lineage, policy=PolicyName("cart"))
     )
