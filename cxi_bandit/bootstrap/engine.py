@@ -23,6 +23,7 @@ from cxi_bandit.engine.ports import (
     Releases,
     RewardLedger,
     Trail,
+    Visits,
 )
 from cxi_bandit.engine.serve import Serving
 from cxi_bandit.policy.draw import DrawKey
@@ -46,6 +47,11 @@ class Store(Protocol):
     @property
     def outcomes(self) -> OutcomeLog:
         """The outcome log."""
+        ...
+
+    @property
+    def visits(self) -> Visits:
+        """Decisions with their first closes, as a watch reads them."""
         ...
 
     @property

@@ -107,7 +107,7 @@ class Mender:
     def _thin(self, policy: PolicyName) -> None:
         engine = self._engine
         self._published[policy] = 0
-        thinned = thin(policy, engine.store.registry, engine.manifests, engine.clock())
+        thinned = thin(policy, engine.store.registry, engine.store.releases, engine.manifests, engine.clock())
         if thinned:
             self._metrics.thinned.labels(policy).inc(thinned)
             self._log.info("models_thinned", policy=policy, models=thinned)

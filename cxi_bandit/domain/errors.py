@@ -84,6 +84,10 @@ class RolloutConflict(CxiBanditError):
     """The roll-out, promotion or watch was changed meanwhile: nothing was written; look again."""
 
 
+class WrongStep(CxiBanditError):
+    """A promotion or roll-out is not where this can be done; says where it is, and what can be."""
+
+
 class Unavailable(CxiBanditError):
     """A part this call needs is away or full; try again after `retry_after_seconds`."""
 

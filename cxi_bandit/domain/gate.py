@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.errors import CxiBanditError, InvalidInput
 
 _LEAST_DAYS = 7
 
@@ -138,3 +138,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def incumbent_changed(tried: str, live: str) -> Reason:
     """Why a verdict reached against `tried` is void while `live` is live."""
     return Reason("incumbent_changed", f"tried against {tried}, but {live} is live: propose again against that one")
+
+
+class RefusedByGate(CxiBanditError):
+    """There is no go, or none any more: nothing was put before a shopper.
+
+    Attributes:
+        decision: `wait` where more data may help, `refuse` where they will not.
+        reasons: All of them.
+    """
+
+    def __init__(self, decision: Ruling, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(reason.message for reason in reasons))
+        self.decision = decision
+        self.reasons = reasons

@@ -28,6 +28,10 @@ class AuditEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     policy: PolicyName | None
     detail: dict[str, str]
 
+    def about(self, what: str, number: int) -> "AuditEntry":
+        """The line with the id that the store has given to what it is about."""
+        return msgspec.structs.replace(self, detail={what: str(number), **self.detail})
+
 
 class AuditLine(NamedTuple):
     """A line of the trail as it is read, with its number: later lines have higher ones, with gaps."""

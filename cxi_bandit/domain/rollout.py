@@ -6,7 +6,7 @@ one new revision, taken up whole or not at all.
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -88,6 +88,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         canary_defects: The defect types that the canary is about; empty for all.
         shadow: Who scores every request and never answers.
         apprentice: The live version has not been let go yet: it imitates the baseline that callers send.
+        restores: The revision whose live versions a rollback took up again; None where nothing was rolled back.
         reason: Why this revision was made, in a sentence.
     """
 
@@ -102,6 +103,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     canary_defects: tuple[str, ...] = ()
     shadow: tuple[Stand, ...] = ()
     apprentice: bool = False
+    restores: int | None = None
     made_at: datetime
     made_by: str
     reason: str
@@ -127,6 +129,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     def plain(self) -> bool:
         """Whether everybody is answered by the live version and nobody scores beside it."""
         return not (self.hold or self.previous or self.canary or self.shadow or self.apprentice)
+
+    def following(self, by: str, at: datetime, reason: str, **changes: Any) -> "Rollout":  # noqa: ANN401 - fields of any type
+        """The next revision: as this one but for `changes`, which are fields."""
+        named = {"restores": None, **changes}
+        return msgspec.structs.replace(self, revision=self.revision + 1, made_by=by, made_at=at, reason=reason, **named)
 
     def live_for(self, defect: str) -> Stand:
         """Who is live for a defect type."""

@@ -11,11 +11,10 @@ from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.domain.rollout import Rollout, Split, Stand
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Registry
-from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.policy.manifest import Manifest, RolloutRules
 from cxi_bandit.policy.parsing import parse_manifest
 
-_SALTED: Final = 24
-"""So much of a policy's name goes into its salts, which are short."""
+_SALT_BYTES: Final = 40
 
 
 def install(registry: Registry, manifests: Iterable[tuple[str, str]], at: datetime, actor: str) -> list[PolicyVersion]:
@@ -64,13 +63,24 @@ def first_rollout(version: PolicyVersion, manifest: Manifest, actor: str) -> Rol
         policy=version.policy,
         revision=1,
         live=Stand(version=version.version, follows_head=manifest.learning.updates == "continuous"),
-        hold=Split(share=rules.hold_share, salt=f"{version.policy[:_SALTED]}/hold") if rules.hold_share else None,
+        hold=left_alone(version.policy, rules),
         hold_rotation_days=rules.hold_rotation_days,
         apprentice=rules.apprentice,
         made_at=version.created_at,
         made_by=actor,
         reason="the first version of the policy",
     )
+
+
+def left_alone(policy: PolicyName, rules: RolloutRules) -> Split | None:
+    """The shoppers whom a manifest leaves alone: the same, but for more or fewer, whichever version declares it."""
+    return Split(share=rules.hold_share, salt=salt(policy, "hold")) if rules.hold_share else None
+
+
+def salt(policy: PolicyName, *parts: str) -> str:
+    """A salt of a policy's own. The name is cut, never what tells its salts apart."""
+    kind = "".join(f"/{part}" for part in parts)
+    return f"{policy[: _SALT_BYTES - len(kind)]}{kind}"
 
 
 def _check_surfaces(registry: Registry, manifests: list[tuple[str, Manifest]]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from cxi_bandit.domain.gate import Guardrail
-from simulator.gate.bets import Evidence
-from simulator.gate.contrast import Bounds
+from cxi_bandit.evidence.bets import Evidence
+from cxi_bandit.evidence.contrast import Bounds
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.bets import GRID
-from simulator.gate.contrast import Floats
+from cxi_bandit.evidence.bets import GRID
+from cxi_bandit.evidence.contrast import Floats
 
 OPTIMIST: Final = 2.0
 PESSIMIST: Final = 3.0

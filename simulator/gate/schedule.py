@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.gate import GateRule
-from simulator.gate.contrast import Integers
+from cxi_bandit.evidence.contrast import Integers
 
 WEEK = timedelta(days=7)
 

@@ -10,8 +10,8 @@ import numpy as np
 from cxi_bandit.domain.alpha_ledger import Spending
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.gate import GateRule, Reason, Verdict
-from simulator.gate.bets import Evidence
-from simulator.gate.contrast import Bounds
+from cxi_bandit.evidence.bets import Evidence
+from cxi_bandit.evidence.contrast import Bounds
 from simulator.gate.guardrails import guardrail_evidence, standings
 from simulator.gate.schedule import cutoff, microseconds, watermark
 from simulator.gate.unit import Rows, taken, units

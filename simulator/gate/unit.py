@@ -11,7 +11,7 @@ import numpy as np
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.gate import BetUnit, GateRule
-from simulator.gate.contrast import Contrasts, Differences, Floats, Integers
+from cxi_bandit.evidence.contrast import Contrasts, Differences, Floats, Integers
 
 DAY = 86_400_000_000
 """A day in microseconds."""

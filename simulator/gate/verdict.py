@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from cxi_bandit.domain.alpha_ledger import Spending
 from cxi_bandit.domain.gate import GateRule, Reason, Ruling, Verdict, incumbent_changed
-from simulator.gate.bets import Evidence
-from simulator.gate.contrast import BoundExceeded, IncumbentUnsupported
+from cxi_bandit.evidence.bets import Evidence
+from cxi_bandit.evidence.contrast import BoundExceeded, IncumbentUnsupported
 from simulator.gate.guardrails import Standing
 
 _LARGEST_SHOWN = 700.0  # exp() of more overflows a float64

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from simulator.gate.contrast import Integers
+from cxi_bandit.evidence.contrast import Integers
 from simulator.studies.gate_paths import NEVER, first_crossings
 from simulator.studies.gate_worlds import World, greedy, mild, rates
 

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from simulator.gate.contrast import Bounds, Floats, Integers, bounds_from_floor
+from cxi_bandit.evidence.contrast import Bounds, Floats, Integers, bounds_from_floor
 from simulator.studies.gate_case import ALPHA, EVENTS, LOOKS, Case, Measure, crossed_anywhere, crossings, standard_world
 from simulator.studies.gate_paths import Paths, first_crossings
 from simulator.studies.gate_worlds import World, compared_with_log, drawn, greedy, mild

@@ -3,8 +3,8 @@
 import numpy as np
 
 from cxi_bandit.domain.alpha_ledger import share_of_alpha
-from simulator.gate.canary import canary_bounds
-from simulator.gate.contrast import Integers
+from cxi_bandit.evidence.canary import canary_bounds
+from cxi_bandit.evidence.contrast import Integers
 from simulator.studies.gate_case import ALPHA, EVENTS, LOOKS, Case, Measure, standard_world
 from simulator.studies.gate_paths import Paths, first_crossings
 from simulator.studies.gate_worlds import World, by_shopper, drawn, greedy, in_arrival_order, mild, rates

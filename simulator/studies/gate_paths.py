@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from simulator.gate.bets import GRID, stakes
-from simulator.gate.contrast import Bounds, Floats, Integers
+from cxi_bandit.evidence.bets import GRID, stakes
+from cxi_bandit.evidence.contrast import Bounds, Floats, Integers
 
 NEVER: Final = -1
 _LAMBDAS: Final = np.array(GRID)

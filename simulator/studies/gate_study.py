@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from simulator.gate.contrast import Integers
+from cxi_bandit.evidence.contrast import Integers
 from simulator.studies.gate_case import Case, Measure
 from simulator.studies.gate_log_cases import log_traps, nulls, power
 from simulator.studies.gate_order_cases import order_traps, shopper_traps

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from simulator.gate.contrast import Bounds, Floats, Integers
-from simulator.gate.sample_ratio import CONCENTRATIONS
+from cxi_bandit.evidence.contrast import Bounds, Floats, Integers
+from cxi_bandit.evidence.sample_ratio import CONCENTRATIONS
 from simulator.studies.gate_case import ALPHA, EVENTS, Case, Measure, crossed_anywhere
 from simulator.studies.gate_paths import Paths, first_alarms, first_crossings
 from simulator.studies.gate_worlds import drawn, greedy, mild

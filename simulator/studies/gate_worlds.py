@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from simulator.gate.contrast import Bounds, Floats, Integers, bounds_where_incumbent_logs
+from cxi_bandit.evidence.contrast import Bounds, Floats, Integers, bounds_where_incumbent_logs
 from simulator.studies.gate_paths import Paths
 
 ARMS = 10

@@ -9,12 +9,12 @@ import numpy as np
 
 from cxi_bandit.domain.alpha_ledger import Spending
 from cxi_bandit.domain.gate import Reason, Ruling, Verdict
+from cxi_bandit.evidence.bets import Evidence
+from cxi_bandit.evidence.canary import canary_bounds, canary_contrasts
+from cxi_bandit.evidence.contrast import BoundExceeded, IncumbentUnsupported
 from simulator.candidates import Prepared
 from simulator.datasets.closed_log import live
 from simulator.datasets.log import ReplayLog
-from simulator.gate.bets import Evidence
-from simulator.gate.canary import canary_bounds, canary_contrasts
-from simulator.gate.contrast import BoundExceeded, IncumbentUnsupported
 from simulator.gate.trial import opened
 from simulator.gate.unit import Rows, units
 from simulator.gate.verdict import refusal

@@ -11,17 +11,17 @@ from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.outcome import TrainingRow
 from cxi_bandit.engine.decide import ServedPolicy
 from cxi_bandit.engine.incumbent import Incumbent
-from simulator.candidates import Prepared
-from simulator.candidates.scoring import score
-from simulator.datasets.closed_log import ClosedLog, live
-from simulator.datasets.log import ReplayLog
-from simulator.gate.contrast import (
+from cxi_bandit.evidence.contrast import (
     Bounds,
     bounds_from_floor,
     bounds_where_incumbent_logs,
     scaled,
     weight_differences,
 )
+from simulator.candidates import Prepared
+from simulator.candidates.scoring import score
+from simulator.datasets.closed_log import ClosedLog, live
+from simulator.datasets.log import ReplayLog
 from simulator.gate.schedule import microseconds
 from simulator.gate.unit import Rows
 from simulator.progress import Track

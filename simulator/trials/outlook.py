@@ -6,9 +6,9 @@ import numpy as np
 from cxi_bandit.domain.alpha_ledger import share_of_alpha
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.gate import BetUnit, GateRule, Guardrail
+from cxi_bandit.evidence.bets import GRID
+from cxi_bandit.evidence.contrast import Bounds
 from simulator.candidates import Candidate
-from simulator.gate.bets import GRID
-from simulator.gate.contrast import Bounds
 from simulator.gate.planner import plan, predicted_variance, visible_effect
 from simulator.gate.unit import Rows, units
 from simulator.progress import Track, silent

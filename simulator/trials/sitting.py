@@ -13,7 +13,7 @@ from cxi_bandit.domain.evaluation import GuardrailStanding, TrialRecord
 from cxi_bandit.domain.gate import Reason
 from cxi_bandit.domain.identifiers import ManifestSha
 from cxi_bandit.engine.ports import Evaluations
-from simulator.gate.contrast import BoundExceeded
+from cxi_bandit.evidence.contrast import BoundExceeded
 from simulator.gate.guardrails import standings
 from simulator.gate.path import daily
 from simulator.gate.trial import opened

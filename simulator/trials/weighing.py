@@ -10,9 +10,9 @@ from cxi_bandit.domain.evaluation import Level
 from cxi_bandit.domain.gate import Reason
 from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.model import Model
+from cxi_bandit.evidence.contrast import BoundExceeded, Bounds, IncumbentUnsupported
 from simulator.candidates import Candidate, ManifestCandidate, ModelCandidate, Prepared
 from simulator.datasets.closed_log import live
-from simulator.gate.contrast import BoundExceeded, Bounds, IncumbentUnsupported
 from simulator.gate.unit import Rows
 from simulator.gate.verdict import refusal
 from simulator.progress import Track, silent

@@ -20,6 +20,7 @@ from cxi_bandit.engine.ports.releases import Releases
 from cxi_bandit.engine.ports.secrets import Access, Keyring
 from cxi_bandit.engine.ports.spool import Spool
 from cxi_bandit.engine.ports.trail import Trail
+from cxi_bandit.engine.ports.visits import Visit, Visits
 
 Clock = Callable[[], datetime]
 
@@ -50,4 +51,6 @@ __all__ = [
     "Sighting",
     "Spool",
     "Trail",
+    "Visit",
+    "Visits",
 ]

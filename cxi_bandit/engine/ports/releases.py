@@ -44,7 +44,7 @@ class Releases(Protocol):
         ...
 
     def propose(self, promotion: Promotion, entry: AuditEntry) -> Promotion:
-        """Files a new promotion; returns it with its id."""
+        """Files a new promotion; returns it with its id, which its audit line gets as well."""
         ...
 
     def change(self, promotion: Promotion, seen: Promotion, entry: AuditEntry) -> None:
@@ -64,7 +64,7 @@ class Releases(Protocol):
         ...
 
     def override(self, override: Override, entry: AuditEntry) -> Override:
-        """Keeps a new override; returns it with its id."""
+        """Keeps a new override; returns it with its id, which its audit line gets as well."""
         ...
 
     def lift(self, override: Override, entry: AuditEntry) -> bool:

@@ -62,7 +62,7 @@ class MemoryReleases:
         with self._lock:
             filed = msgspec.structs.replace(promotion, promotion_id=len(self._promotions) + 1)
             self._promotions.append(filed)
-            self._trail.append(entry)
+            self._trail.append(entry.about("promotion", filed.promotion_id))
             return filed
 
     def change(self, promotion: Promotion, seen: Promotion, entry: AuditEntry) -> None:
@@ -93,7 +93,7 @@ class MemoryReleases:
         with self._lock:
             kept = msgspec.structs.replace(override, override_id=len(self._overrides) + 1)
             self._overrides.append(kept)
-            self._trail.append(entry)
+            self._trail.append(entry.about("override", kept.override_id))
             return kept
 
     def lift(self, override: Override, entry: AuditEntry) -> bool:

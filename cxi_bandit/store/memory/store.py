@@ -21,6 +21,7 @@ from cxi_bandit.store.memory.mending import MemoryPrivacy, MemoryRebuilds
 from cxi_bandit.store.memory.outcomes import MemoryOutcomes
 from cxi_bandit.store.memory.registry import MemoryRegistry
 from cxi_bandit.store.memory.releases import MemoryReleases
+from cxi_bandit.store.memory.visits import MemoryVisits
 from cxi_bandit.store.memory.windows import OpenWindows
 
 
@@ -32,10 +33,11 @@ class MemoryStore:
         windows = OpenWindows()
         rows: dict[DecisionId, Decision] = {}
         book = AddressBook(rows, windows.activated, windows.set_aside)
-        self.decisions = MemoryDecisions(lock, windows, rows, book)
         self.ledger = MemoryLedger(lock, book)
         self.rebuilds = MemoryRebuilds(lock)
         self.outcomes = MemoryOutcomes(lock, windows, rows, self.ledger.entries, self.ledger.inbox, self.rebuilds, book)
+        self.visits = MemoryVisits(lock, rows, self.outcomes.by_decision)
+        self.decisions = MemoryDecisions(lock, windows, rows, book, self.visits)
         self.trail = MemoryTrail(lock)
         self.registry = MemoryRegistry(lock, self.trail)
         self.releases = MemoryReleases(lock, self.registry, self.trail)
@@ -53,11 +55,17 @@ class MemoryDecisions:
     """DecisionLog in memory."""
 
     def __init__(
-        self, lock: threading.RLock, windows: OpenWindows, rows: dict[DecisionId, Decision], book: AddressBook
+        self,
+        lock: threading.RLock,
+        windows: OpenWindows,
+        rows: dict[DecisionId, Decision],
+        book: AddressBook,
+        visits: MemoryVisits,
     ) -> None:
         self._lock = lock
         self._windows = windows
         self._book = book
+        self._visits = visits
         self.rows = rows
         self._tokens: dict[tuple[str, str], tuple[bytes, DecisionId]] = {}
 
@@ -115,6 +123,7 @@ class MemoryDecisions:
             self.rows[decision.decision_id] = decision
             self._windows.opened(decision)
             self._book.logged(decision)
+            self._visits.logged(decision)
         return self.rows[decision.decision_id]
 
     def _forget_erased(self, token: IdempotencyToken) -> None:

@@ -102,7 +102,7 @@ class PostgresReleases:
         with self._database.transaction() as connection:
             values = [promotion.policy, promotion.step.value, _text(promotion)]
             (number,) = connection.execute(_PROPOSE, values).fetchall()[0]
-            write_line(connection, entry)
+            write_line(connection, entry.about("promotion", number))
         return msgspec.structs.replace(promotion, promotion_id=number)
 
     def change(self, promotion: Promotion, seen: Promotion, entry: AuditEntry) -> None:
@@ -128,7 +128,7 @@ class PostgresReleases:
         """See the port."""
         with self._database.transaction() as connection:
             (number,) = connection.execute(_OVERRIDE, [_text(override)]).fetchall()[0]
-            write_line(connection, entry)
+            write_line(connection, entry.about("override", number))
             _tell(connection, "override")
         return msgspec.structs.replace(override, override_id=number)
 

@@ -21,6 +21,7 @@ from cxi_bandit.store.postgres.releases import PostgresReleases
 from cxi_bandit.store.postgres.retention import Retention
 from cxi_bandit.store.postgres.reward_ledger import PostgresRewardLedger
 from cxi_bandit.store.postgres.trail import PostgresTrail
+from cxi_bandit.store.postgres.visits import PostgresVisits
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class PostgresStore:
     decisions: PostgresDecisionLog
     ledger: PostgresRewardLedger
     outcomes: PostgresOutcomeLog
+    visits: PostgresVisits
     registry: PostgresRegistry
     releases: PostgresReleases
     keyring: PostgresKeyring
@@ -63,6 +65,7 @@ class PostgresStore:
             decisions=PostgresDecisionLog(database),
             ledger=PostgresRewardLedger(database),
             outcomes=PostgresOutcomeLog(database),
+            visits=PostgresVisits(database),
             registry=PostgresRegistry(database),
             releases=PostgresReleases(database),
             keyring=PostgresKeyring(database),

@@ -98,6 +98,6 @@ def test_a_policys_models_are_thinned_by_their_own_manifest(begin_cart) -> None:
         cart.logged()
         cart.join(100)
         learner.step(cart.version, cart.now)
-    assert thin(policy, registry, cart.manifests, cart.now) == 5
+    assert thin(policy, registry, cart.store.releases, cart.manifests, cart.now) == 5
     assert registry.kept(policy) == {1, *range(7, 17)}, "the start is its day's first"
-    assert thin(policy, registry, cart.manifests, cart.now) == 0
+    assert thin(policy, registry, cart.store.releases, cart.manifests, cart.now) == 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from cxi_bandit.domain.alpha_ledger import AlphaLedger
 from cxi_bandit.domain.gate import GateRule
-from simulator.gate.contrast import Differences, bounds_where_incumbent_logs
+from cxi_bandit.evidence.contrast import Differences, bounds_where_incumbent_logs
 from simulator.gate.path import daily
 from simulator.gate.schedule import microseconds
 from simulator.gate.trial import Trial, opened

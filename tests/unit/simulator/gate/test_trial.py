@@ -10,7 +10,7 @@ import pytest
 from cxi_bandit.domain.alpha_ledger import AlphaLedger
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.gate import GateRule, Guardrail, Reason, Ruling, Verdict
-from simulator.gate.contrast import Differences, IncumbentUnsupported, bounds_where_incumbent_logs
+from cxi_bandit.evidence.contrast import Differences, IncumbentUnsupported, bounds_where_incumbent_logs
 from simulator.gate.schedule import microseconds
 from simulator.gate.trial import Trial, opened
 from simulator.gate.unit import DAY, Rows

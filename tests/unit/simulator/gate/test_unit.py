@@ -5,7 +5,7 @@ import pytest
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.gate import BetUnit, GateRule
-from simulator.gate.contrast import Differences
+from cxi_bandit.evidence.contrast import Differences
 from simulator.gate.unit import DAY, Rows, units
 
 FIRST = GateRule()

@@ -12,13 +12,13 @@ from cxi_bandit.domain.evaluation import EvidencePoint
 from cxi_bandit.domain.gate import Ruling
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.outcome import OutcomeStanding
+from cxi_bandit.evidence.contrast import BoundExceeded, Bounds
 from cxi_bandit.policy.manifest import Metric
 from simulator.candidates import Uniform
 from simulator.cli.run_gate import exit_code
 from simulator.datasets.closed_log import at_close, live, read_closes
 from simulator.datasets.live_log import read_live_log
 from simulator.datasets.log import ReplayLog
-from simulator.gate.contrast import BoundExceeded, Bounds
 from simulator.loop import START, Loop, LoopResult, Pace
 from simulator.manifests import shipped_texts
 from simulator.progress import silent

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.contrast import BoundExceeded, Bounds, Contrasts, Floats, Integers
+from cxi_bandit.evidence.contrast import BoundExceeded, Bounds, Contrasts, Floats, Integers
 
 GRID: Final = tuple(1e-4 * 5000.0 ** (k / 23) for k in range(24))
 """λ: 24 geometric points from 1e-4 to 0.5."""

@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from simulator.gate.bets import GRID
-from simulator.gate.contrast import BoundExceeded, Bounds, Contrasts
-from simulator.gate.detector import Detector, false_alarms_per_year, swapped_differences, watched
+from cxi_bandit.evidence.bets import GRID
+from cxi_bandit.evidence.contrast import BoundExceeded, Bounds, Contrasts
+from cxi_bandit.evidence.detector import Detector, false_alarms_per_year, swapped_differences, watched
 from simulator.gate.unit import taken
 
 BOUNDS = Bounds(upper=1.5, lower=1.5)

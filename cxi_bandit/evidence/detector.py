@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.bets import GRID, Position, baselines, stakes
-from simulator.gate.contrast import Bounds, Contrasts, Differences, Floats, check_bounds
+from cxi_bandit.evidence.bets import GRID, Position, baselines, stakes
+from cxi_bandit.evidence.contrast import Bounds, Contrasts, Differences, Floats, check_bounds
 
 _LAMBDAS: Final = np.array(GRID)
 

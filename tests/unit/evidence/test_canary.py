@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.bets import Evidence
-from simulator.gate.canary import Exposure, canary_bounds, canary_contrasts, capped_outcomes
-from simulator.gate.sample_ratio import SampleRatio
+from cxi_bandit.evidence.bets import Evidence
+from cxi_bandit.evidence.canary import Exposure, canary_bounds, canary_contrasts, capped_outcomes
+from cxi_bandit.evidence.sample_ratio import SampleRatio
 
 
 def exposure(**changes: object) -> Exposure:

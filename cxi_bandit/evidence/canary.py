@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.contrast import Bounds, Contrasts, Floats, Integers
+from cxi_bandit.evidence.contrast import Bounds, Contrasts, Floats, Integers
 
 
 class Exposure(msgspec.Struct, frozen=True, eq=False, kw_only=True):

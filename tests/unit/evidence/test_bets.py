@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.bets import GRID, Evidence, Position, baselines, stakes
-from simulator.gate.contrast import BoundExceeded, Bounds, Contrasts
+from cxi_bandit.evidence.bets import GRID, Evidence, Position, baselines, stakes
+from cxi_bandit.evidence.contrast import BoundExceeded, Bounds, Contrasts
 from simulator.gate.unit import taken
 from simulator.studies.gate_paths import staked
 from simulator.studies.gate_worlds import World, greedy, rates

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxi_bandit.domain.errors import InvalidInput
-from simulator.gate.contrast import (
+from cxi_bandit.evidence.contrast import (
     BoundExceeded,
     Bounds,
     Floats,

@@ -1,0 +1,118 @@
+"""Roll back: a canary is ended, or what was live before is live again; at once, and for no evidence but a reason."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from cxi_bandit.domain.errors import NotFound, WrongStep
+from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.promotion import Promotion, Step
+from cxi_bandit.domain.release import AuditEntry
+from cxi_bandit.domain.rollout import Rollout, Stand
+from cxi_bandit.engine.candidacy import same, without
+from cxi_bandit.engine.ports import Releases
+
+_NO_EVIDENCE: Final[Mapping[str, str]] = {}
+
+
+def roll_back(
+    policy: PolicyName,
+    to: int | None,
+    releases: Releases,
+    *,
+    by: str,
+    at: datetime,
+    reason: str,
+    evidence: Mapping[str, str] = _NO_EVIDENCE,
+) -> Rollout:
+    """Ends a running canary; without one, takes up again what was live before the present live versions were.
+
+    Args:
+        to: The revision whose live versions are taken up instead; a running canary ends all the same.
+        evidence: What the audit line tells of it.
+
+    Raises:
+        NotFound: There is no such policy, or no such revision of it.
+        WrongStep: Nothing was live before.
+        RolloutConflict: Somebody changed the roll-out meanwhile; nothing was written.
+    """
+    present = releases.rollout(policy)
+    history = releases.history(policy)
+    if to is not None and not 1 <= to <= len(history):
+        raise NotFound("roll-out", f"{policy} revision {to}")
+    if to is None and present.canary is None:
+        target = _before(history)
+        if target is None:
+            raise WrongStep(f"nothing was live before on {policy}; `halt` sends everything to hold")
+    else:
+        target = present if to is None else history[to - 1]
+    changed = _live(target) != _live(present)
+    following = present.following(
+        by,
+        at,
+        reason,
+        live=target.live,
+        by_defect=target.by_defect,
+        apprentice=target.apprentice if changed else present.apprentice,
+        previous=target.previous if changed else present.previous,
+        canary=None,
+        canary_defects=(),
+        shadow=without(present.shadow, target.live, *target.by_defect.values()),
+        restores=target.revision if changed else None,
+    )
+    undone = _undone(present, following, releases)
+    detail = {"revision": str(following.revision), "from": _told(present), "to": _told(following), "reason": reason}
+    if undone is not None:
+        detail["promotion"] = str(undone.promotion_id)
+    entry = AuditEntry(at=at, actor=by, action="rollback", policy=policy, detail=detail | dict(evidence))
+    if undone is None:
+        releases.roll_out(following, entry)
+    else:
+        ended = msgspec.structs.replace(undone, step=Step.ROLLED_BACK, reason=reason, changed_at=at)
+        releases.roll_out(following, entry, ended, undone)
+    return following
+
+
+def _before(history: Sequence[Rollout]) -> Rollout | None:
+    """The last roll-out before the one that first made live what is live now; undone ones are passed over."""
+    index = len(history) - 1
+    while True:
+        present = history[index]
+        while index > 0 and _live(history[index - 1]) == _live(present):
+            index -= 1
+        restored = history[index].restores
+        if restored is None:
+            return history[index - 1] if index > 0 else None
+        index = restored - 1
+
+
+def _live(rollout: Rollout) -> tuple[Stand, dict[str, Stand], bool]:
+    return rollout.live, rollout.by_defect, rollout.apprentice
+
+
+def _undone(present: Rollout, following: Rollout, releases: Releases) -> Promotion | None:
+    """The promotion that this takes back: the one at its canary, or the last that made live what is so no more."""
+    if present.canary is not None:
+        return releases.promotion(present.canary.promotion_id)
+    left = {present.live, *present.by_defect.values()} - {following.live, *following.by_defect.values()}
+    for promotion in reversed(releases.promotions(present.policy)):
+        stand = Stand(version=promotion.version, model=promotion.model)
+        if promotion.step is Step.LIVE and any(same(stand, other) for other in left):
+            return promotion
+    return None
+
+
+def _told(rollout: Rollout) -> str:
+    """Who answers, in words, for the audit trail."""
+    stands = {"live": rollout.live} | rollout.by_defect
+    if rollout.canary is not None:
+        stands["canary"] = rollout.canary.stand
+    return ", ".join(f"{name}: {_named(stand)}" for name, stand in stands.items())
+
+
+def _named(stand: Stand) -> str:
+    if stand.follows_head:
+        return f"version {stand.version}, its newest model"
+    return f"version {stand.version}, {'cold start' if stand.model is None else f'model {stand.model}'}"

@@ -1,0 +1,1 @@
+"""Sequential evidence: bets, contrasts, detectors, the canary's claim. Pure; valid however often it is looked at."""

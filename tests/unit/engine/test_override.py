@@ -1,0 +1,115 @@
+"""Pins and halts: held against the manifest, in force until they expire or are lifted, each with its line."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from cxi_bandit.domain.decision import HOLD
+from cxi_bandit.domain.errors import InvalidInput, NotFound, WrongStep
+from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.override import Override
+from cxi_bandit.engine.override import halt, lift, pin
+
+CART = PolicyName("cart")
+
+
+def a_pin(cart, **changes: Any) -> Override:
+    fields: dict[str, Any] = {
+        "intervention": InterventionId("discount"),
+        "author": "ann",
+        "reason": "a broken coupon service",
+        "made_at": cart.now,
+        "expires_at": cart.now + timedelta(days=1),
+        "policy": CART,
+    }
+    return Override(**{**fields, **changes})
+
+
+def kept(cart, **changes: Any) -> Override:
+    return pin(a_pin(cart, **changes), cart.store.registry, cart.store.releases, cart.manifests)
+
+
+def test_a_pin_is_kept_with_its_line(cart):
+    segment = {"device": "mobile", "cart_value": 40.0}
+    made = kept(cart, surface="cart", defect="price_jump", segment=segment)
+    assert cart.store.releases.overrides() == [made]
+    last = cart.store.registry.trail(CART)[-1]
+    assert (last.action, last.actor) == ("override pin", "ann")
+    assert last.detail == {
+        "override": str(made.override_id),
+        "intervention": "discount",
+        "reason": "a broken coupon service",
+        "surface": "cart",
+        "defect": "price_jump",
+        "segment.device": "mobile",
+        "segment.cart_value": "40.0",
+        "expires_at": made.expires_at.isoformat(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"policy": None}, "/policy: a pin is about one policy"),
+        ({"surface": "search"}, "/surface: policy cart serves 'cart'; leave the surface out"),
+        ({"defect": "thunder"}, "/defect: 'thunder' is not a defect of policy cart; known: coupon_failure, price_jump"),
+        ({"intervention": "gift"}, "/intervention: 'gift' is not an intervention of policy cart; known: hold, retry"),
+        (
+            {"intervention": "retry_coupon", "defect": "price_jump"},
+            "/intervention: 'retry_coupon' is never possible for defect 'price_jump'; it answers coupon_failure",
+        ),
+        ({"segment": {"shoe/size": 44.0}}, "/segment/shoe~1size: is not a context feature of policy cart; known: dev"),
+        ({"segment": {"device": "toaster"}}, "/segment/device: "),
+        ({"segment": {"cart_value": 9000.0}}, "/segment/cart_value: "),
+        ({"expires_at": None}, "/expires_at: must lie in the future, at most 90 days ahead"),
+    ],
+)
+def test_a_pin_that_the_manifest_does_not_allow_says_which_field_and_what_helps(cart, changes, complaint):
+    with pytest.raises(InvalidInput) as refused:
+        kept(cart, **changes)
+    assert str(refused.value).startswith(complaint)
+    assert cart.store.releases.overrides() == []
+
+
+@pytest.mark.parametrize("days", [0.0, -1.0, 90.001])
+def test_a_pin_expires_and_not_too_late(cart, days):
+    with pytest.raises(InvalidInput, match="/expires_at"):
+        kept(cart, expires_at=cart.now + timedelta(days=days))
+    kept(cart, expires_at=cart.now + timedelta(days=90))
+
+
+def test_a_pin_of_a_policy_that_is_not_there_is_not_kept(cart):
+    with pytest.raises(NotFound, match="nobody"):
+        kept(cart, policy=PolicyName("nobody"))
+
+
+def test_a_halt_is_about_one_policy_or_all_and_stands_until_it_is_lifted(cart):
+    releases = cart.store.releases
+    one = halt(CART, "ann", "complaints", releases, cart.now)
+    everything = halt(None, "bob", "a flood", releases, cart.now)
+    assert [(made.halts, made.intervention, made.policy) for made in (one, everything)] == [
+        (True, HOLD, CART),
+        (True, HOLD, None),
+    ]
+    with pytest.raises(NotFound, match="nobody"):
+        halt(PolicyName("nobody"), "ann", "complaints", releases, cart.now)
+    lifted = lift(one.override_id, "eve", releases, cart.now)
+    assert lifted == msgspec.structs.replace(one, lifted_at=cart.now, lifted_by="eve")
+    assert releases.overrides() == [everything]
+    assert [(entry.action, entry.actor, entry.policy) for entry in cart.store.registry.trail()[1:]] == [
+        ("halt", "ann", CART),
+        ("halt", "bob", None),
+        ("halt lift", "eve", CART),
+    ]
+
+
+def test_what_was_lifted_or_never_stood_cannot_be_lifted(cart):
+    made = kept(cart)
+    lift(made.override_id, "eve", cart.store.releases, cart.now)
+    assert cart.store.registry.trail(CART)[-1].action == "override lift"
+    with pytest.raises(WrongStep, match=f"override {made.override_id} was lifted before"):
+        lift(made.override_id, "eve", cart.store.releases, cart.now)
+    with pytest.raises(NotFound, match="override '77'"):
+        lift(77, "eve", cart.store.releases, cart.now)
