@@ -82,12 +82,12 @@ class InProcess:
         """Takes rewards, of decisions that are logged or will be."""
         record(events, at, self.store.decisions, self.store.ledger, self.manifests)
 
-    def turn(self, now: datetime) -> None:
-        """Joins and learns all there is to, and serves what was learned."""
+    def turn(self, now: datetime, *, learning: bool = True) -> None:
+        """Joins and learns all there is to, and takes up what was learned and rolled out."""
         while not join(self.store.outcomes, self.manifests, now, timedelta(0)).idle:
             pass
         for version in self.store.registry.versions():
-            while version.stage is Stage.LIVE and self._learner.step(version, now) is not None:
+            while learning and version.stage is Stage.LIVE and self._learner.step(version, now) is not None:
                 pass
         self._serving.refresh()
 
