@@ -16,11 +16,13 @@ from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.drift_watch import DriftWatch
 from cxi_bandit.bootstrap.mending import Mender
 from cxi_bandit.bootstrap.process import await_database, end_with_parent
+from cxi_bandit.bootstrap.release_watch import ReleaseWatch
 from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
-from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, Unavailable
+from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, ShiftExceeded, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.domain.model import Lineage
+from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.engine.join import JoinReport, join
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.settings import Settings, read_settings
@@ -34,6 +36,7 @@ _MOST_PATIENT_SECONDS: Final = 5.0
 _LONGEST_REST_SECONDS: Final = 60.0
 _UPKEEP_AGAIN_SECONDS: Final = 60.0
 _UNAVAILABLE: Final = 69
+_STAYS: Final = "learning stays"
 
 
 class _Rest(NamedTuple):
@@ -55,16 +58,21 @@ class Workbench:
         self._metrics = metrics
         self._lateness = timedelta(seconds=settings.lateness_seconds)
         store = engine.store
-        self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room)
+        self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room, self._too_far)
+        self._watch = ReleaseWatch(engine, log, metrics)
         self._mender = Mender(engine, log, metrics)
         self._learned: dict[tuple[PolicyName, int], int] = {}
         self._published: dict[PolicyName, float] = {}
         self._resting: dict[PolicyName, _Rest] = {}
+        self._stuck: set[str] = set()
 
     def turn(self) -> bool:
-        """Joins once, lets every live policy learn at most one segment, mends for a moment; whether anything was done.
+        """Joins once, lets every live policy learn at most one segment, looks after roll-outs, mends for a moment.
 
-        A policy that cannot learn rests, ever longer, while the others go on.
+        A policy that cannot learn, or be watched, rests, ever longer, while the others go on.
+
+        Returns:
+            Whether anything was done.
 
         Raises:
             Unavailable: The database is away; nothing is lost, turn again.
@@ -79,6 +87,7 @@ class Workbench:
                 except Unavailable as error:
                     # A statement that one policy's rows make too slow looks the same: the others have their turn first.
                     away = error
+        busy |= self._watch.turn()
         if away is not None:
             raise away
         return self._mender.turn() or busy
@@ -99,6 +108,23 @@ class Workbench:
                 self._metrics.joined.labels(kind).inc(number)
         return report
 
+    def _too_far(self, lineage: Lineage) -> None:
+        """A model was derived and not published; a smaller segment is tried."""
+        self._metrics.too_far.labels(lineage.policy).inc()
+        self._log.info("model_too_far", policy=lineage.policy, learned=lineage.learned, up_to=lineage.up_to)
+
+    def _stays(self, version: PolicyVersion, error: ShiftExceeded) -> None:
+        """The audit trail says once for every model that nothing may follow it."""
+        if error.parent in self._stuck:
+            return
+        self._stuck.add(error.parent)
+        registry = self._engine.store.registry
+        known = (line.detail.get("parent") for line in registry.trail(version.policy) if line.action == _STAYS)
+        if error.parent not in known:
+            detail = {"parent": error.parent, "position": str(error.position), "reason": str(error)}
+            at = self._engine.clock()
+            registry.note(AuditEntry(at=at, actor="learner", action=_STAYS, policy=version.policy, detail=detail))
+
     def _learn_or_rest(self, version: PolicyVersion) -> bool:
         policy = version.policy
         rest = self._resting.get(policy, _AWAKE)
@@ -112,6 +138,8 @@ class Workbench:
             seconds = min(2 * rest.seconds, _LONGEST_REST_SECONDS)
             self._resting[policy] = _Rest(time.monotonic() + seconds, seconds)
             self._metrics.learner_errors.labels(type(error).__name__).inc()
+            if isinstance(error, ShiftExceeded):
+                self._stays(version, error)
             self._log.error(
                 "policy_not_learned",
                 policy=policy,

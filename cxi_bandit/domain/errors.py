@@ -88,6 +88,18 @@ class WrongStep(CxiBanditError):
     """A promotion or roll-out is not where this can be done; says where it is, and what can be."""
 
 
+class ShiftExceeded(CxiBanditError):
+    """A model would move the probabilities further than the manifest allows in one step: it was not published."""
+
+    def __init__(self, parent: str, position: int) -> None:
+        super().__init__(
+            f"the outcome at position {position} alone would move the probabilities of {parent} further than "
+            "rollout.maximum_shift allows; the model stays as it is: raise the bound, or update gated"
+        )
+        self.parent = parent
+        self.position = position
+
+
 class Unavailable(CxiBanditError):
     """A part this call needs is away or full; try again after `retry_after_seconds`."""
 

@@ -1,9 +1,12 @@
 """Learn: the outcome log becomes models, each a pure function of its lineage, published one segment at a time."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from cxi_bandit.domain.errors import ModelInvalid
+import msgspec
+
+from cxi_bandit.domain.errors import ModelInvalid, ShiftExceeded
 from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.outcome import Lesson
@@ -11,6 +14,7 @@ from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.fingerprint import golden_vectors, sha256
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry, Segment
+from cxi_bandit.engine.shift import Golden, moves_little
 from cxi_bandit.policy.manifest import Manifest
 
 
@@ -34,14 +38,44 @@ def teachable(segment: Segment, manifest_sha: ManifestSha) -> list[Lesson]:
     return [row for row in segment.rows if row.manifest_sha == manifest_sha]
 
 
-class Learner:
-    """Learns one policy version on from its head. Whoever holds the registry's writer lock for the policy runs it."""
+def _halved(head: Model, lineage: Lineage, rows: list[Lesson]) -> tuple[list[Lesson], Lineage]:
+    """The first half of a segment, under the same cuts, that has anything to learn in it.
 
-    def __init__(self, registry: Registry, outcomes: OutcomeLog, manifests: Manifests, room: ModelRoom) -> None:
+    Raises:
+        ShiftExceeded: There is no smaller one: it holds a single row.
+    """
+    if len(rows) < 2:  # noqa: PLR2004 - one cannot be halved
+        raise ShiftExceeded(f"{lineage.policy}@{head.lineage.version}", rows[0].position if rows else lineage.up_to)
+    kept = rows[: len(rows) // 2]
+    learned = msgspec.structs.replace(
+        lineage,
+        up_to=kept[-1].position,
+        learned=len(kept),
+        learned_total=head.lineage.learned_total + len(kept),
+    )
+    return kept, learned
+
+
+class Learner:
+    """Learns one policy version on from its head. Whoever holds the registry's writer lock for the policy runs it.
+
+    Args:
+        too_far: Told of every model that was derived and not published because it moves the probabilities too far.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        outcomes: OutcomeLog,
+        manifests: Manifests,
+        room: ModelRoom,
+        too_far: Callable[[Lineage], None] = lambda _: None,
+    ) -> None:
         self._registry = registry
         self._outcomes = outcomes
         self._manifests = manifests
         self._room = room
+        self._too_far = too_far
 
     def start(self, version: PolicyVersion, at: datetime) -> Model:
         """The policy version's head, publishing its untrained model first where it has none.
@@ -74,9 +108,13 @@ class Learner:
     def step(self, version: PolicyVersion, at: datetime) -> Model | None:
         """Learns the next segment and publishes it; None when nothing new has matured.
 
+        Where the manifest bounds how far a published model may move the probabilities, and the segment's would move
+        them further, half the segment is learned, and half of that: what is served moves in small steps or not at all.
+
         Raises:
             LearningConflict: A rival moved the head; nothing was written.
             ModelInvalid: The parent's bytes are gone or not what was committed.
+            ShiftExceeded: A single outcome would move the probabilities too far; the head stays.
         """
         head = self.start(version, at)
         manifest = self._manifests.by_sha(version.manifest_sha)
@@ -107,8 +145,13 @@ class Learner:
             unlearn_cut=unlearn_cut,
         )
         parent = verified_bytes(self._registry, head)
-        data = derive(self._room, manifest, parent, rows)
-        return self._publish(lineage, data, manifest, at, moves_head_from=head.lineage.version)
+        while True:
+            data = derive(self._room, manifest, parent, rows)
+            golden = golden_vectors(manifest, self._room.load(manifest, data))
+            if moves_little(head, lineage, golden, manifest):
+                return self._commit(lineage, data, golden, at, moves_head_from=head.lineage.version)
+            self._too_far(lineage)
+            rows, lineage = _halved(head, lineage, rows)
 
     def _publish(
         self,
@@ -120,6 +163,11 @@ class Learner:
         moves_head_from: ModelVersion | None,
     ) -> Model:
         golden = golden_vectors(manifest, self._room.load(manifest, data))
+        return self._commit(lineage, data, golden, at, moves_head_from=moves_head_from)
+
+    def _commit(
+        self, lineage: Lineage, data: bytes, golden: Golden, at: datetime, *, moves_head_from: ModelVersion | None
+    ) -> Model:
         model = Model(lineage=lineage, sha256=sha256(data), size_bytes=len(data), golden=golden, created_at=at)
         self._registry.publish(model, data, moves_head_from=moves_head_from)
         return model

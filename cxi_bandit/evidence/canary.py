@@ -35,6 +35,17 @@ def canary_bounds(share: float) -> Bounds:
     return Bounds(upper=1.0 / share, lower=1.0 / (1.0 - share))
 
 
+def arm_bounds(share: float) -> Bounds:
+    """U = 1/rho, L = 1/(1-rho') for an arm beside the live one, of which a canary may take up to a half meanwhile.
+
+    rho' = share/(share + (1-share)/2) is then the arm's share among its own shoppers and the live arm's.
+
+    Args:
+        share: Of the arm among its own shoppers and the live arm's while there is no canary, in (0, 1).
+    """
+    return Bounds(upper=canary_bounds(share).upper, lower=canary_bounds(2.0 * share / (1.0 + share)).lower)
+
+
 def capped_outcomes(exposure: Exposure, *, window: int, cap: float) -> tuple[npt.NDArray[np.bool_], Floats]:
     """Z and Y, (m,): the arm, and Y_u = min(Σ reward within `window` µs of first exposure, cap)/cap.
 

@@ -15,6 +15,7 @@ from cxi_bandit.evidence.bets import GRID, Position, baselines, stakes
 from cxi_bandit.evidence.contrast import Bounds, Contrasts, Differences, Floats, check_bounds
 
 _LAMBDAS: Final = np.array(GRID)
+_HARDLY: Final = 1e-9
 
 
 def swapped_differences(*, logged: Floats, incumbent: Floats, live: Floats, bounds: Bounds) -> Differences:
@@ -107,6 +108,31 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raw=tuple(level[0].tolist()),
             cv=tuple(level[1].tolist()),
         )
+
+    def afresh(self) -> "Detector":
+        """This detector begun again after an alarm; what it knows of the mean reward stays."""
+        nothing = (0.0,) * len(GRID)
+        return msgspec.structs.replace(self, alarmed_after=None, raw=nothing, cv=nothing)
+
+
+def above(bound: float, alarm_at: float) -> Detector:
+    """A detector of "the mean of a value in [0, 1] is above `bound`": X = h, δ the bound, and no baseline.
+
+    M ← (M + 1)(1 + λ(h - b)/b) per λ; feed it what `bounded` makes of the values.
+
+    Args:
+        bound: b in (0, 1).
+    """
+    if not 0.0 < bound < 1.0:
+        raise InvalidInput("/bound", f"must be in (0, 1), a share of the harm's range; got {bound}")
+    # X is never below 0, so that nearly all of B is left for the bound itself.
+    return Detector(bounds=Bounds(upper=1.0, lower=_HARDLY), alarm_at=alarm_at, delta=bound)
+
+
+def bounded(values: Floats) -> Contrasts:
+    """Values in [0, 1] as they are bet on, (n,): their baseline stays 0."""
+    nothing = np.zeros_like(values)
+    return Contrasts(gain=values, tilt=nothing, reward=nothing)
 
 
 def false_alarms_per_year(units_per_year: float, alarm_at: float) -> float:

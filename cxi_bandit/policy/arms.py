@@ -46,6 +46,29 @@ def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
     return Placed(Arm.LIVE, left, "")
 
 
+def shares(rollout: Rollout, defect: str) -> dict[Arm, float]:
+    """The probability of each arm that there is for a defect type, as `place` gives it; they sum to one."""
+    left = 1.0
+    found: dict[Arm, float] = {}
+    about = not rollout.canary_defects or defect in rollout.canary_defects
+    arms = (
+        (Arm.HOLD, rollout.hold),
+        (Arm.PREVIOUS, None if rollout.previous is None else rollout.previous.split),
+        (Arm.CANARY, rollout.canary.split if rollout.canary is not None and about else None),
+    )
+    for arm, split in arms:
+        if split is not None:
+            found[arm] = left * split.share
+            left *= 1.0 - split.share
+    return {**found, Arm.LIVE: left}
+
+
+def ratio(rollout: Rollout, defect: str, arm: Arm) -> float:
+    """Rho of an arm among its own shoppers and the live arm's, in (0, 1)."""
+    found = shares(rollout, defect)
+    return found[arm] / (found[arm] + found[Arm.LIVE])
+
+
 def hold_salt(rollout: Rollout, at: datetime) -> str:
     """The salt of those who are left alone at a moment; it changes every `hold_rotation_days`."""
     if rollout.hold is None:

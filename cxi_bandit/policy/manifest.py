@@ -236,6 +236,22 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     approvals: Annotated[int, Meta(ge=1, le=2)] = 1
 
 
+class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A harm whose mean must not exceed a bound, or who answers is taken back.
+
+    Attributes:
+        metric: One of the reward's, or `cost`: what the chosen intervention costs by the catalogue.
+        bound: On the mean of a decision, in the metric's own unit.
+        min: Least value; None takes the metric's own, 0 for `cost`.
+        max: Greatest value; None takes the metric's own, the catalogue's dearest for `cost`. Greater ones count as it.
+    """
+
+    metric: Name
+    bound: float
+    min: float | None = None
+    max: float | None = None
+
+
 class RolloutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a promotion of this policy comes to the shoppers, and who is kept from it for comparison.
 
@@ -245,12 +261,13 @@ class RolloutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         previous_share: Share of the others whom the policy replaced by a promotion goes on answering; 0 for none.
         canary_shares: The canary's share, step by step.
         canary_hours: Least length of a step.
-        canary_shoppers: Least number of shoppers first exposed within a step.
+        canary_shoppers: Least number of the canary's shoppers who were first exposed within a step.
         canary_window_hours: How long from a shopper's first exposure rewards count; None takes the reward's horizon.
         canary_reward_cap: Most reward of a shopper within that window, in the reward's own unit, that counts.
         alarm_at: c: the mean number of shoppers until a false alarm of a watch is at least this.
         maximum_shift: Most total variation by which a published model may move the probabilities of the golden
             situations; None for no bound.
+        guardrails: Harms that are watched in the canary and in what is live, each by itself.
         apprentice: A first version imitates the baseline that callers send until a promotion lets it go.
     """
 
@@ -264,6 +281,7 @@ class RolloutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     canary_reward_cap: Annotated[float, Meta(gt=0.0)] | None = None
     alarm_at: Annotated[float, Meta(gt=1.0)] = 100_000.0
     maximum_shift: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
+    guardrails: tuple[Bound, ...] = ()
     apprentice: bool = False
 
 

@@ -14,6 +14,7 @@ import msgspec
 from cxi_bandit.domain.decision import HOLD, FeatureValue
 from cxi_bandit.domain.errors import InvalidInput, ManifestInvalid
 from cxi_bandit.policy.gate import gate_rule
+from cxi_bandit.policy.harms import harm
 from cxi_bandit.policy.manifest import (
     Attribution,
     CategoryFeature,
@@ -88,6 +89,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield from _reward(manifest)
     yield from _exploration(manifest)
     yield from _gate(manifest)
+    yield from _rollout_guardrails(manifest)
 
 
 def _catalogue(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -232,6 +234,24 @@ def _gate(manifest: Manifest) -> Iterator[tuple[str, str]]:
         gate_rule(manifest)
     except InvalidInput as error:
         yield f"gate{error.pointer.replace('/', '.')}", error.detail
+
+
+def _rollout_guardrails(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    guarded: set[str] = set()
+    for index, guardrail in enumerate(manifest.rollout.guardrails):
+        key = f"rollout.guardrails[{index}]"
+        about = harm(manifest, guardrail)
+        if about is None:
+            reason = "is neither `cost` nor among [reward.metrics]; to guard latency, have it reported as a metric"
+            yield f"{key}.metric", f"{guardrail.metric!r} {reason}"
+            continue
+        if guardrail.metric in guarded:
+            yield f"{key}.metric", f"{guardrail.metric!r} is guarded twice"
+        guarded.add(guardrail.metric)
+        if unranged := _no_range(about.low, about.high):
+            yield f"{key}.min", f"{unranged}; got {about.low:g} and {about.high:g}"
+        elif not about.low < about.bound < about.high:
+            yield f"{key}.bound", f"must lie between {about.low:g} and {about.high:g}; got {about.bound:g}"
 
 
 def mismatch(kind: FeatureType, value: FeatureValue) -> str | None:

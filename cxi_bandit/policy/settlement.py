@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.outcome import Settlement
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardKey
-from cxi_bandit.policy.manifest import Manifest, Metric
+from cxi_bandit.policy.manifest import Manifest, Metric, Reward
 
 _Value = tuple[datetime, RewardKey, float, int]
 """When, which event, its value, and into how many equal parts that is divided; one of them counts here."""
@@ -77,15 +77,26 @@ def settle(
             counted = min(max(value, metric.min), metric.max)
             values.setdefault(event.metric, []).append((event.occurred_at, event.key, counted, entry.parts))
     metrics = {name: _aggregate(metric, values[name]) for name, metric in reward.metrics.items() if name in values}
-    weighted = [_finite(reward.metrics[name].weight * value) for name, value in metrics.items()]
-    gross = _summed(weighted) if weighted else reward.default
-    net = gross - manifest.intervention(intervention).cost
     return Settlement(
-        reward=min(max(net, reward.min), reward.max),
+        reward=worth(reward, metrics, manifest.intervention(intervention).cost),
         metrics=metrics,
         counted=sum(len(observed) for observed in values.values()),
         completed=bool(metrics),
     )
+
+
+def worth(reward: Reward, metrics: Mapping[str, float], cost: float) -> float:
+    """The reward of an outcome with these aggregates: weighted, less the intervention's cost, within the range.
+
+    Args:
+        metrics: Those that the reward does not declare weigh nothing.
+        cost: In the reward's own unit.
+    """
+    weighted = [
+        _finite(reward.metrics[name].weight * value) for name, value in metrics.items() if name in reward.metrics
+    ]
+    net = (_summed(weighted) if weighted else reward.default) - cost
+    return min(max(net, reward.min), reward.max)
 
 
 class _Amended:

@@ -133,6 +133,32 @@ class Metrics:
         self.published = Counter(
             "cxi_bandit_models_published_total", "Models published.", ["policy"], registry=registry
         )
+        self.too_far = Counter(
+            "cxi_bandit_models_too_far_total",
+            "Models not published because they would move probabilities beyond rollout.maximum_shift.",
+            ["policy"],
+            registry=registry,
+        )
+        self.watch_evidence = Gauge(
+            "cxi_bandit_watch_evidence",
+            "ln E of a roll-out's watch; -Inf before its first shopper.",
+            ["policy", "watch"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.canary_shoppers = Gauge(
+            "cxi_bandit_canary_shoppers",
+            "Shoppers of the running canary whose window is closed; 0 without one.",
+            ["policy"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.rollbacks = Counter(
+            "cxi_bandit_rollbacks_total",
+            "What a watch took back, or halted, by why.",
+            ["policy", "reason"],
+            registry=registry,
+        )
         self.rebuilt = Counter(
             "cxi_bandit_models_rebuilt_total", "Models made by rebuilds.", ["policy"], registry=registry
         )

@@ -114,6 +114,14 @@ WRONG = [
      "gate.guardrails[1].metric", "twice"),
     ("[exploration]", '[[gate.guardrails]]\nmetric = "sale"\nmargin = 0.1\nmin = 5\n[exploration]',
      "gate.guardrails[0].min", "min below max"),
+    ("[exploration]", '[[rollout.guardrails]]\nmetric = "latency_ms"\nbound = 9\n[exploration]',
+     "rollout.guardrails[0].metric", "reported as a metric"),
+    ("[exploration]", '[[rollout.guardrails]]\nmetric = "sale"\nbound = 0.5\n' * 2 + "[exploration]",
+     "rollout.guardrails[1].metric", "twice"),
+    ("[exploration]", '[[rollout.guardrails]]\nmetric = "sale"\nbound = 0\n[exploration]',
+     "rollout.guardrails[0].bound", "must lie between 0 and 1"),
+    ("[exploration]", '[[rollout.guardrails]]\nmetric = "cost"\nbound = 1\nmax = inf\n[exploration]',
+     "rollout.guardrails[0].min", "finite"),
 ]  # fmt: skip
 
 

@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[[gate.guardrails]]`": rooms.Guardrail,
     "`[serving]`": rooms.ServingRules,
     "`[rollout]`": rooms.RolloutRules,
+    "`[[rollout.guardrails]]`": rooms.Bound,
 }
 EXPLORERS = (
     explorers.SquareCB,
