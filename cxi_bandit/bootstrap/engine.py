@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cxi_bandit.domain.identifiers import DecisionIdMint
+from cxi_bandit.engine.candidacy import Ports
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import (
@@ -116,6 +117,11 @@ class Engine:
     subject_key: bytes
     mint: DecisionIdMint
     clock: Clock
+
+    @property
+    def promoting(self) -> Ports:
+        """What a promotion is decided with."""
+        return Ports(self.store.registry, self.store.releases, self.store.evaluations, self.manifests)
 
 
 def wall_clock() -> datetime:

@@ -14,8 +14,11 @@ from cxi_bandit.domain.errors import (
     InvalidInput,
     ManifestInvalid,
     NotFound,
+    RolloutConflict,
     Unavailable,
+    WrongStep,
 )
+from cxi_bandit.domain.gate import RefusedByGate, Ruling
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -25,12 +28,20 @@ UNAVAILABLE: Final = 69
 INTERNAL: Final = 70
 _INTERRUPTED: Final = 130
 
-_BAD_INPUT: Final = (InvalidInput, ManifestInvalid, NotFound, IdempotencyConflict)
+_BAD_INPUT: Final = (InvalidInput, ManifestInvalid, NotFound, IdempotencyConflict, WrongStep)
 
 COMMANDS: Final = {
+    "approve": "cxi_bandit.cli.approve:approve",
     "audit": "cxi_bandit.cli.audit:audit",
     "backup": "cxi_bandit.cli.backup:backup",
     "restore": "cxi_bandit.cli.restore:restore",
+    "halt": "cxi_bandit.cli.halt:halt",
+    "override": "cxi_bandit.cli.override:override",
+    "overrides": "cxi_bandit.cli.overrides:overrides",
+    "promotions": "cxi_bandit.cli.promotions:promotions",
+    "propose": "cxi_bandit.cli.propose:propose",
+    "rollback": "cxi_bandit.cli.rollback:rollback",
+    "shadow": "cxi_bandit.cli.shadow:shadow",
     "erase": "cxi_bandit.cli.erase:erase",
     "quarantine": "cxi_bandit.cli.quarantine:quarantine",
     "rebuild": "cxi_bandit.cli.rebuild:rebuild",
@@ -84,10 +95,17 @@ def main(arguments: list[str] | None = None) -> int:
     return status if isinstance(status, int) else DONE
 
 
+def gate_status(error: RefusedByGate) -> int:
+    """The exit code where the gate does not say go."""
+    return WAIT if error.decision is Ruling.WAIT else REFUSED
+
+
 def _explain(error: Exception) -> int:
     if isinstance(error, _BAD_INPUT):
         return _complain(str(error), BAD_INPUT)
-    if isinstance(error, Unavailable | EvidenceConflict):
+    if isinstance(error, RefusedByGate):
+        return _complain(f"the gate says {error.decision.value}: {error}", gate_status(error))
+    if isinstance(error, Unavailable | EvidenceConflict | RolloutConflict):
         return _complain(str(error), UNAVAILABLE)
     kind = "" if isinstance(error, CxiBanditError) else f"{type(error).__name__}: "
     return _complain(f"internal error: {kind}{error}", INTERNAL)

@@ -4,6 +4,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ import msgspec
 import rich_click as click
 from rich.console import Console
 from rich.table import Table
+
+from cxi_bandit.domain.errors import InvalidInput
 
 DATA_DIR: Final = click.option(
     "--data-dir",
@@ -59,3 +62,20 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row))
     Console().print(table)
+
+
+def moment(text: str | None, option: str) -> datetime | None:
+    """An aware time from ISO 8601.
+
+    Raises:
+        InvalidInput: It is none, or has no time zone.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(option, f"{text!r} is no ISO 8601 time such as 2026-11-20T08:00+01:00") from error
+    if moment.tzinfo is None:
+        raise InvalidInput(option, f"{text!r} has no time zone; write 2026-11-20T08:00+01:00, or Z for UTC")
+    return moment

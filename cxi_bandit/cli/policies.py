@@ -8,10 +8,11 @@ import rich_click as click
 
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.arms import show_arms
 from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
-from cxi_bandit.service.policies import PoliciesAnswer, describe_versions
+from cxi_bandit.service.policies import describe_arms, describe_versions
 from cxi_bandit.settings import read_settings
 
 
@@ -20,19 +21,22 @@ from cxi_bandit.settings import read_settings
 @database_options
 @click.pass_context
 def policies(context: click.RichContext, /, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show every policy version with its stage and newest model, or check a manifest."""
+    """Show every policy version with its stage and newest model, and who answers for it; or check a manifest."""
     if context.invoked_subcommand is not None:
         return
     with open_store(read_settings(**options)) as store:
         found = describe_versions(build_engine(store), store.registry.versions())
+        rollouts = store.releases.rollouts()
     if as_json:
-        show_json(PoliciesAnswer(found))
+        arms = {rollout.policy: describe_arms(rollout) for rollout in rollouts}
+        show_json({"policies": found, "arms": arms})
         return
     rows = [
         (row.policy, row.policy_version, row.surface, row.stage.value, row.model_version, row.learned_total)
         for row in found
     ]
     show_table("Policies", ("policy", "version", "surface", "stage", "model", "outcomes learned"), rows)
+    show_arms(rollouts)
 
 
 @policies.command()

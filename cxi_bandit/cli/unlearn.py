@@ -1,7 +1,6 @@
 """`cxi-bandit unlearn`: a bad sender or a stretch of time is taken out of what a policy has learned."""
 
 import sys
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,9 +8,8 @@ import rich_click as click
 
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json
+from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, moment, show_json
 from cxi_bandit.cli.rebuild import known_policy
-from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.unlearning import Unlearning
@@ -64,7 +62,7 @@ def unlearn(
         engine = build_engine(store)
         name, at = known_policy(engine, policy), engine.clock()
         sender = None if source is None else Source(source)
-        asked = unlearning(name, sender, _moment(since, "--from"), _moment(until, "--to"), at)
+        asked = unlearning(name, sender, moment(since, "--from"), moment(until, "--to"), at)
         concerned = store.outcomes.unlearned(asked)
         request = None
         if not dry_run:
@@ -84,15 +82,3 @@ def unlearn(
             f"unlearning {asked.number} leaves out {concerned} outcomes; the rebuild is asked for as request {request} "
             f"(a running service's learner works it off; `cxi-bandit rebuild {policy}` does it now)\n"
         )
-
-
-def _moment(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(option, f"{text!r} is no ISO 8601 time such as 2026-11-20T08:00+01:00") from error
-    if moment.tzinfo is None:
-        raise InvalidInput(option, f"{text!r} has no time zone; write 2026-11-20T08:00+01:00, or Z for UTC")
-    return moment

@@ -83,15 +83,19 @@ def pair_of(
         return Pair(version, manifest, head if continuous and warm else None)
     found = registry.model(policy, model)
     if found.lineage.policy_version != number:
-        raise InvalidInput("/model", f"model {model} is of version {found.lineage.policy_version}, not of {number}")
+        raise InvalidInput(
+            "/model_version", f"model {model} is of version {found.lineage.policy_version}, not of {number}"
+        )
     if continuous and found != head:
         raise InvalidInput(
-            "/model",
+            "/model_version",
             f"version {number} goes on learning from its head, so only that can be promoted: leave the model out, or "
             'declare updates = "gated"',
         )
     if model not in registry.kept(policy):
-        raise InvalidInput("/model", f"the bytes of model {model} were thinned away; propose one that still has them")
+        raise InvalidInput(
+            "/model_version", f"the bytes of model {model} were thinned away; propose one that still has them"
+        )
     return Pair(version, manifest, found)
 
 

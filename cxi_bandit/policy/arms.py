@@ -46,21 +46,25 @@ def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
     return Placed(Arm.LIVE, left, "")
 
 
-def shares(rollout: Rollout, defect: str) -> dict[Arm, float]:
-    """The probability of each arm that there is for a defect type, as `place` gives it; they sum to one."""
-    left = 1.0
-    found: dict[Arm, float] = {}
-    about = not rollout.canary_defects or defect in rollout.canary_defects
+def shares(rollout: Rollout, defect: str | None = None) -> dict[Arm, float]:
+    """The probability of each arm that there is, as `place` gives it; they sum to one.
+
+    Args:
+        defect: For this defect type; None for one that the canary is about.
+    """
+    about = defect is None or not rollout.canary_defects or defect in rollout.canary_defects
     arms = (
         (Arm.HOLD, rollout.hold),
         (Arm.PREVIOUS, None if rollout.previous is None else rollout.previous.split),
         (Arm.CANARY, rollout.canary.split if rollout.canary is not None and about else None),
     )
+    left = 1.0
+    found: dict[Arm, float] = {}
     for arm, split in arms:
         if split is not None:
             found[arm] = left * split.share
             left *= 1.0 - split.share
-    return {**found, Arm.LIVE: left}
+    return {Arm.LIVE: left, **found}
 
 
 def ratio(rollout: Rollout, defect: str, arm: Arm) -> float:

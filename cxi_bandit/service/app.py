@@ -24,13 +24,16 @@ from cxi_bandit.service.drainer import Drainer
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.health import health_routes
 from cxi_bandit.service.lane import Lane
+from cxi_bandit.service.overrides import override_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
+from cxi_bandit.service.promotions import promotion_routes
 from cxi_bandit.service.readiness import Readiness
 from cxi_bandit.service.reload import Hints, Reloader
 from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.requests import RequestLog
 from cxi_bandit.service.rewards import DeliveryBatcher, RewardBatcher, RewardDesk, reward_routes
+from cxi_bandit.service.rollouts import rollout_routes
 from cxi_bandit.service.routing import in_thread
 from cxi_bandit.service.throttle import Bucket, Throttle
 from cxi_bandit.service.trail import trail_routes
@@ -161,6 +164,9 @@ def create_app(
                 RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key), webhooks, throttle, engine.clock
             ),
             *policy_routes(engine, threads),
+            *promotion_routes(engine, threads),
+            *rollout_routes(engine, threads),
+            *override_routes(engine, threads),
             *trail_routes(engine, threads),
             *health_routes(engine, threads, metrics, Readiness(engine, threads, draining, spool)),
         ],

@@ -19,7 +19,7 @@ _PROBLEMS: Final = {
     "401": "No valid key or signature",
     "403": "The key lacks the scope",
     "404": "No such thing",
-    "409": "The first request with this Idempotency-Key is still being answered",
+    "409": "Not now: the gate does not say go, it was changed meanwhile, or the first request is still being answered",
     "413": "The body is too long",
     "422": "A field cannot be accepted",
     "429": "This caller asks too much at once; see Retry-After",

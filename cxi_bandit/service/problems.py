@@ -18,7 +18,9 @@ from cxi_bandit.domain.errors import (
     NotFound,
     RolloutConflict,
     Unavailable,
+    WrongStep,
 )
+from cxi_bandit.domain.gate import RefusedByGate
 from cxi_bandit.service.decoding import MalformedBody
 from cxi_bandit.service.reply import Reply
 from cxi_bandit.service.requests import facts
@@ -60,6 +62,8 @@ _KINDS: Final[tuple[tuple[type[Exception], _Kind], ...]] = (
         DeliveryConflict,
         _Kind("delivery-conflict", HTTPStatus.UNPROCESSABLE_ENTITY, "The webhook-id was used before"),
     ),
+    (RefusedByGate, _Kind("refused-by-gate", HTTPStatus.CONFLICT, "The gate does not say go")),
+    (WrongStep, _Kind("wrong-step", HTTPStatus.CONFLICT, "It is not where this can be done")),
     (RolloutConflict, _Kind("rollout-conflict", HTTPStatus.CONFLICT, "It was changed meanwhile")),
     (Unavailable, _Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Try again shortly")),
     (RateLimited, _Kind("rate-limited", HTTPStatus.TOO_MANY_REQUESTS, "This caller asks too much at once")),
@@ -73,11 +77,13 @@ def problem(error: Exception) -> Problem:
     """The document of an error. What is not an error of ours or the framework's says nothing about its cause."""
     for kind, (name, status, title) in _KINDS:
         if isinstance(error, kind):
-            detail, pointer = str(error), None
+            document = Problem(_PREFIX + name, title, int(status), str(error))
             if isinstance(error, InvalidInput):
-                detail = error.detail
-                pointer = error.pointer if error.pointer.startswith("/") else None
-            return Problem(_PREFIX + name, title, int(status), detail, UNSET if pointer is None else pointer)
+                pointer = error.pointer if error.pointer.startswith("/") else UNSET
+                return msgspec.structs.replace(document, detail=error.detail, pointer=pointer)
+            if isinstance(error, RefusedByGate):
+                return msgspec.structs.replace(document, decision=error.decision, reasons=error.reasons)
+            return document
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         return Problem(_PREFIX + status.phrase.lower().replace(" ", "-"), status.phrase, int(status), _words(error))

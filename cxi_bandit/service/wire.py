@@ -10,10 +10,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Durability, Fallback, Stage
+from cxi_bandit.domain.gate import Reason, Ruling
 from cxi_bandit.domain.reward import RewardStatus
 
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
+Sentence = Annotated[str, Meta(min_length=1, max_length=1000)]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 
 BATCH_LIMIT = 1000
@@ -75,13 +77,18 @@ class DecisionAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Problem(msgspec.Struct, frozen=True, gc=False):
-    """An RFC 9457 problem document; `pointer` is the JSON pointer of the field at fault."""
+    """An RFC 9457 problem document; `pointer` is the JSON pointer of the field at fault.
+
+    `decision` and `reasons` are the gate's, where it does not say go.
+    """
 
     type: str
     title: str
     status: int
     detail: str
     pointer: str | UnsetType = UNSET
+    decision: Ruling | UnsetType = UNSET
+    reasons: tuple[Reason, ...] | UnsetType = UNSET
 
 
 class DecisionBatchAnswer(msgspec.Struct, frozen=True):

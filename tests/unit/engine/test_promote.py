@@ -180,7 +180,7 @@ def test_a_report_is_about_exactly_the_pair_that_is_proposed(shop):
         with pytest.raises(RefusedByGate, match="evaluate exactly that pair") as refused:
             shop.asked(version, model, shop.report(1, first))
         assert [reason.code for reason in refused.value.reasons] == ["another_candidate"]
-    with pytest.raises(InvalidInput, match=f"/model: model {first} is of version 1, not of {other}"):
+    with pytest.raises(InvalidInput, match=f"/model_version: model {first} is of version 1, not of {other}"):
         shop.asked(other, first, 1)
 
 
@@ -202,7 +202,7 @@ def test_what_is_not_there_is_not_proposed(shop):
     shop.cart.store.registry.thin(CART, [model])
     shop.learn()
     shop.cart.store.registry.thin(CART, [model])
-    with pytest.raises(InvalidInput, match=f"/model: the bytes of model {model} were thinned away"):
+    with pytest.raises(InvalidInput, match=f"/model_version: the bytes of model {model} were thinned away"):
         shop.asked(1, model, 1)
 
 
@@ -319,7 +319,7 @@ def test_of_a_continuous_version_only_the_head_is_a_candidate(continuous):
     early, head = shop.learn(other), shop.learn(other)
     shop.back()
     shop.cart.serving.refresh()
-    with pytest.raises(InvalidInput, match="/model: version 2 goes on learning from its head"):
+    with pytest.raises(InvalidInput, match="/model_version: version 2 goes on learning from its head"):
         shop.asked(other, early, 1)
     proposed = shop.asked(other, None, shop.report(other, head))
     assert proposed.model == head, "left out, it is the head"
