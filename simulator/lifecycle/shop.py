@@ -15,6 +15,8 @@ from cxi_bandit.engine.audit import DecisionAudit
 from cxi_bandit.engine.candidacy import Ports, Proposal
 from cxi_bandit.engine.ports import FiledReport
 from cxi_bandit.engine.promote import approve, propose
+from cxi_bandit.engine.watch import Act, Watcher
+from cxi_bandit.engine.watch_view import WatchPorts
 from cxi_bandit.policy.parsing import parse_manifest
 from simulator.candidates import ModelCandidate
 from simulator.datasets.live_log import read_live_log
@@ -66,6 +68,10 @@ class Shop:
         self.engine = InProcess({_FILE: text}, START, seed)
         store = self.engine.store
         self.ports = Ports(store.registry, store.releases, store.evaluations, self.engine.manifests)
+        self.acts: list[Act] = []
+        self._watcher = Watcher(
+            WatchPorts(store.visits, store.registry, store.releases, store.evaluations, self.engine.manifests)
+        )
         self._calendar = calendar or Calendar()
         self._seed = seed
         self._declared = {self.manifest.surface: self.manifest}
@@ -92,9 +98,19 @@ class Shop:
                 self.now += step
             self._floor.deliver(self.now)
             self.engine.turn(self.now, learning=False)
+            self._watch()
             if until():
                 return True
         return False
+
+    def _watch(self) -> None:
+        """As the learner's process does: look, and look again after whatever was done."""
+        while True:
+            turn = self._watcher.turn(self.policy, self.now)
+            self.acts += turn.acts
+            if not turn.more and not turn.acts:
+                return
+            self.engine.turn(self.now, learning=False)
 
     def learned(self) -> ModelVersion:
         """Lets the learner learn all there is, and names the model that it ends with."""

@@ -147,7 +147,8 @@ class _Truth:
         effects = truth.effects
         appeal = np.array([effects[name].appeal if name in effects else none for name in catalogue])
         annoyance = np.array([effects[name].annoyance if name in effects else none for name in catalogue])
-        self._appeal, self._annoyance = scenario.effect * appeal, abs(scenario.effect) * annoyance
+        self._appeal = scenario.effect * appeal
+        self._annoyance = abs(scenario.effect) * annoyance + scenario.backlash * np.maximum(appeal, 0.0)
 
     def rates(self, trouble: Ints, severity: Float64s, contexts: Contexts, progress: Float64s) -> Rates:
         """Probabilities of an order and of a complaint, shape (n, K, G, 2); the last axis: no real defect, real one."""
