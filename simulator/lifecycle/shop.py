@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.promotion import Promotion
@@ -16,7 +17,8 @@ from cxi_bandit.engine.candidacy import Ports, Proposal
 from cxi_bandit.engine.ports import FiledReport
 from cxi_bandit.engine.promote import approve, propose
 from cxi_bandit.engine.watch import Act, Watcher
-from cxi_bandit.engine.watch_view import WatchPorts
+from cxi_bandit.engine.watch_view import WatchPorts, canary_alpha
+from cxi_bandit.policy.arms import ratio
 from cxi_bandit.policy.parsing import parse_manifest
 from simulator.candidates import ModelCandidate
 from simulator.datasets.live_log import read_live_log
@@ -69,11 +71,12 @@ class Shop:
         store = self.engine.store
         self.ports = Ports(store.registry, store.releases, store.evaluations, self.engine.manifests)
         self.acts: list[Act] = []
-        self._watcher = Watcher(
-            WatchPorts(store.visits, store.registry, store.releases, store.evaluations, self.engine.manifests)
+        self._watched = WatchPorts(
+            store.visits, store.registry, store.releases, store.evaluations, self.engine.manifests
         )
-        self._calendar = calendar or Calendar()
-        self._seed = seed
+        self._watcher = Watcher(self._watched)
+        self.calendar = calendar or Calendar()
+        self.seed = seed
         self._declared = {self.manifest.surface: self.manifest}
         self._floor = Floor(self.engine, self._declared, scenario.feedback, seed)
         self.becomes(scenario)
@@ -84,15 +87,25 @@ class Shop:
         """Who answers now."""
         return self.ports.releases.rollout(self.policy)
 
+    @property
+    def share_of_canary(self) -> float:
+        """Rho of the running canary among its own shoppers and the live arm's."""
+        return ratio(self.rollout, "", Arm.CANARY)
+
+    @property
+    def alpha_of_canary(self) -> float:
+        """What the canary of the last promotion may err with."""
+        return canary_alpha(self.ports.releases.promotions(self.policy)[-1], self._watched, self.manifest)
+
     def becomes(self, scenario: Scenario) -> None:
         """From the next shopper on this is another world: the same shoppers, another truth."""
-        self._encounters = ShoppingWorld(self._declared, self._seed, scenario).encounters(_ENDLESS, len(self.met))
+        self._encounters = ShoppingWorld(self._declared, self.seed, scenario).encounters(_ENDLESS, len(self.met))
 
     def open(self, days: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Shoppers come for so many days, or until something is so; returns whether it is."""
-        each = max(self._calendar.decisions // self._calendar.passes, 1)
-        step = timedelta(days=1) / (each * self._calendar.passes)
-        for _ in range(round(days * self._calendar.passes)):
+        each = max(self.calendar.decisions // self.calendar.passes, 1)
+        step = timedelta(days=1) / (each * self.calendar.passes)
+        for _ in range(round(days * self.calendar.passes)):
             for encounter in islice(self._encounters, each):
                 self.met.append(Met(encounter, self._floor.meet(encounter, self.now)))
                 self.now += step

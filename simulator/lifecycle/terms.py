@@ -37,5 +37,5 @@ def terms(*, free: bool = False) -> str:
     """
     text = with_value(shipped_texts()["search.toml"], "updates", '"gated"')
     text = with_explorer(text, 'algorithm = "epsilon_greedy"\nepsilon = 0.1')
-    text = _GATE_GUARDRAILS.sub("", re.sub(r"^hold = 0\.3 ", "hold = 0.5 ", text, flags=re.MULTILINE))
+    text = _GATE_GUARDRAILS.sub("", with_value(text, "hold", "0.5"))
     return (_COST.sub("", text) if free else text) + _ROLLOUT
