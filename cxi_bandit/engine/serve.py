@@ -36,6 +36,7 @@ class Refresh(msgspec.Struct, frozen=True):
 
     swapped: list[Model]
     refused: list[Refusal]
+    rolled_out: list[Rollout] = []
 
 
 class Serving:
@@ -125,8 +126,9 @@ class Serving:
         by_surface: dict[str, dict[str, ServedRollout]] = {}
         for known in rollouts.values():
             by_surface.setdefault(known.live.manifest.surface, {}).update(dict.fromkeys(known.defects, known))
+        rolled_out = [one.rollout for one in rollouts.values() if not self._serves(one.rollout)]
         self._rollouts, self._by_surface, self.overrides = rollouts, by_surface, overrides
-        return Refresh(swapped, refused)
+        return Refresh(swapped, refused, rolled_out)
 
     def _current(self, stand: Stand, version: PolicyVersion) -> ServedPolicy:
         """What is served of a version now; a stand that changes its stage takes its model along."""
@@ -174,6 +176,10 @@ class Serving:
             return current
         swapped.append(wanted)
         return taken
+
+    def _serves(self, rollout: Rollout) -> bool:
+        held = self._rollouts.get(rollout.policy)
+        return held is not None and held.rollout == rollout
 
     def _unchanged(self, rollout: Rollout, served: Mapping[Stand, ServedPolicy]) -> ServedRollout | None:
         held = self._rollouts.get(rollout.policy)

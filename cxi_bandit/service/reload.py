@@ -78,6 +78,9 @@ class Reloader:
         self._tell(refresh)
 
     def _tell(self, refresh: Refresh) -> None:
+        for rollout in refresh.rolled_out:
+            self._metrics.rollout_revision.labels(rollout.policy).set(rollout.revision)
+            self._log.info("rolled_out", policy=rollout.policy, revision=rollout.revision, reason=rollout.reason)
         for model in refresh.swapped:
             lineage = model.lineage
             self._metrics.model_version.labels(lineage.policy).set(lineage.version)

@@ -63,6 +63,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self.rollout_revision = Gauge(
+            "cxi_bandit_rollout_revision",
+            "Roll-out served; of several workers the one furthest behind.",
+            ["policy"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self.models_refused = Counter(
             "cxi_bandit_models_refused_total", "Published models not taken into service.", ["policy"], registry=registry
         )
