@@ -11,6 +11,7 @@ from cxi_bandit.engine.install import install
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import (
     Access,
+    Budgets,
     Clock,
     DecisionLog,
     Deliveries,
@@ -18,6 +19,7 @@ from cxi_bandit.engine.ports import (
     Keyring,
     ModelRoom,
     OutcomeLog,
+    Permits,
     Privacy,
     Rebuilds,
     Registry,
@@ -98,6 +100,16 @@ class Store(Protocol):
     @property
     def privacy(self) -> Privacy:
         """Who was erased, and the certificates of it."""
+        ...
+
+    @property
+    def budgets(self) -> Budgets:
+        """What of each day's budgets is out on lease."""
+        ...
+
+    @property
+    def permits(self) -> Permits:
+        """Which shoppers' permits are out."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from cxi_bandit.telemetry.metrics import Metrics
 
 _IDEMPOTENCY: Final = timedelta(hours=24)
 _DELIVERIES: Final = timedelta(days=90)
+_BUDGETS: Final = timedelta(days=90)
 _EVERY_SECONDS: Final = 3600.0
 _SOON_SECONDS: Final = 1.0
 
@@ -20,12 +21,16 @@ _SOON_SECONDS: Final = 1.0
 def keep_up(store: PostgresStore, now: datetime) -> None:
     """What must not wait: partitions ahead of time, idempotency keys and webhook ids no longer than they are promised.
 
+    What was leased of a day stays to be looked at for a while; a permit goes when it counts for nothing any more.
+
     Raises:
         Unavailable: Writers were too busy; call again later.
     """
     store.partitions.ensure(now.date())
     store.partitions.prune_idempotency_keys(now - _IDEMPOTENCY)
     store.deliveries.prune(now - _DELIVERIES)
+    store.budgets.prune((now - _BUDGETS).date())
+    store.permits.prune(now)
 
 
 class Upkeep:

@@ -67,7 +67,8 @@ def erase(
         detail = {"reason": reason, "rebuild": "by learner" if later else "by command"}
         store.registry.note(AuditEntry(at=at, actor=actor, action="erase", policy=None, detail=detail))
         parts = (store.decisions, store.outcomes, store.privacy)
-        erasures, other = erase_subject(pseudonym(engine.subject_key, key), at, *parts)
+        steps = [store.permits.forget_shopper]
+        erasures, other = erase_subject(pseudonym(engine.subject_key, key), at, *parts, steps=steps)
         if not later:
             for policy in sorted({erasure.policy for erasure in erasures}):
                 rebuilt_now(engine, policy, progress)

@@ -1,6 +1,8 @@
 """Choose: from a request to the version that answers it, by override, arm or as it is live, and so to a decision."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,9 +22,12 @@ from cxi_bandit.engine.decide import (
     imitation,
     pseudonym,
 )
+from cxi_bandit.engine.limiting import Bounds, Limiting, LineOf, Spending
 from cxi_bandit.engine.overriding import Overrides
+from cxi_bandit.engine.ports import PermitRequest
 from cxi_bandit.policy.arms import place
 from cxi_bandit.policy.draw import DrawKey
+from cxi_bandit.policy.eligibility import Withheld
 
 SHADOW = "shadow"
 
@@ -35,10 +40,11 @@ class Keys(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A decision, and what was noticed on the way."""
+    """A decision, what was noticed on the way, and what it takes of the budgets."""
 
     decision: Decision
     dropped_features: int
+    spendings: tuple[Spending, ...] = ()
 
 
 class ServedRollout:
@@ -51,6 +57,10 @@ class ServedRollout:
         self.live = served[rollout.live]
         self._by_defect = {defect: served[stand] for defect, stand in rollout.by_defect.items()}
         self._plain = rollout.plain
+        self._limiting = Limiting(rollout, served.values())
+        self.capped = self._limiting.capped
+        self.limited = self.capped or self._limiting.budgeted
+        self._short = self._plain and not self.limited
 
     @property
     def defects(self) -> frozenset[str]:
@@ -70,6 +80,47 @@ class ServedRollout:
             return self.served[rollout.previous.stand]
         return self.live_for(defect)
 
+    def lines(self) -> list[LineOf]:
+        """The budgets that its arms spend, of each the version that answers it and those that do where it cannot."""
+        rollout = self.rollout
+        live = [self.live.version.version, *[served.version.version for served in self._by_defect.values()]]
+        answering = {Arm.LIVE: live}
+        if rollout.canary is not None:
+            answering[Arm.CANARY] = [rollout.canary.stand.version, *live]
+        if rollout.previous is not None:
+            answering[Arm.PREVIOUS] = [rollout.previous.stand.version, *live]
+        return self._limiting.lines(answering)
+
+    def permit_request(
+        self, request: DecisionRequest, overrides: Overrides, decision_id: DecisionId, keys: Keys
+    ) -> PermitRequest | None:
+        """What must be asked about the shopper before choosing; None where no cap is about what might be drawn.
+
+        Raises:
+            InvalidInput: Names the field at fault by JSON pointer.
+        """
+        live, at = self.live_for(request.defect.type), minted_at(decision_id)
+        if request.subject is None or not self.capped:
+            return None
+        subject = pseudonym(keys.subject, request.subject)
+        admitted = admit(request, live)
+        pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
+        served = live
+        if pinned is not None:
+            if pinned.intervention == HOLD:
+                return None
+        else:
+            arm = Arm.LIVE if self._plain else place(self.rollout, request.defect.type, subject, at).arm
+            if arm is Arm.HOLD:
+                return None
+            served, admitted = self._admitted(request, arm, live, admitted, None, at)
+        if served.caps is None:
+            return None
+        wanted = served.caps.about.intersection(admitted.situation.eligible)
+        if not wanted:
+            return None
+        return PermitRequest(decision_id, self.policy, subject, at, served.caps, wanted)
+
     def choose(
         self,
         request: DecisionRequest,
@@ -77,36 +128,44 @@ class ServedRollout:
         decision_id: DecisionId,
         keys: Keys,
         request_id: UUID | None = None,
+        bounds: Bounds | None = None,
     ) -> Chosen:
-        """Decides. Pure: the same arguments give the same decision.
+        """Decides. Pure: the same arguments, and the same left on lease, give the same decision.
+
+        Args:
+            bounds: What is left of budgets and caps; None limits nothing.
 
         Raises:
             InvalidInput: Names the field at fault by JSON pointer.
         """
         live = self.live_for(request.defect.type)
-        if self._plain and not overrides:
+        if self._short and not overrides:
             admitted = admit(request, live)
             decision = decide(request, admitted, live, decision_id, keys.draw, keys.subject, request_id=request_id)
             return Chosen(decision, admitted.dropped_features)
-        admitted = admit(request, live)
         at = minted_at(decision_id)
+        admitted = admit(request, live, self._limiting.withheld(request, Arm.LIVE, live, bounds, at))
         pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
+        arm, served, assignment = Arm.LIVE, live, None
         if pinned is not None:
             drawn = certain(admitted.situation.eligible, pinned.intervention)
-            assignment, served = None, live
         elif self._plain:
-            drawn, assignment, served = None, None, live
+            admitted, drawn, _ = self._drawn(request, arm, live, admitted, bounds, at)
         else:
             unit = decision_id.bytes if request.subject is None else pseudonym(keys.subject, request.subject)
             placed = place(self.rollout, request.defect.type, unit, at)
-            served, admitted = self._admitted(request, placed.arm, live, admitted)
-            drawn, baseline = self._drawn(request, placed.arm, served, admitted)
+            arm = placed.arm
+            served, admitted = self._admitted(request, arm, live, admitted, bounds, at)
+            withheld = dict(self._limiting.withheld(request, arm, served, bounds, at))
+            ruled = admitted.situation.eligible
+            admitted, drawn, baseline = self._drawn(request, arm, served, admitted, bounds, at)
+            withheld |= {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
             assignment = Assignment(
                 revision=self.rollout.revision,
-                arm=placed.arm,
+                arm=arm,
                 share=placed.share,
                 salt=placed.salt,
-                beside=() if placed.arm is Arm.HOLD else self._beside(request, placed.arm, served, admitted),
+                beside=() if arm is Arm.HOLD else self._beside(request, arm, served, admitted, withheld),
                 baseline=baseline,
             )
         decision = decide(
@@ -121,39 +180,58 @@ class ServedRollout:
             override_id=None if pinned is None else pinned.override_id,
             request_id=request_id,
         )
-        return Chosen(decision, admitted.dropped_features)
+        spendings = self._limiting.spendings(decision, arm, served, drawn=pinned is None) if self.limited else ()
+        return Chosen(decision, admitted.dropped_features, spendings)
 
     def _admitted(
-        self, request: DecisionRequest, arm: Arm, live: ServedPolicy, admitted: Admitted
+        self,
+        request: DecisionRequest,
+        arm: Arm,
+        live: ServedPolicy,
+        admitted: Admitted,
+        bounds: Bounds | None,
+        at: datetime,
     ) -> tuple[ServedPolicy, Admitted]:
-        """Who answers the arm, and the request held against its manifest.
+        """Who answers the arm, and the request held against its manifest and what is left of its part.
 
         A request that the live version takes must be answered: where the arm's own refuses it, the live one does. The
         shopper stays in the arm, so that the comparison of arms stays one of the shoppers assigned to them.
         """
         served = self.answering(arm, request.defect.type)
-        if served.version.manifest_sha == live.version.manifest_sha:
+        if served.version.manifest_sha == live.version.manifest_sha and (bounds is None or arm is Arm.LIVE):
             return served, admitted
         try:
-            return served, admit(request, served)
+            return served, admit(request, served, self._limiting.withheld(request, arm, served, bounds, at))
         except InvalidInput:
-            return live, admitted
+            if bounds is None:
+                return live, admitted
+            return live, admit(request, live, self._limiting.withheld(request, arm, live, bounds, at))
 
     def _drawn(
-        self, request: DecisionRequest, arm: Arm, served: ServedPolicy, admitted: Admitted
-    ) -> tuple[Distribution, InterventionId | None]:
-        situation = admitted.situation
+        self,
+        request: DecisionRequest,
+        arm: Arm,
+        served: ServedPolicy,
+        admitted: Admitted,
+        bounds: Bounds | None,
+        at: datetime,
+    ) -> tuple[Admitted, Distribution, InterventionId | None]:
+        """The vector of an arm, over what can be paid for, and the baseline where it imitates one."""
+        eligible = admitted.situation.eligible
         if arm is Arm.HOLD:
-            return certain(situation.eligible, HOLD), None
+            return admitted, certain(eligible, HOLD), None
+        baseline: InterventionId | None = None
+        draw_from = partial(distribution, served)
         if arm is Arm.LIVE and self.rollout.apprentice:
-            baseline = request.baseline if request.baseline in situation.eligible else HOLD
-            return imitation(served, situation, baseline), baseline
-        return distribution(served, situation), None
+            baseline = request.baseline if request.baseline in eligible else HOLD
+            draw_from = partial(imitation, served, baseline=baseline)
+        admitted, drawn = self._limiting.affordable(draw_from, arm, served, admitted, bounds, at)
+        return admitted, drawn, baseline
 
     def _beside(
-        self, request: DecisionRequest, arm: Arm, served: ServedPolicy, admitted: Admitted
+        self, request: DecisionRequest, arm: Arm, served: ServedPolicy, admitted: Admitted, withheld: Withheld
     ) -> tuple[Beside, ...]:
-        """What those who do not answer would have drawn from."""
+        """What those who do not answer would have drawn from, were the same withheld from them."""
         rollout = self.rollout
         others: list[tuple[str, ServedPolicy]] = []
         if arm is not Arm.LIVE:
@@ -166,20 +244,25 @@ class ServedRollout:
         others += [(SHADOW, self.served[stand]) for stand in rollout.shadow]
         found = []
         for name, other in others:
-            scored = _scored(request, name, other, served, admitted)
+            scored = _scored(request, name, other, served, admitted, withheld)
             if scored is not None:
                 found.append(scored)
         return tuple(found)
 
 
 def _scored(
-    request: DecisionRequest, name: str, other: ServedPolicy, served: ServedPolicy, admitted: Admitted
+    request: DecisionRequest,
+    name: str,
+    other: ServedPolicy,
+    served: ServedPolicy,
+    admitted: Admitted,
+    withheld: Withheld,
 ) -> Beside | None:
     """The other's vector; None where its manifest refuses the request, and it would have drawn from nothing."""
     situation = admitted.situation
     if other.version.manifest_sha != served.version.manifest_sha:
         try:
-            situation = admit(request, other).situation
+            situation = admit(request, other, withheld).situation
         except InvalidInput:
             return None
     drawn = distribution(other, situation)

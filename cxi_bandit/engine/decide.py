@@ -16,8 +16,9 @@ from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ModelVersi
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.ports import Scorer
+from cxi_bandit.policy.caps import caps_of
 from cxi_bandit.policy.draw import DrawKey, draw, uniform
-from cxi_bandit.policy.eligibility import Eligibility
+from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, Eligibility, Withheld
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest, Schema
 from cxi_bandit.policy.pmf import checked, floored
@@ -45,6 +46,7 @@ class ServedPolicy:
         self.model = model
         self.scorer = scorer
         self.eligibility = eligibility or Eligibility(manifest)
+        self.caps = caps_of(manifest)
         self.horizon = timedelta(seconds=manifest.reward.horizon_seconds)
         self.catalogue = frozenset(manifest.catalogue)
         self.warm = model is not None and model.lineage.learned_total >= manifest.exploration.cold_start.outcomes
@@ -85,8 +87,11 @@ class Admitted(NamedTuple):
     dropped_features: int
 
 
-def admit(request: DecisionRequest, served: ServedPolicy) -> Admitted:
+def admit(request: DecisionRequest, served: ServedPolicy, withheld: Withheld = NOTHING_WITHHELD) -> Admitted:
     """Checks a request against the policy's manifest and resolves the eligible set.
+
+    Args:
+        withheld: What limits keep from being drawn now, before anything is drawn.
 
     Raises:
         InvalidInput: Names the field at fault by JSON pointer.
@@ -112,7 +117,7 @@ def admit(request: DecisionRequest, served: ServedPolicy) -> Admitted:
             raise InvalidInput(f"/interventions/{index}/features", wrong)
         dropped += unknown
     offered = {name: features for name, features in named.items() if features}
-    eligible, excluded = served.eligibility.resolve(defect, context, request.interventions)
+    eligible, excluded = served.eligibility.resolve(defect, context, request.interventions, withheld)
     situation = Situation(defect=defect, context=context, eligible=eligible, offered=offered)
     return Admitted(situation, excluded, dropped)
 

@@ -50,12 +50,18 @@ class Serving:
         self._rollouts: dict[PolicyName, ServedRollout] = {}
         self._by_surface: dict[str, dict[str, ServedRollout]] = {}
         self._refused: set[str] = set()
+        self._capped = False
         self.overrides = Overrides()
 
     @property
     def policies(self) -> Iterable[ServedPolicy]:
         """Everything served now, whatever its stage."""
         return [served for rollout in self._rollouts.values() for served in rollout.served.values()]
+
+    @property
+    def capped(self) -> bool:
+        """Whether some policy counts what a shopper gets, and so asks for permits."""
+        return self._capped
 
     @property
     def rollouts(self) -> Iterable[ServedRollout]:
@@ -128,6 +134,7 @@ class Serving:
             by_surface.setdefault(known.live.manifest.surface, {}).update(dict.fromkeys(known.defects, known))
         rolled_out = [one.rollout for one in rollouts.values() if not self._serves(one.rollout)]
         self._rollouts, self._by_surface, self.overrides = rollouts, by_surface, overrides
+        self._capped = any(known.capped for known in rollouts.values())
         return Refresh(swapped, refused, rolled_out)
 
     def _current(self, stand: Stand, version: PolicyVersion) -> ServedPolicy:

@@ -80,3 +80,20 @@ def hold_salt(rollout: Rollout, at: datetime) -> str:
     if not rollout.hold_rotation_days:
         return rollout.hold.salt
     return f"{rollout.hold.salt}/{int(at.timestamp() // (rollout.hold_rotation_days * _DAY_SECONDS))}"
+
+
+def parts(rollout: Rollout) -> dict[Arm, float]:
+    """Each arm's part of what is limited for all: its share of the shoppers who are not left alone; together 1.
+
+    A canary about some defect types has its share of these only, and the part of its share of all.
+    """
+    found: dict[Arm, float] = {}
+    left = 1.0
+    if rollout.previous is not None:
+        found[Arm.PREVIOUS] = rollout.previous.split.share
+        left *= 1.0 - rollout.previous.split.share
+    if rollout.canary is not None:
+        found[Arm.CANARY] = left * rollout.canary.split.share
+        left *= 1.0 - rollout.canary.split.share
+    found[Arm.LIVE] = left
+    return found

@@ -1,11 +1,17 @@
 """Which interventions may be drawn at all, and which rule removed each other one."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from cxi_bandit.domain.decision import HOLD, Defect, Features, FeatureValue, Offer
 from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.policy.manifest import Comparison, Condition, Intervention, Manifest
 
+Withheld = Mapping[InterventionId, str]
+"""Interventions that a limit keeps from being drawn now, each with the limit's words."""
+
+NOTHING_WITHHELD: Final[Withheld] = MappingProxyType({})
 _REMEMBERED: Final = 1024
 
 
@@ -31,14 +37,25 @@ class Eligibility:
             self._plain[defect] = EligibleSet(names, unfit)
             self._conditional[defect] = tuple(entry for entry in fitting if entry.when)
 
-    def resolve(self, defect: Defect, context: Features, offers: tuple[Offer, ...] | None) -> EligibleSet:
+    def resolve(
+        self,
+        defect: Defect,
+        context: Features,
+        offers: tuple[Offer, ...] | None,
+        withheld: Withheld = NOTHING_WITHHELD,
+    ) -> EligibleSet:
         """The eligible set of one request. `hold` is always in it.
 
         Args:
             defect: Its type is one the manifest declares.
             context: Already held against the schema.
             offers: The caller's own candidates, all known to the catalogue; None means the whole catalogue.
+            withheld: Taken off what the rules leave; `hold` is never among them.
         """
+        found = self._ruled(defect, context, offers)
+        return less(found, withheld) if withheld else found
+
+    def _ruled(self, defect: Defect, context: Features, offers: tuple[Offer, ...] | None) -> EligibleSet:
         plain = self._plain[defect.type]
         conditional = self._conditional[defect.type]
         if not conditional:
@@ -68,6 +85,13 @@ class Eligibility:
                 if name not in offered and name != HOLD:
                     excluded.setdefault(name, "not among the caller's candidates")
         return EligibleSet(tuple([name for name in self._order if name not in excluded]), excluded)
+
+
+def less(found: EligibleSet, withheld: Withheld) -> EligibleSet:
+    """What is left without those that are withheld. A rule that removed one of them before keeps its word."""
+    taken = {name: withheld[name] for name in found.eligible if name in withheld}
+    left = tuple([name for name in found.eligible if name not in taken])
+    return EligibleSet(left, {**found.excluded, **taken}) if taken else found
 
 
 def _words(condition: Condition) -> str:

@@ -18,6 +18,7 @@ Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 PolicyTitle = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Meta(gt=0.0, le=90 * 86_400)]
+Money = Annotated[float, Meta(ge=0.0, le=1e12)]
 
 
 class NumberFeature(
@@ -90,6 +91,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         cost: Price of one use in the reward's own unit; taken off the reward, once.
+        price: Money that one use takes from the budgets; the reward knows nothing of it.
+        budget_per_day: Most money for it on one day; None for no bound.
+        per_day: Most uses on one day, as of a stock that is filled overnight; None for no bound.
         defects: Defect types it can answer; empty means all.
         when: Conditions that must all hold for it to be eligible.
     """
@@ -97,6 +101,9 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     id: Name
     description: str = ""
     cost: Annotated[float, Meta(ge=0.0)] = 0.0
+    price: Money = 0.0
+    budget_per_day: Money | None = None
+    per_day: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
     features: Features = {}
     defects: tuple[Name, ...] = ()
     when: tuple[Condition, ...] = ()
@@ -285,6 +292,37 @@ class RolloutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     apprentice: bool = False
 
 
+class Cap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often a shopper may get any of some interventions within a time.
+
+    Attributes:
+        interventions: Counted together; empty means all but `hold`.
+        seconds: The time looked back on, at every request.
+    """
+
+    interventions: tuple[Name, ...] = ()
+    most: Annotated[int, Meta(ge=1, le=1000)]
+    seconds: Seconds
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What keeps the policy from correcting too often or too dearly, beside the catalogue's own budgets.
+
+    Attributes:
+        cooldown_seconds: After any intervention but `hold` a shopper is left alone for so long; 0 for never.
+        exploration_cost_per_day: Most money of a day for drawing another intervention than the most probable one; None
+            for no bound.
+        anonymous: Whether a request without a subject, whose shopper nobody can count, may get what caps are about.
+        time_zone: Whose midnight begins a day, by its IANA name.
+    """
+
+    caps: tuple[Cap, ...] = ()
+    cooldown_seconds: Annotated[float, Meta(ge=0.0, le=90 * 86_400)] = 0.0
+    exploration_cost_per_day: Money | None = None
+    anonymous: Literal["allow", "hold"] = "allow"
+    time_zone: str = "UTC"
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One policy, whole."""
 
@@ -302,6 +340,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gate: Gate = msgspec.field(default_factory=Gate)
     serving: ServingRules = msgspec.field(default_factory=ServingRules)
     rollout: RolloutRules = msgspec.field(default_factory=RolloutRules)
+    limits: Limits = msgspec.field(default_factory=Limits)
 
     @property
     def policy(self) -> PolicyName:

@@ -15,6 +15,7 @@ from cxi_bandit.domain.decision import HOLD, FeatureValue
 from cxi_bandit.domain.errors import InvalidInput, ManifestInvalid
 from cxi_bandit.policy.gate import gate_rule
 from cxi_bandit.policy.harms import harm
+from cxi_bandit.policy.limits import unlimitable
 from cxi_bandit.policy.manifest import (
     Attribution,
     CategoryFeature,
@@ -90,6 +91,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield from _exploration(manifest)
     yield from _gate(manifest)
     yield from _rollout_guardrails(manifest)
+    yield from unlimitable(manifest)
 
 
 def _catalogue(manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,7 @@ from cxi_bandit.service.drainer import Drainer
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.health import health_routes
 from cxi_bandit.service.lane import Lane
+from cxi_bandit.service.limits import open_limits
 from cxi_bandit.service.overrides import override_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.problems import answer_problem
@@ -118,6 +119,7 @@ def create_app(
         batch_entries=settings.batch_entries,
         stall_seconds=_PATIENT_SECONDS,
     )
+    limits = open_limits(engine, settings, log, metrics, lambda: writer.away)
     reloader = Reloader(engine.serving, log, metrics, seconds=settings.reload_seconds, hints=model_hints)
 
     async def find_key(wanted: bytes) -> ApiKey | None:
@@ -133,6 +135,7 @@ def create_app(
         if settings.dev:
             log.warning("development_mode", meaning="no keys are asked for: everyone on this machine may call anything")
         await in_thread(threads, reloader.start)
+        await in_thread(threads, limits.start)
         # What start-up made lives as long as the worker: the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
@@ -140,6 +143,7 @@ def create_app(
     async def stop() -> None:
         await decisions.drain()
         await spooling.drain()
+        await limits.stop(threads)
         await rewards.drain()
         await deliveries.drain()
         drainer.stop()
@@ -154,14 +158,16 @@ def create_app(
     known_keys = Remembered(find_key, guesses, cache_seconds=fresh, away_seconds=away)
     known_secrets = Remembered(find_secrets, guesses, cache_seconds=fresh, away_seconds=away)
     gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
-    webhooks = Webhooks(known_secrets)
-    desk = Desk(engine, writer, spool, metrics, threads)
+    desk = Desk(engine, writer, spool, metrics, threads, limits)
     commit_one = one_commit(desk, settings)
     app = Litestar(
         [
             *decision_routes(engine, desk, commit_one, threads, settings),
             *reward_routes(
-                RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key), webhooks, throttle, engine.clock
+                RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key),
+                Webhooks(known_secrets),
+                throttle,
+                engine.clock,
             ),
             *policy_routes(engine, threads),
             *promotion_routes(engine, threads),

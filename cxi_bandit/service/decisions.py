@@ -56,7 +56,11 @@ def one_commit(desk: Desk, settings: Settings) -> CommitOne:
 
     async def commit_one(scope: Scope, raw: bytes, proposed: Decision) -> Reply:
         headers = headers_of(scope)
-        token = _idempotency(headers, scope, raw)
+        try:
+            token = _idempotency(headers, scope, raw)
+        except InvalidInput:
+            desk.withdraw([proposed])
+            raise
         standing, replayed, durability = await desk.commit(proposed, token, _deadline_seconds(headers, settings))
         facts(scope).update(
             decision_id=standing.decision_id,
@@ -98,8 +102,9 @@ def decision_routes(
     )
     async def decide_one(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await body_of(request)
-        proposed = desk.propose(decode_one(raw))
-        if _dry_run(request):
+        dry_run = _dry_run(request)
+        proposed = await _proposed(desk, raw, dry_run=dry_run)
+        if dry_run:
             return json_answer(preview(proposed), 201)
         return (await commit_one(request.scope, raw, proposed)).response()
 
@@ -127,7 +132,7 @@ def decision_routes(
                 facts(request.scope)["exc_info"] = error
             return problem(error)
 
-        proposals = await _propose_all(desk, items)
+        proposals = await _propose_all(desk, items, dry_run=dry_run)
         proposed = [one for one in proposals if isinstance(one, Decision)]
         if dry_run:
             settled: Iterable[DecisionAnswer | Problem] = map(preview, proposed)
@@ -162,17 +167,38 @@ def decision_routes(
     return [decide_one, decide_many, read_receipt, activate]
 
 
-async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw]) -> list[Decision | Exception]:
-    """Decides about each, or says why not; and lets others have their turn in between."""
-    proposals: list[Decision | Exception] = []
-    for number, item in enumerate(items, 1):
+async def _proposed(desk: Desk, raw: bytes | msgspec.Raw, *, dry_run: bool) -> Decision:
+    body = decode_one(raw)
+    if desk.capped:
+        return await desk.propose_within_caps(body, dry_run=dry_run)
+    return desk.propose(body, dry_run=dry_run)
+
+
+async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: bool) -> list[Decision | Exception]:
+    """Decides about each, or says why not; and lets others have their turn in between.
+
+    Those that need permits ask for them together.
+    """
+    proposals: dict[int, Decision | Exception] = {}
+
+    async def one(index: int, item: msgspec.Raw) -> None:
         try:
-            proposals.append(desk.propose(decode_one(item)))
+            proposals[index] = await _proposed(desk, item, dry_run=dry_run)
         except Exception as error:  # noqa: BLE001 - one that fails must spoil no other
-            proposals.append(error)
-        if not number % _ONE_TURN:
-            await asyncio.sleep(0)
-    return proposals
+            proposals[index] = error
+
+    try:
+        if desk.capped:
+            await asyncio.gather(*[one(index, item) for index, item in enumerate(items)])
+        else:
+            for index, item in enumerate(items):
+                await one(index, item)
+                if index % _ONE_TURN == _ONE_TURN - 1:
+                    await asyncio.sleep(0)
+    except BaseException:
+        desk.withdraw([made for made in proposals.values() if isinstance(made, Decision)])
+        raise
+    return [proposals[index] for index in range(len(items))]
 
 
 async def _commit_all(

@@ -11,13 +11,16 @@ from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
-from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
+from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
-from cxi_bandit.engine.choose import Keys
+from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
 from cxi_bandit.engine.decide import unlogged
+from cxi_bandit.engine.limiting import Bounds
+from cxi_bandit.engine.overriding import Overrides
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
-from cxi_bandit.service.batcher import Late, Overdue
+from cxi_bandit.service.batcher import Full, Late, Overdue
 from cxi_bandit.service.keys_under_way import KeysUnderWay
+from cxi_bandit.service.limits import Limits
 from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
@@ -35,7 +38,9 @@ class Answered(NamedTuple):
 class Desk:
     """Decides on the event loop (a tenth of a millisecond; a thread would want the same GIL), writes in a thread."""
 
-    def __init__(self, engine: Engine, writer: Writer, spool: Spool, metrics: Metrics, threads: Executor) -> None:
+    def __init__(
+        self, engine: Engine, writer: Writer, spool: Spool, metrics: Metrics, threads: Executor, limits: Limits
+    ) -> None:
         self._engine = engine
         self._writer = writer
         self._spool = spool
@@ -43,11 +48,19 @@ class Desk:
         self._decisions = Tally(metrics.decisions)
         self._fallbacks = Tally(metrics.fallbacks)
         self._threads = threads
+        self._limits = limits
         self._keys = Keys(engine.draw_key, engine.subject_key)
         self._under_way: KeysUnderWay[Written] = KeysUnderWay(_holds_its_key)
 
-    def propose(self, body: DecisionBody) -> Decision:
-        """Decides without logging.
+    @property
+    def capped(self) -> bool:
+        """Whether to ask `propose_within_caps`: some policy counts what a shopper gets."""
+        return self._engine.serving.capped
+
+    def propose(self, body: DecisionBody, *, dry_run: bool = False) -> Decision:
+        """Decides without logging. What is capped is drawn for nobody who is known.
+
+        What it takes of a budget is taken at once, unless it is a dry run: `commit` it, or `withdraw` it.
 
         Raises:
             InvalidInput: Names the field at fault.
@@ -55,11 +68,61 @@ class Desk:
         engine = self._engine
         request = _request(body)
         routed = engine.serving.rollout_for(request)
-        decision_id = engine.mint.mint(engine.clock())
-        decision, dropped = routed.choose(request, engine.serving.overrides, decision_id, self._keys)
-        if dropped:
-            self._metrics.dropped_features.labels(routed.policy).inc(dropped)
-        return decision
+        decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
+        if routed.limited:
+            bounds = self._limits.unpermitted
+            chosen = self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run)
+        else:
+            chosen = routed.choose(request, overrides, decision_id, self._keys)
+        return self._noted(routed, chosen)
+
+    async def propose_within_caps(self, body: DecisionBody, *, dry_run: bool = False) -> Decision:
+        """As `propose`, with a permit of the shopper's caps where one is needed.
+
+        Raises:
+            InvalidInput: Names the field at fault.
+        """
+        engine = self._engine
+        request = _request(body)
+        routed = engine.serving.rollout_for(request)
+        if not routed.capped:
+            return self.propose(body, dry_run=dry_run)
+        decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
+        asked = routed.permit_request(request, overrides, decision_id, self._keys)
+        if asked is not None and dry_run:
+            asked = msgspec.structs.replace(asked, keep=False)
+        bounds = await self._limits.permit(asked)
+        return self._noted(routed, self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run))
+
+    def withdraw(self, decisions: Sequence[Decision]) -> None:
+        """Nobody will commit these: what they took of budgets and caps is given back."""
+        for decision in decisions:
+            self._limits.lapse(decision.decision_id)
+
+    def _limited(
+        self,
+        routed: ServedRollout,
+        request: DecisionRequest,
+        overrides: Overrides,
+        decision_id: DecisionId,
+        bounds: Bounds,
+        *,
+        dry_run: bool,
+    ) -> Chosen:
+        try:
+            with self._limits.drawing:
+                chosen = routed.choose(request, overrides, decision_id, self._keys, bounds=bounds)
+                if not dry_run:
+                    self._limits.pay(chosen)
+        except BaseException:
+            self._limits.lapse(decision_id)
+            raise
+        return chosen
+
+    def _noted(self, routed: ServedRollout, chosen: Chosen) -> Decision:
+        if chosen.dropped_features:
+            self._metrics.dropped_features.labels(routed.policy).inc(chosen.dropped_features)
+        return chosen.decision
 
     async def commit(
         self, decision: Decision, idempotency: IdempotencyToken | None, deadline_seconds: float
@@ -82,7 +145,14 @@ class Desk:
                     DecisionEntry(decision, idempotency), idempotency, deadline_seconds
                 )
         except NotWritten:
+            self._limits.unknown(decision.decision_id)
             return self._default(decision)
+        except (Full, Late, IdempotencyConflict, IdempotencyInProgress):
+            self._limits.lapse(decision.decision_id)
+            raise
+        except BaseException:
+            self._limits.unknown(decision.decision_id)
+            raise
         return self._answered(decision, written, replayed=replayed)
 
     async def commit_many(self, decisions: Sequence[Decision], deadline_seconds: float) -> list[Answered | Exception]:
@@ -97,10 +167,18 @@ class Desk:
         deadline = loop.time() + deadline_seconds
         try:
             written = await self._writer.write([DecisionEntry(decision) for decision in part], deadline_seconds)
-        except (Late, Overdue) as error:
+        except Late as error:
+            self.withdraw(part)
+            return [error] * len(part)
+        except Overdue as error:
+            self._limits.unknown(*[decision.decision_id for decision in part])
             return [error] * len(part)
         except NotWritten:
+            self._limits.unknown(*[decision.decision_id for decision in part])
             return [self._default_or_error(decision) for decision in part]
+        except asyncio.CancelledError:
+            self._limits.unknown(*[decision.decision_id for decision in part])
+            raise
         except Exception:  # noqa: BLE001 - no room for all of them, or one that cannot be kept: each by itself then
             seconds = max(deadline - loop.time(), 0.0)
             alone = [self.commit(decision, None, seconds) for decision in part]
@@ -117,13 +195,17 @@ class Desk:
     def _answered(self, decision: Decision, written: Written, *, replayed: bool) -> Answered:
         landed, durability = written
         if isinstance(landed, IdempotencyConflict):
+            self._limits.lapse(decision.decision_id)
             raise landed
         self._decisions.add(landed.policy, landed.intervention)
         if landed.fallback is not None:
             self._fallbacks.add(landed.policy, landed.fallback.value)
         if landed.decision_id != decision.decision_id:
             replayed = True
+            self._limits.lapse(decision.decision_id)
             self._threads.submit(self._note_answered, landed.decision_id)
+        else:
+            self._limits.stands(decision.decision_id, logged=durability is Durability.COMMITTED)
         return Answered(landed, replayed, durability)
 
     def _note_answered(self, decision_id: DecisionId) -> None:

@@ -111,6 +111,25 @@ class Metrics:
             ["policy"],
             registry=registry,
         )
+        self.budget_spent = Counter(
+            "cxi_bandit_budget_spent_total",
+            "Money that answered decisions took of a line of the budgets, in the manifest's unit.",
+            ["policy", "line"],
+            registry=registry,
+        )
+        self.budget_leased = Gauge(
+            "cxi_bandit_budget_leased",
+            "What the workers may still spend of a line without asking: uses, of `(exploring)` money.",
+            ["policy", "line"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.permits = Counter(
+            "cxi_bandit_permits_total",
+            "Permits of shoppers' caps: `taken`, in part or wholly `refused`, `away` when none could be had.",
+            ["policy", "result"],
+            registry=registry,
+        )
         self.log_away = Gauge(
             "cxi_bandit_decision_log_away",
             "Workers that cannot reach the decision log and answer from the spool.",

@@ -195,7 +195,7 @@ def reward_desk() -> RewardDesk:
 def _decisions(engine: Engine) -> Target:
     """A body that can be read goes all the way to a drawn intervention; words are kept so that many do."""
     nowhere: Any = None  # what is proposed only is written to neither log nor spool
-    desk = Desk(engine, nowhere, nowhere, Metrics(), nowhere)
+    desk = Desk(engine, nowhere, nowhere, Metrics(), nowhere, nowhere)
     corpus = _json(DECISION["context"], DECISION["interventions"], {"context": 1e39}, [{"id": "hold"}] * 2)
 
     def propose(drawn: random.Random) -> object:

@@ -10,6 +10,7 @@ from datetime import datetime
 from cxi_bandit.engine.ports.attribution import Addresses, Crediting, Sighting
 from cxi_bandit.engine.ports.deliveries import Deliveries
 from cxi_bandit.engine.ports.evaluations import Evaluations, FiledReport
+from cxi_bandit.engine.ports.limits import Budgets, LeaseRequest, PermitRequest, Permits, Unspent
 from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, RewardLedger
 from cxi_bandit.engine.ports.models import ModelRoom, Scorer
 from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, Segment, Sequencing
@@ -27,6 +28,7 @@ Clock = Callable[[], datetime]
 __all__ = [
     "Access",
     "Addresses",
+    "Budgets",
     "Clock",
     "Closure",
     "Crediting",
@@ -37,9 +39,12 @@ __all__ = [
     "FiledReport",
     "IdempotencyToken",
     "Keyring",
+    "LeaseRequest",
     "ModelRoom",
     "OpenDecision",
     "OutcomeLog",
+    "PermitRequest",
+    "Permits",
     "Privacy",
     "Rebuilds",
     "Registry",
@@ -51,6 +56,7 @@ __all__ = [
     "Sighting",
     "Spool",
     "Trail",
+    "Unspent",
     "Visit",
     "Visits",
 ]

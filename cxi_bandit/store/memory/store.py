@@ -17,6 +17,7 @@ from cxi_bandit.policy.draw import DrawKey
 from cxi_bandit.store.memory.access import MemoryAccess, MemoryDeliveries, MemoryTrail
 from cxi_bandit.store.memory.addresses import AddressBook, MemoryAddresses
 from cxi_bandit.store.memory.evaluations import MemoryEvaluations
+from cxi_bandit.store.memory.limits import MemoryBudgets, MemoryPermits
 from cxi_bandit.store.memory.mending import MemoryPrivacy, MemoryRebuilds
 from cxi_bandit.store.memory.outcomes import MemoryOutcomes
 from cxi_bandit.store.memory.registry import MemoryRegistry
@@ -46,6 +47,8 @@ class MemoryStore:
         self.deliveries = MemoryDeliveries(lock)
         self.evaluations = MemoryEvaluations(lock)
         self.privacy = MemoryPrivacy(lock)
+        self.budgets = MemoryBudgets(lock)
+        self.permits = MemoryPermits(lock, rows)
 
     def close(self) -> None:
         """Nothing to let go of."""

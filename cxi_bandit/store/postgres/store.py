@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Self
 
 from cxi_bandit.store.postgres.access import PostgresAccess
+from cxi_bandit.store.postgres.budgets import PostgresBudgets
 from cxi_bandit.store.postgres.connection import Database
 from cxi_bandit.store.postgres.decision_log import PostgresDecisionLog
 from cxi_bandit.store.postgres.deliveries import PostgresDeliveries
@@ -14,6 +15,7 @@ from cxi_bandit.store.postgres.imported_logs import ImportedLogs
 from cxi_bandit.store.postgres.keyring import PostgresKeyring
 from cxi_bandit.store.postgres.outcome_log import PostgresOutcomeLog
 from cxi_bandit.store.postgres.partitions import Partitions
+from cxi_bandit.store.postgres.permits import PostgresPermits
 from cxi_bandit.store.postgres.privacy import PostgresPrivacy
 from cxi_bandit.store.postgres.rebuilds import PostgresRebuilds
 from cxi_bandit.store.postgres.registry import PostgresRegistry
@@ -42,6 +44,8 @@ class PostgresStore:
     evaluations: PostgresEvaluations
     rebuilds: PostgresRebuilds
     privacy: PostgresPrivacy
+    budgets: PostgresBudgets
+    permits: PostgresPermits
     imported: ImportedLogs
     partitions: Partitions
     retention: Retention
@@ -75,6 +79,8 @@ class PostgresStore:
             evaluations=PostgresEvaluations(database),
             rebuilds=PostgresRebuilds(database),
             privacy=PostgresPrivacy(database),
+            budgets=PostgresBudgets(database),
+            permits=PostgresPermits(database),
             imported=ImportedLogs(database),
             partitions=partitions,
             retention=Retention(database, partitions),

@@ -9,8 +9,9 @@ import pytest
 from cxi_bandit.engine.decide import pseudonym
 from cxi_bandit.engine.erase import affected, certify, erase, forget_latecomers
 from cxi_bandit.engine.learn import Learner
-from cxi_bandit.engine.ports import DecisionEntry
+from cxi_bandit.engine.ports import DecisionEntry, PermitRequest
 from cxi_bandit.engine.work_off import work_off
+from cxi_bandit.policy.caps import Caps, Rule
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
 
@@ -125,3 +126,22 @@ def test_an_open_window_is_erased_before_it_closes(cart, learner):
     assert cart.join(100).idle
     assert affected(made, cart.store.registry.models(cart.version.policy)) == []
     assert rebuilt(cart) == []
+
+
+def test_a_shoppers_permits_go_too(cart):
+    store = cart.store
+    caps = Caps(
+        (Rule(frozenset({"discount"}), 1, timedelta(days=7), "enough"),),
+        frozenset({"discount"}),
+        timedelta(days=7),
+        counts_nobody=False,
+    )
+    for name in (ALICE, BOB):
+        subject = pseudonym(store.keyring.subject_key(), name)
+        asked = PermitRequest(cart.mint.mint(cart.now), cart.version.policy, subject, cart.now, caps, caps.about)
+        assert store.permits.take([asked]) == [{}]
+    _, other = erased(cart, ALICE, steps=[store.permits.forget_shopper])
+    assert other == {"permits": 1}
+    assert erased(cart, ALICE, steps=[store.permits.forget_shopper])[1] == {}
+    bob = pseudonym(store.keyring.subject_key(), BOB)
+    assert store.permits.forget_shopper(bob, cart.now) == {"permits": 1}

@@ -34,6 +34,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[serving]`": rooms.ServingRules,
     "`[rollout]`": rooms.RolloutRules,
     "`[[rollout.guardrails]]`": rooms.Bound,
+    "`[limits]`": rooms.Limits,
+    "`[[limits.caps]]`": rooms.Cap,
 }
 EXPLORERS = (
     explorers.SquareCB,
