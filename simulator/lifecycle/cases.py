@@ -68,7 +68,7 @@ def better(seed: int) -> Ending:
 
 def worse(seed: int) -> Ending:
     """It was learned in a world that is no more, and is worse than the cold start: nobody can promote it."""
-    shop, model, filed = _weighed(seed, TURNED, KEEN)
+    shop, model, filed = _weighed(seed, TURNED, KEEN, weeks=2)
     try:
         promotion = shop.proposed(model, filed.evaluation_id)
     except RefusedByGate as refused:
@@ -126,12 +126,12 @@ class _Weighed(NamedTuple):
     filed: FiledReport
 
 
-def _weighed(seed: int, learned: Scenario, met: Scenario) -> _Weighed:
+def _weighed(seed: int, learned: Scenario, met: Scenario, weeks: int = WEEKS) -> _Weighed:
     shop = Shop(terms(), seed, learned, _BUSY)
     shop.open(_LEARNED_DAYS)
     model = shop.learned()
     shop.becomes(met)
-    return _Weighed(shop, model, weighed_weekly(shop, model, WEEKS))
+    return _Weighed(shop, model, weighed_weekly(shop, model, weeks))
 
 
 def _in_canary(seed: int) -> tuple[Shop, FiledReport, Promotion]:

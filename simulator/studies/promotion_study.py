@@ -95,7 +95,7 @@ def passed(finding: Finding) -> bool:
         case "worse":
             return finding.let_go == finding.live == 0
         case "no_change":
-            return finding.live < ALPHA * finding.runs and finding.let_go < ALPHA * finding.runs
+            return max(finding.live, finding.let_go, finding.rolled_back) < ALPHA * finding.runs
         case _:
             return finding.rolled_back == finding.runs > 0
 
