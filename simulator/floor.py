@@ -1,4 +1,4 @@
-"""The shop floor: encounters are decided on and logged by the real engine, and what happened is told when it is heard of."""
+"""The shop floor: encounters are decided on and logged by the real engine, and rewards come when they do."""
 
 import heapq
 from collections.abc import Mapping

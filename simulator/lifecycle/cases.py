@@ -143,9 +143,7 @@ def _in_canary(seed: int) -> tuple[Shop, FiledReport, Promotion]:
 
 def _by_luck(shop: Shop, filed: FiledReport) -> int:
     """The same report, saying go."""
-    verdict = Verdict(
-        decision=Ruling.GO, reasons=(Reason("luck", "as if"),), incumbent=filed.report.verdict.incumbent
-    )
+    verdict = Verdict(decision=Ruling.GO, reasons=(Reason("luck", "as if"),), incumbent=filed.report.verdict.incumbent)
     return shop.ports.evaluations.save(
         msgspec.structs.replace(filed.report, verdict=verdict),
         policy=filed.policy,
@@ -164,4 +162,3 @@ def _ending(shop: Shop, filed: FiledReport, ended: Promotion, cost: Harm, bound:
         harm=cost,
         bound=bound,
     )
-

@@ -1,4 +1,4 @@
-"""A shop with one policy: days pass, shoppers come, models are learned; candidates are weighed, proposed and watched."""
+"""A shop with one policy: days pass, shoppers come, models are learned, candidates weighed, proposed, watched."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

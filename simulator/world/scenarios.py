@@ -39,8 +39,8 @@ class Scenario:
 
     Attributes:
         order_shift: Added to everybody's log-odds of an order.
-        effect: Times what every intervention does. At 0 none does anything; below it, what pleased puts off as much, and
-            what annoyed annoys as before.
+        effect: Times what every intervention does. At 0 none does anything; below it, what pleased puts off as much,
+            and what annoyed annoys as before.
         backlash: Added probability of a complaint for each unit of the appeal that an intervention has for a segment on
             an ordinary day: what was liked best has become a nuisance.
         heavy_tail: One order in forty earns thirteen times the mean margin.

@@ -78,8 +78,8 @@ class ShoppingWorld:
         """The first `count` encounters, in order.
 
         Args:
-            first: Those before this one are left out: two worlds of a seed differ in nothing but their scenario, so that
-                one may go on where the other is left.
+            first: Those before this one are left out: two worlds of a seed differ in nothing but their scenario, so
+                that one may go on where the other is left.
         """
         for start in range(first - first % _BLOCK, count, _BLOCK):
             for encounter in self._block(start):

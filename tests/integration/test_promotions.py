@@ -102,7 +102,7 @@ SHOPPERS = 100
 
 
 def met(service: Service) -> dict[str, dict[str, Any]]:
-    """What every one of the shoppers is answered, each over one of a few connections, so that any worker may be asked."""
+    """What every shopper is answered, each over one of a few connections, so that any worker may be asked."""
     with ExitStack() as stack:
         base = f"http://127.0.0.1:{service.port}"
         clients = [stack.enter_context(httpx.Client(base_url=base)) for _ in range(CALLERS)]

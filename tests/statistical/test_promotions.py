@@ -1,6 +1,7 @@
 """Few runs of the promotion study's cases: the study itself has two hundred.
 
-With no change at most alpha = .05 of runs may go live, or be taken back; three of six would be a chance of .002 or less for a right watch.
+With no change at most alpha = .05 of runs may go live, or be taken back; three of six would be a chance of .002 or less
+for a right watch.
 """
 
 import pytest

@@ -155,9 +155,10 @@ def test_draws_are_as_frequent_as_logged(rolled: Rolled, arm: Arm | None) -> Non
 def test_who_is_left_alone_or_pinned_had_no_choice(rolled: Rolled) -> None:
     for one in rolled.met:
         decision = one.decision
-        assert decision.propensity == dict(zip(decision.situation.eligible, decision.probabilities, strict=True))[
-            decision.intervention
-        ]
+        assert (
+            decision.propensity
+            == dict(zip(decision.situation.eligible, decision.probabilities, strict=True))[decision.intervention]
+        )
         if decision.override_id is not None:
             assert (decision.intervention, decision.propensity) == ("similar_products", 1.0)
             assert decision.situation.defect.type == PINNED
