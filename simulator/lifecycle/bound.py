@@ -22,9 +22,9 @@ def stated(shop: Shop, since: int, arm: Arm, beside: Arm, share: float) -> int:
     """Decisions within which 95 of 100 such candidates are taken back, those included that come before any is heard.
 
     ln E of a bet at the best stake is a walk of drift Δ²/2V and variance Δ²/V a shopper, V = Var(X). It comes to the
-    level b after 2bV/Δ² shoppers on average, with standard deviation sqrt(8b)·V/Δ²; two of these are added. The level is
-    ln c, and the price of averaging two baselines and of a stake that is not the best: ln 2 + ln 4. c is 1/alpha of the
-    canary, or the detector's `alarm_at`. Where noise is low a bet of half the capital sets the pace, as in the planner.
+    level b after 2bV/Δ² shoppers on average, with standard deviation sqrt(8b)·V/Δ²; two of these are added. The level
+    is ln c, and ln 8 for averaging two baselines and for a stake that is not the best; c is 1/alpha of the canary, or
+    the detector's `alarm_at`. Where noise is low a bet of half the capital sets the pace, as in the planner.
 
     Args:
         share: Rho of the smaller arm among its own shoppers and the live arm's.
