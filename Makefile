@@ -48,6 +48,7 @@ study: $(STAMP)  ## the statistics behind the claims: coverage of intervals, fal
 	$(BIN)/python -m simulator.studies.demo_study
 	$(BIN)/python -m simulator.studies.quality_study
 	$(BIN)/python -m simulator.studies.promotion_study
+	$(BIN)/python -m simulator.studies.reexecution_study
 
 study-quality: $(STAMP)  ## progressive reward beside Vowpal Wabbit's own driver (ten minutes; longer with the extra `bench`)
 	$(BIN)/python -m simulator.studies.quality_study

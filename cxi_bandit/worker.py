@@ -20,11 +20,12 @@ from cxi_bandit.bootstrap.release_watch import ReleaseWatch
 from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, ShiftExceeded, Unavailable
-from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.identifiers import ManifestSha, PolicyName
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.engine.join import JoinReport, join
 from cxi_bandit.engine.learn import Learner
+from cxi_bandit.engine.unseen import Unseen
 from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.telemetry.log import open_log
@@ -60,6 +61,8 @@ class Workbench:
         store = engine.store
         self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room, self._too_far)
         self._watch = ReleaseWatch(engine, log, metrics)
+        self._unseen = Unseen(store.outcomes, engine.manifests, store.releases)
+        self._told_of: set[tuple[PolicyName, ManifestSha]] = set()
         self._mender = Mender(engine, log, metrics)
         self._learned: dict[tuple[PolicyName, int], int] = {}
         self._published: dict[PolicyName, float] = {}
@@ -102,11 +105,23 @@ class Workbench:
 
     def _join(self) -> JoinReport:
         engine = self._engine
-        report = join(engine.store.outcomes, engine.manifests, engine.clock(), self._lateness)
+        report = join(engine.store.outcomes, engine.manifests, engine.clock(), self._lateness, unseen=self._unseen)
+        self._tell_of_denials()
         for kind, number in (("rewards", report.sequenced), ("closed", report.closed), ("revised", report.revised)):
             if number:
                 self._metrics.joined.labels(kind).inc(number)
         return report
+
+    def _tell_of_denials(self) -> None:
+        """Once a process for each manifest whose declaration the log denies."""
+        for policy, sha in self._unseen.denied() - self._told_of:
+            self._told_of.add((policy, sha))
+            self._log.warning(
+                "discards_not_unseen",
+                policy=policy,
+                manifest_sha=sha,
+                meaning="discarding depends on the intervention: what is never shown is learned as assigned by now",
+            )
 
     def _too_far(self, lineage: Lineage) -> None:
         """A model was derived and not published; a smaller segment is tried."""

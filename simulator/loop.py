@@ -1,6 +1,6 @@
 """The loop: the real engine in process, on a simulated clock, in a world whose truth is known."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -52,6 +52,10 @@ class LoopResult:
     room: ModelRoom
 
 
+Meanwhile = Callable[[InProcess, datetime], None]
+"""What is done to the engine from outside at each pass, before it joins and learns: roll-outs, overrides."""
+
+
 class Loop:
     """One engine in one world, from its first decision to its last outcome.
 
@@ -76,7 +80,7 @@ class Loop:
         self._engine = InProcess(logging_texts(texts, scenario), START, seed, room)
         self._floor = Floor(self._engine, self._declared, scenario.feedback, seed)
 
-    def run(self, decisions: int) -> LoopResult:
+    def run(self, decisions: int, meanwhile: Meanwhile | None = None) -> LoopResult:
         """Runs the world's first `decisions` encounters, then waits for the last rewards and learns them too."""
         world = ShoppingWorld(self._declared, self._seed, self._scenario, length=decisions)
         tally = Tally()
@@ -87,6 +91,8 @@ class Loop:
         for encounter in world.encounters(decisions):
             if now >= next_pass:
                 self._floor.deliver(now)
+                if meanwhile is not None:
+                    meanwhile(self._engine, now)
                 self._engine.turn(now)
                 next_pass = now + rest
             decision = self._floor.meet(encounter, now)

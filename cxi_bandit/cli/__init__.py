@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "audit": "cxi_bandit.cli.audit:audit",
     "backup": "cxi_bandit.cli.backup:backup",
     "restore": "cxi_bandit.cli.restore:restore",
+    "explain": "cxi_bandit.cli.explain:explain",
     "halt": "cxi_bandit.cli.halt:halt",
     "override": "cxi_bandit.cli.override:override",
     "overrides": "cxi_bandit.cli.overrides:overrides",

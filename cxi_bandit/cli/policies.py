@@ -1,15 +1,26 @@
-"""`cxi-bandit policies`: what is installed, what serves, and whether a manifest is right before it is."""
+"""`cxi-bandit policies`: what is installed, what serves, whether a manifest is right, a new version's first model."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import rich_click as click
+from rich.console import Console
+from rich.progress import Progress
 
-from cxi_bandit.bootstrap import build_engine
+from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.arms import show_arms
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.rebuild import AGAIN_SECONDS, SEQUENCE_ONLY
+from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.release import AuditEntry, PolicyVersion
+from cxi_bandit.engine.join import join
+from cxi_bandit.engine.warm import teachers
+from cxi_bandit.engine.warm import warm as warm_up
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.service.policies import describe_arms, describe_versions
@@ -51,3 +62,93 @@ def check(file: Path, as_json: bool) -> None:
         show_json({"file": file.name, "policy": manifest.name, "surface": manifest.surface, "manifest_sha": sha})
     else:
         sys.stdout.write(f"{file.name}: policy {manifest.name} for {manifest.surface} is right (sha256 {sha[:12]})\n")
+
+
+class Warmed(msgspec.Struct, frozen=True, kw_only=True):
+    """A version's starting model.
+
+    Attributes:
+        model_version: Its head now.
+        learned: Outcomes learned by this call.
+        taught_from: The manifests whose outcomes were learned.
+        refused: Why other versions could not teach it.
+    """
+
+    policy: str
+    policy_version: int
+    model_version: int
+    learned: int
+    learned_total: int
+    taught_from: tuple[str, ...]
+    refused: dict[int, list[str]]
+
+
+@policies.command()
+@click.argument("policy")
+@click.argument("version", type=click.IntRange(min=1))
+@ACTOR
+@AS_JSON
+@database_options
+def warm(policy: str, version: int, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """Learn the starting model of POLICY's VERSION from the log, its rewards settled by that version's own rules.
+
+    For a candidate with another [reward], [exploration] or [learning]. Called again, it goes on from where it was.
+    """
+    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+        engine = build_engine(store)
+        wanted = next((one for one in store.registry.versions(PolicyName(policy)) if one.version == version), None)
+        if wanted is None:
+            raise NotFound("policy version", f"{policy} version {version}")
+        # Without a service, nobody else gives what has arrived its place.
+        while not join(store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY).idle:
+            pass
+        answer = _warmed(engine, wanted, actor, progress)
+    if as_json:
+        show_json(answer)
+        return
+    sys.stdout.write(
+        f"{policy} version {version} begins with model {answer.model_version}: {answer.learned} outcomes learned now, "
+        f"{answer.learned_total} in all\n"
+    )
+    for number, reasons in answer.refused.items():
+        sys.stdout.write(f"version {number} could not teach it: {'; '.join(reasons)}\n")
+
+
+def _warmed(engine: Engine, version: PolicyVersion, actor: str, progress: Progress) -> Warmed:
+    store = engine.store
+    task = progress.add_task(f"{version.policy}: waiting for the learner", total=None)
+    while True:
+        with store.registry.writer(version.policy) as mine:
+            if mine:
+                parts = (store.registry, store.outcomes, engine.manifests, engine.room)
+                learned = 0
+                for model in warm_up(version, engine.clock(), *parts):
+                    learned += model.lineage.learned
+                    progress.update(task, description=f"{version.policy}: {learned} outcomes")
+                return _noted(engine, version, actor, learned)
+        time.sleep(AGAIN_SECONDS)
+
+
+def _noted(engine: Engine, version: PolicyVersion, actor: str, learned: int) -> Warmed:
+    store = engine.store
+    head = store.registry.head(version.policy, version.version)
+    if head is None:
+        raise NotFound("model of policy", f"{version.policy} version {version.version}")
+    found = teachers(version, store.registry, engine.manifests)
+    detail = {
+        "version": str(version.version),
+        "model": str(head.lineage.version),
+        "learned": str(learned),
+        "taught_from": " ".join(found.taught_from),
+    }
+    entry = AuditEntry(at=engine.clock(), actor=actor, action="warm", policy=version.policy, detail=detail)
+    store.registry.note(entry)
+    return Warmed(
+        policy=version.policy,
+        policy_version=version.version,
+        model_version=head.lineage.version,
+        learned=learned,
+        learned_total=head.lineage.learned_total,
+        taught_from=found.taught_from,
+        refused=found.refused,
+    )

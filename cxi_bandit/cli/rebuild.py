@@ -21,7 +21,7 @@ from cxi_bandit.engine.rebuild import plan_rebuild
 from cxi_bandit.engine.work_off import work_off
 from cxi_bandit.settings import read_settings
 
-_AGAIN_SECONDS: Final = 0.05
+AGAIN_SECONDS: Final = 0.05
 SEQUENCE_ONLY: Final = timedelta(days=36_500)
 """A lateness with which a pass gives rewards their place and closes no window: that is the service's to do."""
 
@@ -100,7 +100,7 @@ def rebuilt_now(
             if mine:
                 progress.update(task, description=f"{policy}: segments")
                 return _rebuilt(engine, policy, progress, task, from_start=from_start)
-        time.sleep(_AGAIN_SECONDS)
+        time.sleep(AGAIN_SECONDS)
 
 
 def _rebuilt(
@@ -109,7 +109,13 @@ def _rebuilt(
     store = engine.store
     versions = [version for version in store.registry.versions(policy) if store.registry.head(policy, version.version)]
     plans = {
-        version.version: plan_rebuild(version, store.registry, store.outcomes, from_start=from_start)
+        version.version: plan_rebuild(
+            version,
+            store.registry,
+            store.outcomes,
+            engine.manifests.by_sha(version.manifest_sha),
+            from_start=from_start,
+        )
         for version in versions
     }
     progress.update(task, total=sum(len(plan.segments) for plan in plans.values()))

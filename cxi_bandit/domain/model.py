@@ -9,11 +9,15 @@ from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion, PolicyName
 
 
 class Branch(StrEnum):
-    """How a model came to be: from nothing, by learning on, or by learning a segment again at a later ledger cut."""
+    """How a model came to be: from nothing, by learning on, or by learning a segment again at a later ledger cut.
+
+    `warm`: on the log of other versions, before the version had one of its own.
+    """
 
     START = "start"
     MAIN = "main"
     REBUILD = "rebuild"
+    WARM = "warm"
 
 
 class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -30,6 +34,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         unlearn_cut: Unlearnings up to this number were heeded: their rows were there and left out.
         learned: Outcomes learned in this segment.
         learned_total: Outcomes learned from the start on, along the parents.
+        taught_from: Other manifests whose rows were learned too, settled by the model's own; sorted. Mostly none.
     """
 
     policy: PolicyName
@@ -46,6 +51,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     learned: int
     learned_total: int
     unlearn_cut: int = 0
+    taught_from: tuple[ManifestSha, ...] = ()
 
 
 class Model(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -12,6 +12,7 @@ from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSh
 class OutcomeStanding(StrEnum):
     """Whether an outcome may be learned from, or why not.
 
+    `unactivated`: never shown, by a caller who declares, and whom the log believes, that it discards without looking.
     `overridden`: a person chose. `held_back`: the shopper is in the arm that is left alone, where nothing is drawn.
     `abandoned`: the answer came too late for anyone to see it. `alias`: an earlier decision stands for the same
     Idempotency-Key. None of these depends on the intervention drawn, so leaving them out biases nothing.
@@ -104,6 +105,7 @@ class Lesson(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
 
     position: int
+    decision_id: DecisionId
     manifest_sha: ManifestSha
     situation: Situation
     intervention: InterventionId
@@ -124,6 +126,7 @@ class TrainingRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         decision = self.decision
         return Lesson(
             position=self.position,
+            decision_id=decision.decision_id,
             manifest_sha=decision.manifest_sha,
             situation=decision.situation,
             intervention=decision.intervention,

@@ -1,6 +1,8 @@
 """Audit: every model derived again under its own lineage, every decision executed again, compared bit for bit."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -14,6 +16,8 @@ from cxi_bandit.engine.fingerprint import sha256
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Keyring, ModelRoom, OutcomeLog, Registry
 from cxi_bandit.policy.draw import draw, uniform
+
+_REMEMBERED: Final = 32
 
 __all__ = ["AuditVerdict", "DecisionAudit", "DecisionFinding", "ModelFinding", "audit_models"]
 
@@ -65,10 +69,11 @@ class DecisionFinding(msgspec.Struct, frozen=True):
 
 
 class DecisionAudit:
-    """Executes logged decisions again; keeps the models it has loaded, so a whole log is cheap.
+    """Executes logged decisions again; keeps the last few models it has loaded, so a whole log is cheap.
 
     Args:
-        outcomes: With it, a model whose bytes were thinned away is derived again; without, it cannot be had.
+        outcomes: With it, a model whose bytes were thinned away is derived again, which may take long; without it the
+            verdict on such a model's decisions is `thinned`.
     """
 
     def __init__(
@@ -84,7 +89,7 @@ class DecisionAudit:
         self._keyring = keyring
         self._room = room
         self._derivations = None if outcomes is None else Derivations(registry, outcomes, manifests, room)
-        self._served: dict[tuple[str, int, int | None], ServedPolicy | AuditVerdict] = {}
+        self._served: OrderedDict[tuple[str, int, int | None], ServedPolicy | AuditVerdict] = OrderedDict()
 
     def audit(self, decision: Decision) -> DecisionFinding:
         """From the row, its model, its manifest and its key alone: the same probabilities and draw, bit for bit?"""
@@ -114,6 +119,8 @@ class DecisionAudit:
         key = (decision.policy, decision.policy_version, decision.model_version)
         if key not in self._served:
             self._served[key] = self._load(decision)
+            if len(self._served) > _REMEMBERED:
+                self._served.popitem(last=False)
         return self._served[key]
 
     def _load(self, decision: Decision) -> ServedPolicy | AuditVerdict:
@@ -136,7 +143,7 @@ class DecisionAudit:
         if self._derivations is not None:
             return self._derivations.bytes_of(model)
         data = self._registry.model_bytes(model.lineage.policy, model.lineage.version)
-        return AuditVerdict.EXPIRED if data is None else data
+        return AuditVerdict.THINNED if data is None else data
 
 
 def _drawn_again(served: ServedPolicy, decision: Decision) -> Distribution:

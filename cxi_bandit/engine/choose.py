@@ -40,10 +40,11 @@ class Keys(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A decision, what was noticed on the way, and what it takes of the budgets."""
+    """A decision, what was noticed on the way, who answered, and what it takes of the budgets."""
 
     decision: Decision
     dropped_features: int
+    served: ServedPolicy
     spendings: tuple[Spending, ...] = ()
 
 
@@ -142,7 +143,7 @@ class ServedRollout:
         if self._short and not overrides:
             admitted = admit(request, live)
             decision = decide(request, admitted, live, decision_id, keys.draw, keys.subject, request_id=request_id)
-            return Chosen(decision, admitted.dropped_features)
+            return Chosen(decision, admitted.dropped_features, live)
         at = minted_at(decision_id)
         admitted = admit(request, live, self._limiting.withheld(request, Arm.LIVE, live, bounds, at))
         pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
@@ -181,7 +182,7 @@ class ServedRollout:
             request_id=request_id,
         )
         spendings = self._limiting.spendings(decision, arm, served, drawn=pinned is None) if self.limited else ()
-        return Chosen(decision, admitted.dropped_features, spendings)
+        return Chosen(decision, admitted.dropped_features, served, spendings)
 
     def _admitted(
         self,

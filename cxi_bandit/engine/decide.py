@@ -18,7 +18,7 @@ from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.engine.ports import Scorer
 from cxi_bandit.policy.caps import caps_of
 from cxi_bandit.policy.draw import DrawKey, draw, uniform
-from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, Eligibility, Withheld
+from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, Eligibility, Withheld, less
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest, Schema
 from cxi_bandit.policy.pmf import checked, floored
@@ -79,6 +79,14 @@ class Distribution(NamedTuple):
     fallback: Fallback | None
 
 
+class Preference(NamedTuple):
+    """The vector before floors, checked, and which model made it, or why none did."""
+
+    probabilities: Sequence[float]
+    model_version: ModelVersion | None
+    fallback: Fallback | None
+
+
 class Admitted(NamedTuple):
     """A request held against the manifest."""
 
@@ -117,7 +125,8 @@ def admit(request: DecisionRequest, served: ServedPolicy, withheld: Withheld = N
             raise InvalidInput(f"/interventions/{index}/features", wrong)
         dropped += unknown
     offered = {name: features for name, features in named.items() if features}
-    eligible, excluded = served.eligibility.resolve(defect, context, request.interventions, withheld)
+    found = served.eligibility.resolve(defect, context, request.interventions)
+    eligible, excluded = less(found, withheld) if withheld else found
     situation = Situation(defect=defect, context=context, eligible=eligible, offered=offered)
     return Admitted(situation, excluded, dropped)
 
@@ -135,14 +144,21 @@ def _offered(schema: Schema, given: Features, index: int) -> tuple[Features, int
 
 
 def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
-    """The probabilities after check and floor: what is drawn from, logged and answered, bit for bit.
+    """The probabilities after check and floor: what is drawn from, logged and answered, bit for bit."""
+    eligible = situation.eligible
+    if len(eligible) == 1:
+        return Distribution((1.0,), None, None)
+    preference = preferred(served, situation)
+    probabilities = floored(preference.probabilities, served.floors(eligible))
+    return Distribution(probabilities, preference.model_version, preference.fallback)
+
+
+def preferred(served: ServedPolicy, situation: Situation) -> Preference:
+    """What would be drawn from if there were no floors; there is more than `hold` to choose from.
 
     No model yet, too little learned, or a vector that fails its check: the cold-start distribution, and the reason.
     """
     eligible = situation.eligible
-    if len(eligible) == 1:
-        return Distribution((1.0,), None, None)
-    floors = served.floors(eligible)
     fallback = Fallback.COLD_START
     if served.scorer is not None and served.model is not None and served.warm:
         try:
@@ -150,10 +166,10 @@ def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
         except DistributionInvalid:
             fallback = Fallback.MODEL_REFUSED
         else:
-            return Distribution(floored(pmf, floors), served.model.lineage.version, None)
+            return Preference(pmf, served.model.lineage.version, None)
     elif served.warm or served.model is None:
         fallback = Fallback.MODEL_UNAVAILABLE
-    return Distribution(floored(_cold(served.manifest.exploration.cold_start.hold, eligible), floors), None, fallback)
+    return Preference(_cold(served.manifest.exploration.cold_start.hold, eligible), None, fallback)
 
 
 def certain(eligible: Sequence[InterventionId], chosen: InterventionId) -> Distribution:

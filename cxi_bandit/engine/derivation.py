@@ -6,8 +6,9 @@ from typing import Final
 
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
 from cxi_bandit.domain.model import Branch, Model
+from cxi_bandit.engine.curriculum import Curriculum
 from cxi_bandit.engine.fingerprint import sha256
-from cxi_bandit.engine.learn import derive, missing, teachable
+from cxi_bandit.engine.learn import derive, missing
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry
 
@@ -21,6 +22,7 @@ class AuditVerdict(StrEnum):
     DIFFERENT = "different"
     ERASED = "unverifiable: erased"
     EXPIRED = "unverifiable: expired"
+    THINNED = "unverifiable: thinned"
     OTHER_BUILD = "unverifiable: other build"
 
 
@@ -64,18 +66,24 @@ class Derivations:
         lineage = model.lineage
         if lineage.vw_build != self._room.build:
             return AuditVerdict.OTHER_BUILD
+        manifest = self._manifests.by_sha(lineage.manifest_sha)
+        curriculum = Curriculum.of(lineage, manifest)
         segment = self._outcomes.segment(
-            lineage.policy, lineage.after, lineage.up_to, lineage.ledger_cut, lineage.unlearn_cut
+            lineage.policy,
+            lineage.after,
+            lineage.up_to,
+            lineage.ledger_cut,
+            lineage.unlearn_cut,
+            heard=curriculum.settles,
         )
-        lost = missing(segment, lineage)
+        lost = missing(segment, lineage, manifest)
         if lost.expired:
             return AuditVerdict.EXPIRED
         if lost.erased:
             return AuditVerdict.ERASED
         if lineage.branch is Branch.START:
             parent = None
-        manifest = self._manifests.by_sha(lineage.manifest_sha)
-        return derive(self._room, manifest, parent, teachable(segment, lineage.manifest_sha))
+        return derive(self._room, manifest, parent, curriculum.lessons(segment))
 
     def remember(self, model: Model, data: bytes) -> None:
         """Keeps bytes that are known to be the model's, for its children."""

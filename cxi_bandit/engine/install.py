@@ -11,8 +11,9 @@ from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.domain.rollout import Rollout, Split, Stand
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Registry
-from cxi_bandit.policy.manifest import Manifest, RolloutRules
+from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
+from cxi_bandit.policy.release_rules import RolloutRules
 
 _SALT_BYTES: Final = 40
 

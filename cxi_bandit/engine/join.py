@@ -13,6 +13,7 @@ from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.attribute import attribute
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Closure, OpenDecision, OutcomeLog, Sequencing
+from cxi_bandit.engine.unseen import Unseen
 from cxi_bandit.policy.settlement import settle
 
 
@@ -30,7 +31,12 @@ class JoinReport(msgspec.Struct, frozen=True, gc=False):
 
 
 def join(
-    outcomes: OutcomeLog, manifests: Manifests, now: datetime, lateness: timedelta, limit: int = 5000
+    outcomes: OutcomeLog,
+    manifests: Manifests,
+    now: datetime,
+    lateness: timedelta,
+    limit: int = 5000,
+    unseen: Unseen | None = None,
 ) -> JoinReport:
     """One pass of the sequencer: all of it is committed when this returns, or none.
 
@@ -38,6 +44,7 @@ def join(
         lateness: How long after its close a window waits for commits still on their way, so that decisions enter in
             decision order. A decision that commits even later still enters, at the position it is given then.
         limit: Most rewards, and most windows, of one pass.
+        unseen: What is known of decisions that were never shown; None reads it from the log, where it is asked for.
     """
     with outcomes.sequencing() as sequencing:
         if sequencing is None:
@@ -50,7 +57,7 @@ def join(
         touched |= attribute(sequencing.addresses, manifests, [entry.event for entry in rewards], _decisions(due))
         early = _reached(sequencing, manifests, due, touched) if drained else []
         revised = _revisions(sequencing, manifests, touched)
-        closed = _first_closes(sequencing, manifests, due, early)
+        closed = _first_closes(sequencing, manifests, due, early, unseen or Unseen(outcomes, manifests))
         sequencing.append([*revised, *closed], now)
         return JoinReport(sequenced=len(rewards), closed=len(closed), revised=len(revised))
 
@@ -91,7 +98,11 @@ def _revisions(sequencing: Sequencing, manifests: Manifests, touched: Collection
 
 
 def _first_closes(
-    sequencing: Sequencing, manifests: Manifests, due: Sequence[OpenDecision], early: Sequence[OpenDecision]
+    sequencing: Sequencing,
+    manifests: Manifests,
+    due: Sequence[OpenDecision],
+    early: Sequence[OpenDecision],
+    unseen: Unseen,
 ) -> list[Closure]:
     """First closes in decision order: windows that ended, and where a manifest opts in, those a reward just reached."""
     ended = {open_.decision.decision_id for open_ in due}
@@ -102,14 +113,14 @@ def _first_closes(
         decision = open_.decision
         settlement = _settled(decision, entries.get(decision.decision_id, []), manifests)
         if settlement.completed or decision.decision_id in ended:
-            closes.append(_closure(decision, settlement, _standing(open_, manifests), 0))
+            closes.append(_closure(decision, settlement, _standing(open_, unseen), 0))
     return closes
 
 
 def _closes_early(open_: OpenDecision, manifests: Manifests) -> bool:
     """Whether a first reward closes it. Where only what was shown counts, one that is not shown yet waits."""
     reward = manifests.by_sha(open_.decision.manifest_sha).reward
-    return reward.closes_on == "first_reward" and (reward.counts_when == "answered" or open_.activated)
+    return reward.closes_on == "first_reward" and (not reward.drops_unseen or open_.activated)
 
 
 def _settled(decision: Decision, entries: Sequence[LedgerEntry], manifests: Manifests) -> Settlement:
@@ -117,7 +128,7 @@ def _settled(decision: Decision, entries: Sequence[LedgerEntry], manifests: Mani
     return settle(manifest, decision.intervention, (decision.decided_at, decision.closes_at), entries)
 
 
-def _standing(open_: OpenDecision, manifests: Manifests) -> OutcomeStanding:
+def _standing(open_: OpenDecision, unseen: Unseen) -> OutcomeStanding:
     if open_.set_aside is not None:
         return open_.set_aside
     decision = open_.decision
@@ -125,9 +136,8 @@ def _standing(open_: OpenDecision, manifests: Manifests) -> OutcomeStanding:
         return OutcomeStanding.OVERRIDDEN
     if decision.assignment is not None and decision.assignment.arm is Arm.HOLD:
         return OutcomeStanding.HELD_BACK
-    counts_when = manifests.by_sha(open_.decision.manifest_sha).reward.counts_when
-    shown = counts_when == "answered" or open_.activated
-    return OutcomeStanding.LEARNABLE if shown else OutcomeStanding.UNACTIVATED
+    dropped = not open_.activated and unseen.may_be_dropped(decision.policy, decision.manifest_sha)
+    return OutcomeStanding.UNACTIVATED if dropped else OutcomeStanding.LEARNABLE
 
 
 def _closure(decision: Decision, settlement: Settlement, standing: OutcomeStanding, revision: int) -> Closure:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import msgspec
 
 from cxi_bandit.domain.errors import ModelInvalid, ShiftExceeded
-from cxi_bandit.domain.identifiers import ManifestSha, ModelVersion
+from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.engine.curriculum import Curriculum
 from cxi_bandit.engine.fingerprint import golden_vectors, sha256
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry, Segment
@@ -27,15 +28,6 @@ def derive(room: ModelRoom, manifest: Manifest, parent: bytes | None, rows: list
     if parent is None:
         return room.start(manifest)
     return room.learn(manifest, parent, rows)
-
-
-def teachable(segment: Segment, manifest_sha: ManifestSha) -> list[Lesson]:
-    """The rows of a segment that a model of this manifest learns: those decided under the very same manifest.
-
-    Another manifest's rows have other features, catalogue and reward range; they are not this model's to learn as they
-    stand.
-    """
-    return [row for row in segment.rows if row.manifest_sha == manifest_sha]
 
 
 def _halved(head: Model, lineage: Lineage, rows: list[Lesson]) -> tuple[list[Lesson], Lineage]:
@@ -127,7 +119,7 @@ class Learner:
         erasure_cut = self._outcomes.erasure_cut(version.policy)
         unlearn_cut = self._outcomes.unlearn_cut(version.policy)
         segment = self._outcomes.segment(version.policy, after, up_to, ledger_cut, unlearn_cut)
-        rows = teachable(segment, version.manifest_sha)
+        rows = Curriculum(manifest, version.manifest_sha).lessons(segment)
         lineage = Lineage(
             policy=version.policy,
             policy_version=version.version,
@@ -195,11 +187,11 @@ class Missing(NamedTuple):
     expired: int
 
 
-def missing(segment: Segment, lineage: Lineage) -> Missing:
+def missing(segment: Segment, lineage: Lineage, manifest: Manifest) -> Missing:
     """Of a segment under the model's own cuts: rows only ever vanish, so as many as it learned are the ones it learned.
 
     Positions that were empty when it learned are none of its rows, whatever emptied them.
     """
-    lost = lineage.learned - len(teachable(segment, lineage.manifest_sha))
+    lost = lineage.learned - sum(map(Curriculum.of(lineage, manifest).admits, segment.rows))
     erased = min(max(lost, 0), sum(number > lineage.erasure_cut for number in segment.erased.values()))
     return Missing(erased, min(max(lost - erased, 0), len(segment.expired)))

@@ -20,6 +20,10 @@ class Overrides:
     def __bool__(self) -> bool:
         return bool(self._standing)
 
+    def named(self, override_id: int | None) -> Override | None:
+        """That of an id, if it is among them."""
+        return next((one for one in self._standing if one.override_id == override_id), None)
+
     def of(
         self, request: DecisionRequest, policy: PolicyName, eligible: tuple[InterventionId, ...], at: datetime
     ) -> Override | None:

@@ -26,7 +26,7 @@ from cxi_bandit.engine.candidacy import (
 from cxi_bandit.engine.install import left_alone, salt
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import FiledReport, Registry, Releases
-from cxi_bandit.policy.manifest import RolloutRules
+from cxi_bandit.policy.release_rules import RolloutRules
 
 _NO_EVIDENCE: Final[Mapping[str, str]] = {}
 _NO_CANARY: Final = "approved, and the live manifest declares no canary"
@@ -273,9 +273,8 @@ def _pair(promotion: Promotion, registry: Registry, manifests: Manifests) -> Pai
 
 
 def _forecast(filed: FiledReport) -> Forecast:
-    report = filed.report
-    headline = report.estimates[report.headline]
-    return Forecast(estimate=report.headline, candidate=headline.value, interval=headline.interval)
+    headline = filed.report.estimates[filed.report.headline]
+    return Forecast(estimate=filed.report.headline, candidate=headline.value, interval=headline.interval)
 
 
 def _sentence(reasons: tuple[Reason, ...]) -> str:

@@ -1,19 +1,19 @@
 """Rebuild: learn a policy's recorded segments again, at a later ledger cut and without what was erased or unlearned."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from cxi_bandit.domain.errors import LearningConflict, ModelInvalid, NotFound
-from cxi_bandit.domain.identifiers import ModelVersion
-from cxi_bandit.domain.model import Branch, Lineage, Model
+from cxi_bandit.domain.identifiers import ManifestSha
+from cxi_bandit.domain.model import Branch, Model
 from cxi_bandit.domain.release import PolicyVersion
-from cxi_bandit.engine.fingerprint import golden_vectors, sha256
-from cxi_bandit.engine.learn import derive, missing, teachable, verified_bytes
+from cxi_bandit.engine.learn import missing, verified_bytes
 from cxi_bandit.engine.manifests import Manifests
+from cxi_bandit.engine.offshoot import Offshoot, Stretch
 from cxi_bandit.engine.ports import ModelRoom, OutcomeLog, Registry
 from cxi_bandit.policy.manifest import Manifest
 
@@ -27,6 +27,7 @@ class RebuildPlan(msgspec.Struct, frozen=True):
         head: The model that is to be replaced.
         checkpoint: The model of the head's line that the rebuild starts from.
         segments: Boundaries to learn again, in order; empty where there is nothing to mend.
+        taught_from: Of each segment, the other manifests whose rows are learned with it.
         forgotten: Outcomes of these segments that the head's line had learned and retention has dropped since; they go
             because something erased goes. Not counted from the start.
     """
@@ -34,11 +35,17 @@ class RebuildPlan(msgspec.Struct, frozen=True):
     head: Model
     checkpoint: Model
     segments: tuple[tuple[int, int], ...]
+    taught_from: tuple[tuple[ManifestSha, ...], ...] = ()
     forgotten: int = 0
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        """The segments with who teaches them."""
+        return list(zip(self.segments, self.taught_from, strict=True))
 
 
 def plan_rebuild(
-    version: PolicyVersion, registry: Registry, outcomes: OutcomeLog, *, from_start: bool = False
+    version: PolicyVersion, registry: Registry, outcomes: OutcomeLog, manifest: Manifest, *, from_start: bool = False
 ) -> RebuildPlan:
     """Looks for the nearest checkpoint: the latest model with bytes before anything that would be learned otherwise.
 
@@ -70,7 +77,7 @@ def plan_rebuild(
     if first is None:
         return RebuildPlan(head, head, ())
     nearest = checkpoints.before(first)
-    erased, expired = _missing(line, nearest, outcomes)
+    erased, expired = _missing(line, nearest, outcomes, manifest)
     if not expired:
         return checkpoints.plan(nearest)
     # From a model that has all the expired rows in it, and none that was erased since; before the erased where none is.
@@ -107,7 +114,10 @@ class _Checkpoints:
 
     def plan(self, at: int, forgotten: int = 0) -> RebuildPlan:
         """To learn again all that comes after a checkpoint."""
-        return RebuildPlan(self._line[-1], self._line[at], _boundaries(self._line[at + 1 :]), forgotten)
+        again = self._line[at + 1 :]
+        segments = tuple((model.lineage.after, model.lineage.up_to) for model in again)
+        taught_from = tuple(model.lineage.taught_from for model in again)
+        return RebuildPlan(self._line[-1], self._line[at], segments, taught_from, forgotten)
 
     def _usable(self, at: int) -> bool:
         if self._line[at].lineage.version not in self._kept:
@@ -119,7 +129,9 @@ class _Checkpoints:
         return True
 
 
-def _missing(line: list[Model], after: int, outcomes: OutcomeLog) -> tuple[dict[int, int], dict[int, int]]:
+def _missing(
+    line: list[Model], after: int, outcomes: OutcomeLog, manifest: Manifest
+) -> tuple[dict[int, int], dict[int, int]]:
     """How many erased and how many expired rows the models after a checkpoint had learned, by index in the line."""
     erased, expired = {}, {}
     for index in range(after + 1, len(line)):
@@ -127,7 +139,7 @@ def _missing(line: list[Model], after: int, outcomes: OutcomeLog) -> tuple[dict[
         segment = outcomes.segment(
             lineage.policy, lineage.after, lineage.up_to, lineage.ledger_cut, lineage.unlearn_cut
         )
-        lost = missing(segment, lineage)
+        lost = missing(segment, lineage, manifest)
         if lost.erased:
             erased[index] = lost.erased
         if lost.expired:
@@ -157,11 +169,12 @@ def rebuild(
         ModelInvalid: There is no model left to start from.
         LearningConflict: Rivals keep moving the head; the lock is not held, or not heeded.
     """
-    plan = plan_rebuild(version, registry, outcomes, from_start=from_start)
+    manifest = manifests.by_sha(version.manifest_sha)
+    plan = plan_rebuild(version, registry, outcomes, manifest, from_start=from_start)
     if not plan.segments:
         return
-    branch = _Branch(version, plan.checkpoint, registry, outcomes, (manifests.by_sha(version.manifest_sha), room))
-    head, todo = plan.head, deque(plan.segments)
+    branch = Offshoot(version, Branch.REBUILD, plan.checkpoint, registry, outcomes, (manifest, room))
+    head, todo = plan.head, deque(plan.stretches)
     rivals = 0
     while todo:
         model, data = branch.next(todo[0], at)
@@ -181,61 +194,6 @@ def rebuild(
         yield model
 
 
-class _Branch:
-    """The branch under way: its tip, and how the model after it is made."""
-
-    def __init__(
-        self,
-        version: PolicyVersion,
-        checkpoint: Model,
-        registry: Registry,
-        outcomes: OutcomeLog,
-        learning: tuple[Manifest, ModelRoom],
-    ) -> None:
-        self._version = version
-        self._registry = registry
-        self._outcomes = outcomes
-        self._manifest, self._room = learning
-        self._tip, self._data = checkpoint, verified_bytes(registry, checkpoint)
-        self.take_cuts()
-
-    def take_cuts(self) -> None:
-        """From here on, what is known now is learned."""
-        policy = self._version.policy
-        self._ledger_cut = self._outcomes.ledger_cut()
-        self._erasure_cut = self._outcomes.erasure_cut(policy)
-        self._unlearn_cut = self._outcomes.unlearn_cut(policy)
-
-    def next(self, span: tuple[int, int], at: datetime) -> tuple[Model, bytes]:
-        """The model that learns a segment on the branch's tip, and its bytes; not yet published."""
-        version, parent = self._version, self._tip.lineage
-        segment = self._outcomes.segment(version.policy, *span, self._ledger_cut, self._unlearn_cut)
-        rows = teachable(segment, version.manifest_sha)
-        data = derive(self._room, self._manifest, self._data, rows)
-        lineage = Lineage(
-            policy=version.policy,
-            policy_version=version.version,
-            version=ModelVersion(self._registry.last_version(version.policy) + 1),
-            branch=Branch.REBUILD,
-            parent=parent.version,
-            manifest_sha=version.manifest_sha,
-            vw_build=self._room.build,
-            after=span[0],
-            up_to=span[1],
-            ledger_cut=self._ledger_cut,
-            erasure_cut=self._erasure_cut,
-            learned=len(rows),
-            learned_total=parent.learned_total + len(rows),
-            unlearn_cut=self._unlearn_cut,
-        )
-        golden = golden_vectors(self._manifest, self._room.load(self._manifest, data))
-        return Model(lineage=lineage, sha256=sha256(data), size_bytes=len(data), golden=golden, created_at=at), data
-
-    def grow(self, model: Model, data: bytes) -> None:
-        """The model is committed: the next one is derived from it."""
-        self._tip, self._data = model, data
-
-
 def _line(registry: Registry, head: Model) -> list[Model]:
     """The models from the start to the head, each derived from the one before."""
     known = {model.lineage.version: model for model in registry.models(head.lineage.policy)}
@@ -245,11 +203,7 @@ def _line(registry: Registry, head: Model) -> list[Model]:
     return line[::-1]
 
 
-def _boundaries(models: Iterable[Model]) -> tuple[tuple[int, int], ...]:
-    return tuple((model.lineage.after, model.lineage.up_to) for model in models)
-
-
-def _moved(version: PolicyVersion, registry: Registry, head: Model) -> tuple[Model, tuple[tuple[int, int], ...]]:
+def _moved(version: PolicyVersion, registry: Registry, head: Model) -> tuple[Model, list[Stretch]]:
     """Where the head is now, and the segments that were learned on from where it was.
 
     Raises:
@@ -259,4 +213,5 @@ def _moved(version: PolicyVersion, registry: Registry, head: Model) -> tuple[Mod
     line = [] if now is None else _line(registry, now)
     if now is None or head not in line:
         raise LearningConflict(f"the head of {version.policy} has left the line that is rebuilt")
-    return now, _boundaries(line[line.index(head) + 1 :])
+    added = [model.lineage for model in line[line.index(head) + 1 :]]
+    return now, [((lineage.after, lineage.up_to), lineage.taught_from) for lineage in added]

@@ -8,8 +8,7 @@ from typing import Final
 
 import msgspec
 
-from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import DecisionId, RewardId
+from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, RewardId
 from cxi_bandit.domain.quarantine import OPERATOR_PREFIX
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardKey, RewardStatus
 from cxi_bandit.engine.attribute import resolve
@@ -41,7 +40,7 @@ def record(
     """
     reached = _reached(events, ledger, manifests)
     named = {name for names in reached.values() for name in names}
-    known = decisions.find(named.union(event.decision_id for event in events if event.decision_id is not None))
+    known = decisions.manifests_of(named.union(event.decision_id for event in events if event.decision_id is not None))
     verdicts = [_verdict(event, known, reached.get(event.key, ()), manifests) for event in events]
     kept = [
         LedgerEntry(event=event, received_at=received_at, quarantined=reason if status is _QUARANTINED else None)
@@ -82,20 +81,20 @@ def _reached(
 
 def _verdict(
     event: RewardEvent,
-    known: Mapping[DecisionId, Decision],
+    known: Mapping[DecisionId, ManifestSha],
     reached: Collection[DecisionId],
     manifests: Manifests,
 ) -> tuple[RewardStatus, str | None]:
     if reason := _malformed(event):
         return RewardStatus.REJECTED, reason
     names = reached if event.decision_id is None else (event.decision_id,)
-    decisions = [known[name] for name in names if name in known]
-    if not decisions:
+    made_under = [known[name] for name in names if name in known]
+    if not made_under:
         return RewardStatus.PARKED, _PARKED if event.decision_id is not None else _UNATTRIBUTED
     if event.retracts is None:
         reasons = {
             sha: quarantine_reason(manifests.by_sha(sha), event.metric, event.value)
-            for sha in dict.fromkeys(decision.manifest_sha for decision in decisions)
+            for sha in dict.fromkeys(made_under)
         }
         if all(reasons.values()):
             return RewardStatus.QUARANTINED, next(iter(reasons.values()))

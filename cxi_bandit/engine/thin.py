@@ -16,11 +16,9 @@ def thin(policy: PolicyName, registry: Registry, releases: Releases, manifests: 
     What a roll-out names or named keeps its bytes, since a rollback may take it up again at once, and so does what was
     proposed.
     """
-    kept = registry.kept(policy)
     by_version: dict[int, list[Model]] = {}
-    for model in registry.models(policy):
-        if model.lineage.version in kept:
-            by_version.setdefault(model.lineage.policy_version, []).append(model)
+    for model in registry.models_with_bytes(policy):
+        by_version.setdefault(model.lineage.policy_version, []).append(model)
     needed = {model.lineage.version for model in registry.heads() if model.lineage.policy == policy}
     stands = [stand for rollout in releases.history(policy) for _, stand in rollout.stands()]
     needed |= {stand.model for stand in stands if stand.model is not None}

@@ -23,7 +23,7 @@ from cxi_bandit.engine.promote import go_live, next_step
 from cxi_bandit.engine.rollback import roll_back
 from cxi_bandit.engine.watch_canary import CanaryWatch
 from cxi_bandit.engine.watch_guard import GuardWatch
-from cxi_bandit.engine.watch_live import LiveWatch
+from cxi_bandit.engine.watch_live import Comparison, LiveWatch
 from cxi_bandit.engine.watch_ruling import Bar, Move, Ruling, ruling
 from cxi_bandit.engine.watch_status import Line, canary_lines, guard_lines, live_line
 from cxi_bandit.engine.watch_view import (
@@ -143,23 +143,24 @@ class Watcher:
         else:
             go_live(promotion, registry, releases, manifests, by=BY, at=at, reason=why, evidence=evidence)
 
-    def _live(self, view: View, against: Arm, at: datetime) -> Turn:
+    def _live(self, view: View, against: Comparison, at: datetime) -> Turn:
         policy, name, alarm_at = view.rollout.policy, live_name(view.origin), view.live.rollout.alarm_at
         listening = watch_live.Listening(self._ports.visits, view.since_live, view.ruler)
         watch, more = self._sit(
             policy,
             name,
             LiveWatch,
-            lambda: watch_live.opened(view.origin, against, self._promoted(view), view.answering, alarm_at),
+            lambda: watch_live.opened(view.origin.made_at, against, self._promoted(view), view.answering, alarm_at),
             lambda known: listening.listen(known, at),
         )
         line = live_line(watch)
         heard = Turn((line,), more=more)
         if not watch.alarmed:
             return heard
-        worse = "the policy before it" if against is Arm.PREVIOUS else "leaving shoppers alone"
+        previous = against.arm is Arm.PREVIOUS
+        worse = "the policy before it" if previous else "leaving shoppers alone"
         reason = f"what is live does worse than {worse}: the detector passed {alarm_at:g} after {watch.units} shoppers"
-        code = "live_worse" if against is Arm.PREVIOUS else "worse_than_hold"
+        code = "live_worse" if previous else "worse_than_hold"
         act = self._taken_back(view, code, reason, line, at)
         if act.action != "roll_back":
             self._keep(policy, name, watch.afresh())

@@ -19,7 +19,6 @@ from cxi_bandit.engine.watch_rows import Ruler, firsts, read, seen
 from cxi_bandit.evidence.bets import Evidence
 from cxi_bandit.evidence.canary import canary_bounds, canary_contrasts
 from cxi_bandit.evidence.sample_ratio import SampleRatio
-from cxi_bandit.policy.arms import ratio
 from cxi_bandit.policy.manifest import Manifest
 
 _MOST_DECISIONS: Final = 1000
@@ -33,7 +32,7 @@ class Exposure(NamedTuple):
 
     Attributes:
         since: When the step began in which the shopper was first exposed.
-        share: rho of the canary among the shoppers of both arms, in that step.
+        share: rho of the canary among the shoppers of both arms: those of the arms asked earlier cancel out.
         treated: Whether the shopper is in the canary.
         value: Y in [0, 1].
         anonymous: A decision about nobody, which is a unit by itself.
@@ -201,12 +200,13 @@ class Listening(NamedTuple):
         decisions = [visit.decision for visit in reading.rows]
         known = firsts(self.visits, policy, decisions, lambda _: watch.began, defects)
         exposed = [decision for decision in decisions if decision.decision_id in known]
-        closes = {visit.decision.decision_id: [visit] for visit in reading.rows}
+        own = {visit.decision.decision_id: visit for visit in reading.rows}
         named = [decision for decision in exposed if decision.subject is not None]
-        windows = {**closes, **self.visits.following(named, claim.window, _MOST_DECISIONS)}
+        later = self.visits.following(named, claim.window, _MOST_DECISIONS - 1)
         exposures: list[Exposure] = []
         for decision in exposed:
-            window = [visit for visit in windows[decision.decision_id] if _about(defects, visit.decision)]
+            name = decision.decision_id
+            window = [own[name], *(visit for visit in later.get(name, ()) if _about(defects, visit.decision))]
             if any(visit.close is None for visit in window):
                 # Whoever was exposed later waits behind this shopper, whose window is not closed.
                 before = DecisionId(UUID(int=decision.decision_id.int - 1))
@@ -217,7 +217,7 @@ class Listening(NamedTuple):
         heard = watch.hearing(exposures)
         return msgspec.structs.replace(heard, after=reading.after, until=reading.until or watch.until), reading.more
 
-    def _step(self, decision: Decision) -> tuple[Rollout, Canary, Arm] | None:
+    def _step(self, decision: Decision) -> tuple[Canary, Arm] | None:
         """The step in which a decision counts; None where the canary does not concern it."""
         assignment = decision.assignment
         if assignment is None or assignment.arm not in (Arm.CANARY, Arm.LIVE):
@@ -225,16 +225,16 @@ class Listening(NamedTuple):
         rollout = self.revisions.get(assignment.revision)
         if rollout is None or rollout.canary is None or not _about(rollout.canary_defects, decision):
             return None
-        return rollout, rollout.canary, assignment.arm
+        return rollout.canary, assignment.arm
 
     def _exposure(self, decision: Decision, value: float) -> Exposure:
         step = self._step(decision)
         if step is None:
             raise InvalidInput(f"/decisions/{decision.decision_id}", "is in none of the canary's steps")
-        rollout, canary, arm = step
+        canary, arm = step
         return Exposure(
             since=canary.since,
-            share=ratio(rollout, decision.situation.defect.type, Arm.CANARY),
+            share=canary.split.share,
             treated=arm is Arm.CANARY,
             value=value,
             anonymous=decision.subject is None,

@@ -104,26 +104,31 @@ class LiveWatch(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Comparison(NamedTuple):
+    """What the live arm is compared with: an arm, and its share of the shoppers whom no arm before it took."""
+
+    arm: Arm
+    share: float
+
+
 def opened(
-    origin: Rollout, against: Arm, promotion_id: int | None, live: Sequence[Manifest], alarm_at: float
+    since: datetime, against: Comparison, promotion_id: int | None, live: Sequence[Manifest], alarm_at: float
 ) -> LiveWatch:
     """A watch that has heard nothing.
 
     Args:
-        origin: The revision by which what is live went live, with the arm in it.
+        since: When what is live went live, with the arm beside it.
         live: The manifests that answer the live arm.
     """
-    split = origin.hold if against is Arm.HOLD or origin.previous is None else origin.previous.split
     floor = min(min(manifest.exploration.floor, manifest.exploration.hold_floor) for manifest in live)
-    bounds = arm_bounds(0.5 if split is None else split.share)
     own = Bounds(upper=1.0 / floor - 1.0, lower=1.0, shortfall=1.0)
     return LiveWatch(
-        since=origin.made_at,
-        against=against,
+        since=since,
+        against=against.arm,
         promotion_id=promotion_id,
-        after=lowest_id_at(origin.made_at),
-        arrivals=Detector(bounds=bounds, alarm_at=alarm_at),
-        returning=None if against is Arm.HOLD else Detector(bounds=own, alarm_at=alarm_at),
+        after=lowest_id_at(since),
+        arrivals=Detector(bounds=arm_bounds(against.share), alarm_at=alarm_at),
+        returning=None if against.arm is Arm.HOLD else Detector(bounds=own, alarm_at=alarm_at),
     )
 
 

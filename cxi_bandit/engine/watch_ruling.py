@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from cxi_bandit.domain.rollout import Canary
 from cxi_bandit.engine.watch_canary import CanaryWatch
-from cxi_bandit.policy.manifest import RolloutRules
+from cxi_bandit.policy.release_rules import RolloutRules
 
 MISMATCH_ALPHA: Final = 1e-3
 """The probability that a sound canary ever fails its sample-ratio test."""

@@ -16,7 +16,7 @@ from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Evaluations, Registry, Releases, Visits
 from cxi_bandit.engine.watch_canary import CanaryWatch
 from cxi_bandit.engine.watch_guard import GuardWatch
-from cxi_bandit.engine.watch_live import LiveWatch
+from cxi_bandit.engine.watch_live import Comparison, LiveWatch
 from cxi_bandit.engine.watch_rows import Ruler
 from cxi_bandit.policy.manifest import Manifest
 
@@ -67,11 +67,11 @@ class View(NamedTuple):
         return {one.revision: one for one in self.history if _runs(one, promotion_id)}
 
     @property
-    def against(self) -> Arm | None:
-        """What the live arm is compared with: the previous policy, or where there is none leaving shoppers alone."""
+    def against(self) -> Comparison | None:
+        """The previous policy, or where there is none leaving shoppers alone; None where nobody is."""
         if self.rollout.previous is not None:
-            return Arm.PREVIOUS
-        return None if self.rollout.hold is None else Arm.HOLD
+            return Comparison(Arm.PREVIOUS, self.rollout.previous.split.share)
+        return None if self.rollout.hold is None else Comparison(Arm.HOLD, self.rollout.hold.share)
 
 
 def viewed(policy: PolicyName, releases: Releases, registry: Registry, manifests: Manifests) -> View:

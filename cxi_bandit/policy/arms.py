@@ -47,19 +47,19 @@ def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
 
 
 def shares(rollout: Rollout, defect: str | None = None) -> dict[Arm, float]:
-    """The probability of each arm that there is, as `place` gives it; they sum to one.
+    """The probability of each arm that there is for a defect type, as `place` gives it; they sum to one.
 
     Args:
-        defect: For this defect type; None for one that the canary is about.
+        defect: None for those that the canary is about.
     """
+    left = 1.0
+    found: dict[Arm, float] = {}
     about = defect is None or not rollout.canary_defects or defect in rollout.canary_defects
     arms = (
         (Arm.HOLD, rollout.hold),
         (Arm.PREVIOUS, None if rollout.previous is None else rollout.previous.split),
         (Arm.CANARY, rollout.canary.split if rollout.canary is not None and about else None),
     )
-    left = 1.0
-    found: dict[Arm, float] = {}
     for arm, split in arms:
         if split is not None:
             found[arm] = left * split.share

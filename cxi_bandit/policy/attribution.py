@@ -47,7 +47,7 @@ def _qualifies(event: RewardEvent, candidate: Candidate, manifest: Manifest) -> 
         return False
     if not candidate.decided_at <= event.occurred_at <= candidate.closes_at:
         return False
-    if reward.counts_when == "activated" and not candidate.activated:
+    if reward.drops_unseen and not candidate.activated:
         return False
     window = reward.attribution.window_seconds
     if event.subject is None or window is None:

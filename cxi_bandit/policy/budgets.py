@@ -108,13 +108,14 @@ def _part(whole: Bound, part: float) -> Bound:
     return Bound(*[None if most is None else int(most * share) for most in whole])
 
 
-def granted(asked: int, line: Line, of_arm: Amount, of_all: Amount) -> int:
+def granted(asked: int, held: int, line: Line, of_arm: Amount, of_all: Amount) -> int:
     """How many of `asked` units may be leased, given what is leased or spent of the day already.
 
-    At most an eighth of what is left, though never fewer than are of use, and never more than there are.
+    With what is held of an earlier lease at most an eighth of what is left, though never fewer than are of use, and
+    never more than there are.
     """
     left = min(_room(line.part, of_arm, line.unit), _room(line.whole, of_all, line.unit))
-    return max(min(asked, left, max(line.least, -(-left // _PIECES))), 0)
+    return max(min(asked, left, max(line.least, -(-left // _PIECES)) - held), 0)
 
 
 def _room(bound: Bound, taken: Amount, unit: Amount) -> int:

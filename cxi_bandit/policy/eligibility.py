@@ -37,25 +37,14 @@ class Eligibility:
             self._plain[defect] = EligibleSet(names, unfit)
             self._conditional[defect] = tuple(entry for entry in fitting if entry.when)
 
-    def resolve(
-        self,
-        defect: Defect,
-        context: Features,
-        offers: tuple[Offer, ...] | None,
-        withheld: Withheld = NOTHING_WITHHELD,
-    ) -> EligibleSet:
+    def resolve(self, defect: Defect, context: Features, offers: tuple[Offer, ...] | None) -> EligibleSet:
         """The eligible set of one request. `hold` is always in it.
 
         Args:
             defect: Its type is one the manifest declares.
             context: Already held against the schema.
             offers: The caller's own candidates, all known to the catalogue; None means the whole catalogue.
-            withheld: Taken off what the rules leave; `hold` is never among them.
         """
-        found = self._ruled(defect, context, offers)
-        return less(found, withheld) if withheld else found
-
-    def _ruled(self, defect: Defect, context: Features, offers: tuple[Offer, ...] | None) -> EligibleSet:
         plain = self._plain[defect.type]
         conditional = self._conditional[defect.type]
         if not conditional:
@@ -88,7 +77,10 @@ class Eligibility:
 
 
 def less(found: EligibleSet, withheld: Withheld) -> EligibleSet:
-    """What is left without those that are withheld. A rule that removed one of them before keeps its word."""
+    """What the rules leave without those that are withheld, `hold` never among them.
+
+    A rule that removed one of them before keeps its word.
+    """
     taken = {name: withheld[name] for name in found.eligible if name in withheld}
     left = tuple([name for name in found.eligible if name not in taken])
     return EligibleSet(left, {**found.excluded, **taken}) if taken else found

@@ -2,7 +2,8 @@
 
 from cxi_bandit.domain.gate import BetUnit, GateRule
 from cxi_bandit.domain.gate import Guardrail as HarmBound
-from cxi_bandit.policy.manifest import Guardrail, Manifest, Metric
+from cxi_bandit.policy.manifest import Manifest, Metric
+from cxi_bandit.policy.release_rules import Guardrail
 
 
 def gate_rule(manifest: Manifest) -> GateRule:

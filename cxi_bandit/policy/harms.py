@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from cxi_bandit.policy.manifest import Bound, Manifest
+from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.policy.release_rules import Bound
 
 COST: Final = "cost"
 """The harm that nobody needs to report: what the chosen intervention costs by the catalogue."""

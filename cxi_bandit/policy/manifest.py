@@ -13,12 +13,9 @@ from msgspec import Meta
 from cxi_bandit.domain.decision import HOLD, Features, FeatureValue
 from cxi_bandit.domain.identifiers import InterventionId, ManifestSha, PolicyName
 from cxi_bandit.policy.explorers import Explorer, Setting, SquareCB
-
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-PolicyTitle = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-Seconds = Annotated[float, Meta(gt=0.0, le=90 * 86_400)]
-Money = Annotated[float, Meta(ge=0.0, le=1e12)]
+from cxi_bandit.policy.key_types import Money, Name, PolicyTitle, Seconds, Share
+from cxi_bandit.policy.limit_rules import Limits
+from cxi_bandit.policy.release_rules import Gate, RolloutRules
 
 
 class NumberFeature(
@@ -140,6 +137,7 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     The sum of weight x aggregate, or `default` when nothing arrived, less the intervention's cost, within the range.
 
     Attributes:
+        discards_unseen: Callers declare that they do not look at the intervention before they discard a decision.
         attribution: None takes only events that name their decision.
     """
 
@@ -150,7 +148,13 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     default: float = 0.0
     closes_on: Literal["horizon", "first_reward"] = "horizon"
     counts_when: Literal["answered", "activated"] = "answered"
+    discards_unseen: bool = False
     attribution: Attribution | None = None
+
+    @property
+    def drops_unseen(self) -> bool:
+        """Whether decisions that were never shown count for nothing; without the declaration they count as assigned."""
+        return self.counts_when == "activated" and self.discards_unseen
 
 
 class ColdStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,124 +207,11 @@ class ServingRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         when_unlogged: A decision that neither the database nor the spool can take: `default` answers `hold`, marked
             unlogged and never learned, `refuse` answers 503.
+        interventions_per_request: Of several defects in one request, about how many something may be done.
     """
 
     when_unlogged: Literal["default", "refuse"] = "default"
-
-
-class Guardrail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A metric of which more is worse, and by how much it may grow.
-
-    Attributes:
-        margin: On the metric scaled to [0, 1] by its range; there is no default, as zero growth can never be shown.
-        min: Least value; None takes the metric's own.
-        max: Greatest value; None takes the metric's own. A sum over events needs one.
-    """
-
-    metric: Name
-    margin: Annotated[float, Meta(gt=0.0, lt=1.0)]
-    min: float | None = None
-    max: float | None = None
-
-
-class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What evidence a promotion needs.
-
-    Attributes:
-        unit: What one bet is placed on: a shopper's first decision, or the first ones within `window_days`.
-        window_days: Days from a shopper's first decision; 0 for `first_decision`.
-        decisions_per_unit: How many decisions of a shopper count; 1 for `first_decision`.
-    """
-
-    alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
-    minimum_improvement: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    weight_cap: Annotated[float, Meta(gt=1.0)] = 20.0
-    minimum_days: Annotated[int, Meta(ge=7)] = 7
-    unit: Literal["first_decision", "shopper_window"] = "first_decision"
-    window_days: Annotated[float, Meta(ge=0.0, le=90.0)] = 0.0
-    decisions_per_unit: Annotated[int, Meta(ge=1)] = 1
-    guardrails: tuple[Guardrail, ...] = ()
-    approvals: Annotated[int, Meta(ge=1, le=2)] = 1
-
-
-class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A harm whose mean must not exceed a bound, or who answers is taken back.
-
-    Attributes:
-        metric: One of the reward's, or `cost`: what the chosen intervention costs by the catalogue.
-        bound: On the mean of a decision, in the metric's own unit.
-        min: Least value; None takes the metric's own, 0 for `cost`.
-        max: Greatest value; None takes the metric's own, the catalogue's dearest for `cost`. Greater ones count as it.
-    """
-
-    metric: Name
-    bound: float
-    min: float | None = None
-    max: float | None = None
-
-
-class RolloutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a promotion of this policy comes to the shoppers, and who is kept from it for comparison.
-
-    Attributes:
-        hold_share: Share of the shoppers who are always left alone; 0 for none.
-        hold_rotation_days: After so many days other shoppers are; 0 for never.
-        previous_share: Share of the others whom the policy replaced by a promotion goes on answering; 0 for none.
-        canary_shares: The canary's share, step by step.
-        canary_hours: Least length of a step.
-        canary_shoppers: Least number of the canary's shoppers who were first exposed within a step.
-        canary_window_hours: How long from a shopper's first exposure rewards count; None takes the reward's horizon.
-        canary_reward_cap: Most reward of a shopper within that window, in the reward's own unit, that counts.
-        alarm_at: c: the mean number of shoppers until a false alarm of a watch is at least this.
-        maximum_shift: Most total variation by which a published model may move the probabilities of the golden
-            situations; None for no bound.
-        guardrails: Harms that are watched in the canary and in what is live, each by itself.
-        apprentice: A first version imitates the baseline that callers send until a promotion lets it go.
-    """
-
-    hold_share: Annotated[float, Meta(ge=0.0, le=0.2)] = 0.0
-    hold_rotation_days: Annotated[float, Meta(ge=0.0, le=3650.0)] = 91.0
-    previous_share: Annotated[float, Meta(ge=0.0, le=0.2)] = 0.03
-    canary_shares: tuple[Annotated[float, Meta(gt=0.0, le=0.5)], ...] = (0.05, 0.2)
-    canary_hours: Annotated[float, Meta(ge=0.0, le=2160.0)] = 24.0
-    canary_shoppers: Annotated[int, Meta(ge=1)] = 500
-    canary_window_hours: Annotated[float, Meta(gt=0.0, le=2160.0)] | None = None
-    canary_reward_cap: Annotated[float, Meta(gt=0.0)] | None = None
-    alarm_at: Annotated[float, Meta(gt=1.0)] = 100_000.0
-    maximum_shift: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
-    guardrails: tuple[Bound, ...] = ()
-    apprentice: bool = False
-
-
-class Cap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How often a shopper may get any of some interventions within a time.
-
-    Attributes:
-        interventions: Counted together; empty means all but `hold`.
-        seconds: The time looked back on, at every request.
-    """
-
-    interventions: tuple[Name, ...] = ()
-    most: Annotated[int, Meta(ge=1, le=1000)]
-    seconds: Seconds
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What keeps the policy from correcting too often or too dearly, beside the catalogue's own budgets.
-
-    Attributes:
-        cooldown_seconds: After any intervention but `hold` a shopper is left alone for so long; 0 for never.
-        exploration_cost_per_day: Most money of a day for drawing another intervention than the most probable one; None
-            for no bound.
-        anonymous: Whether a request without a subject, whose shopper nobody can count, may get what caps are about.
-        time_zone: Whose midnight begins a day, by its IANA name.
-    """
-
-    caps: tuple[Cap, ...] = ()
-    cooldown_seconds: Annotated[float, Meta(ge=0.0, le=90 * 86_400)] = 0.0
-    exploration_cost_per_day: Money | None = None
-    anonymous: Literal["allow", "hold"] = "allow"
-    time_zone: str = "UTC"
+    interventions_per_request: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

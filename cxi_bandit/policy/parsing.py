@@ -180,6 +180,8 @@ def _reward(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield f"{key}.weight", "must be finite"
         if not (math.isfinite(metric.min) and math.isfinite(metric.max) and metric.min < metric.max):
             yield f"{key}.min", "min and max must be finite, min below max"
+    if reward.discards_unseen and reward.counts_when == "answered":
+        yield "reward.discards_unseen", 'goes with counts_when = "activated": otherwise nothing is discarded'
     if reward.attribution is not None:
         yield from _attribution(manifest, reward.attribution)
 

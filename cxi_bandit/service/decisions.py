@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from hashlib import sha256
 from typing import Any, Final
@@ -14,26 +14,31 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import Scope
+from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope as KeyScope
-from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.engine.choose import Chosen
 from cxi_bandit.engine.ports import IdempotencyToken
+from cxi_bandit.engine.rank import Ranking
 from cxi_bandit.service.decoding import decode
-from cxi_bandit.service.desk import Answered, Desk, answer, preview
+from cxi_bandit.service.desk import Answered, Desk, answer
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
 from cxi_bandit.service.reply import Reply, json_reply
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.routing import body_of, declared, headers_of, in_thread, json_answer
+from cxi_bandit.service.several import decided, previewed
 from cxi_bandit.service.throttle import charge_items
 from cxi_bandit.service.wire import (
+    BATCH_LIMIT,
     DecisionAnswer,
     DecisionBatchAnswer,
     DecisionBatchBody,
     DecisionBody,
+    DecisionsAnswer,
     Problem,
 )
 from cxi_bandit.settings import Settings
@@ -48,20 +53,23 @@ _ONE_TURN: Final = 32
 _HEADERS: Final = ("Idempotency-Key", "Prefer")
 
 
-CommitOne = Callable[[Scope, bytes, Decision], Awaitable[Reply]]
+CommitOne = Callable[[Scope, bytes, DecisionBody], Awaitable[Reply]]
 
 
 def one_commit(desk: Desk, settings: Settings) -> CommitOne:
-    """How a proposed decision is made durable and answered, as the request's headers wish."""
+    """How a decoded request is decided, made durable and answered, as its headers wish."""
 
-    async def commit_one(scope: Scope, raw: bytes, proposed: Decision) -> Reply:
+    async def commit_one(scope: Scope, raw: bytes, body: DecisionBody) -> Reply:
         headers = headers_of(scope)
-        try:
-            token = _idempotency(headers, scope, raw)
-        except InvalidInput:
-            desk.withdraw([proposed])
-            raise
-        standing, replayed, durability = await desk.commit(proposed, token, _deadline_seconds(headers, settings))
+        token = _idempotency(headers, scope, raw)
+        seconds = _deadline_seconds(headers, settings)
+        if body.defects is not UNSET:
+            charge_items(scope, len(body.defects))
+            told, replayed = await decided(desk, desk.rank(body), token, seconds)
+            facts(scope).update(request_id=told.request_id, decisions=len(told.decisions))
+            return json_reply(told, 201, _REPLAYED) if replayed else json_reply(told, 201)
+        proposed = (await desk.propose_within_caps(body) if desk.capped else desk.propose(body)).decision
+        standing, replayed, durability = await desk.commit(proposed, token, seconds)
         facts(scope).update(
             decision_id=standing.decision_id,
             policy=standing.policy,
@@ -93,20 +101,19 @@ def decision_routes(
         ONE_PATH,
         opt=declared(
             KeyScope.DECIDE,
-            "Decide what to do about one defect",
+            "Decide what to do about one defect, or about the few of several most worth acting on",
             body=DecisionBody,
-            answer=DecisionAnswer,
+            answer=(DecisionAnswer, DecisionsAnswer),
             status=201,
             parameters=(*_HEADERS, "dry_run"),
         ),
     )
     async def decide_one(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await body_of(request)
-        dry_run = _dry_run(request)
-        proposed = await _proposed(desk, raw, dry_run=dry_run)
-        if dry_run:
-            return json_answer(preview(proposed), 201)
-        return (await commit_one(request.scope, raw, proposed)).response()
+        body = decode_one(raw)
+        if _dry_run(request):
+            return json_answer(await _previewed(desk, body), 201)
+        return (await commit_one(request.scope, raw, body)).response()
 
     @post(
         "/v1/decisions/batch",
@@ -133,16 +140,11 @@ def decision_routes(
             return problem(error)
 
         proposals = await _propose_all(desk, items, dry_run=dry_run)
-        proposed = [one for one in proposals if isinstance(one, Decision)]
         if dry_run:
-            settled: Iterable[DecisionAnswer | Problem] = map(preview, proposed)
+            told = [await _would(desk, one) for one in proposals]
         else:
-            found = await _commit_all(desk, proposals, token, deadline_seconds)
-            settled = [
-                failed(one) if isinstance(one, Exception) else answer(one.decision, one.durability) for one in found
-            ]
-        following = iter(settled)
-        answers = [next(following) if isinstance(one, Decision) else failed(one) for one in proposals]
+            told = await _commit_all(desk, proposals, token, deadline_seconds)
+        answers = [failed(one) if isinstance(one, Exception) else one for one in told]
         facts(request.scope)["decisions"] = len(answers)
         return json_answer(DecisionBatchAnswer(answers), 200)
 
@@ -167,23 +169,41 @@ def decision_routes(
     return [decide_one, decide_many, read_receipt, activate]
 
 
-async def _proposed(desk: Desk, raw: bytes | msgspec.Raw, *, dry_run: bool) -> Decision:
-    body = decode_one(raw)
-    if desk.capped:
-        return await desk.propose_within_caps(body, dry_run=dry_run)
-    return desk.propose(body, dry_run=dry_run)
+_Proposal = Chosen | Ranking | Exception
+"""What is to be made durable of an item: its decision, the first of its ranking, or nothing, and why."""
+_Told = DecisionAnswer | DecisionsAnswer | Exception
 
 
-async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: bool) -> list[Decision | Exception]:
+async def _previewed(desk: Desk, body: DecisionBody) -> DecisionAnswer | DecisionsAnswer:
+    if body.defects is not UNSET:
+        return await previewed(desk, desk.rank(body))
+    return desk.preview(await desk.propose_within_caps(body, dry_run=True))
+
+
+async def _would(desk: Desk, proposal: _Proposal) -> _Told:
+    if isinstance(proposal, Ranking):
+        return await previewed(desk, proposal)
+    return proposal if isinstance(proposal, Exception) else desk.preview(proposal)
+
+
+async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: bool) -> list[_Proposal]:
     """Decides about each, or says why not; and lets others have their turn in between.
 
     Those that need permits ask for them together.
     """
-    proposals: dict[int, Decision | Exception] = {}
+    proposals: dict[int, _Proposal] = {}
+    counted = DefectCount()
 
     async def one(index: int, item: msgspec.Raw) -> None:
         try:
-            proposals[index] = await _proposed(desk, item, dry_run=dry_run)
+            body = decode_one(item)
+            if body.defects is not UNSET:
+                counted.add(len(body.defects))
+                proposals[index] = desk.rank(body)
+            elif desk.capped:
+                proposals[index] = await desk.propose_within_caps(body, dry_run=dry_run)
+            else:
+                proposals[index] = desk.propose(body, dry_run=dry_run)
         except Exception as error:  # noqa: BLE001 - one that fails must spoil no other
             proposals[index] = error
 
@@ -196,28 +216,53 @@ async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: boo
                 if index % _ONE_TURN == _ONE_TURN - 1:
                     await asyncio.sleep(0)
     except BaseException:
-        desk.withdraw([made for made in proposals.values() if isinstance(made, Decision)])
+        desk.withdraw([made.decision for made in proposals.values() if isinstance(made, Chosen)])
         raise
     return [proposals[index] for index in range(len(items))]
 
 
 async def _commit_all(
-    desk: Desk, proposals: Sequence[Decision | Exception], token: IdempotencyToken | None, deadline_seconds: float
-) -> Sequence[Answered | Exception]:
-    """What becomes of each that was decided, in order. Each item of a request with a key has a key of its own."""
-    if token is None:
-        return await desk.commit_many([one for one in proposals if isinstance(one, Decision)], deadline_seconds)
+    desk: Desk, proposals: Sequence[_Proposal], token: IdempotencyToken | None, deadline_seconds: float
+) -> list[_Told]:
+    """What becomes of each, in order. Each item of a request with a key has a key of its own."""
 
-    async def one(index: int, proposed: Decision) -> Answered | Exception:
+    async def one(index: int, proposal: _Proposal) -> _Told:
+        own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
         try:
-            own = msgspec.structs.replace(token, key=f"{token.key} {index}")
-            return await desk.commit(proposed, own, deadline_seconds)
+            if isinstance(proposal, Ranking):
+                return (await decided(desk, proposal, own, deadline_seconds))[0]
+            if isinstance(proposal, Chosen):
+                return _told(await desk.commit(proposal.decision, own, deadline_seconds))
         except Exception as error:  # noqa: BLE001 - as above
             return error
+        return proposal
 
-    return await asyncio.gather(
-        *[one(index, proposed) for index, proposed in enumerate(proposals) if isinstance(proposed, Decision)]
+    if token is not None:
+        return await asyncio.gather(*[one(index, proposal) for index, proposal in enumerate(proposals)])
+    together = asyncio.ensure_future(
+        desk.commit_many([made.decision for made in proposals if isinstance(made, Chosen)], deadline_seconds)
     )
+    others = [one(index, made) for index, made in enumerate(proposals) if not isinstance(made, Chosen)]
+    alone = iter(await asyncio.gather(*others))
+    committed = iter(await together)
+    return [_told(next(committed)) if isinstance(made, Chosen) else next(alone) for made in proposals]
+
+
+def _told(answered: Answered | Exception) -> _Told:
+    return answered if isinstance(answered, Exception) else answer(answered.decision, answered.durability)
+
+
+class DefectCount:
+    """Counts the defects that a batch has weighed: each costs about as much as a decision."""
+
+    def __init__(self) -> None:
+        self._left = BATCH_LIMIT
+
+    def add(self, defects: int) -> None:
+        """Raises InvalidInput when there are more than a batch may have decisions."""
+        self._left -= defects
+        if self._left < 0:
+            raise InvalidInput("/defects", f"a batch may name {BATCH_LIMIT} of them in all; send these in another one")
 
 
 _REPLAYED: Final = {"Idempotent-Replayed": "true"}

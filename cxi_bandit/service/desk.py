@@ -5,23 +5,26 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
-from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, Unavailable
+from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
 from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
 from cxi_bandit.engine.decide import unlogged
+from cxi_bandit.engine.explain import why
 from cxi_bandit.engine.limiting import Bounds
 from cxi_bandit.engine.overriding import Overrides
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
+from cxi_bandit.engine.rank import Ranking, rank
 from cxi_bandit.service.batcher import Full, Late, Overdue
 from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.limits import Limits
-from cxi_bandit.service.wire import DecisionAnswer, DecisionBody
+from cxi_bandit.service.wire import DecisionAnswer, DecisionBody, DefectBody, Reasons
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.tally import Tally
@@ -57,47 +60,88 @@ class Desk:
         """Whether to ask `propose_within_caps`: some policy counts what a shopper gets."""
         return self._engine.serving.capped
 
-    def propose(self, body: DecisionBody, *, dry_run: bool = False) -> Decision:
-        """Decides without logging. What is capped is drawn for nobody who is known.
+    def propose(self, body: DecisionBody, *, dry_run: bool = False) -> Chosen:
+        """Decides about one defect, without logging. What is capped is drawn for nobody who is known.
 
         What it takes of a budget is taken at once, unless it is a dry run: `commit` it, or `withdraw` it.
 
         Raises:
             InvalidInput: Names the field at fault.
         """
-        engine = self._engine
-        request = _request(body)
-        routed = engine.serving.rollout_for(request)
-        decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
-        if routed.limited:
-            bounds = self._limits.unpermitted
-            chosen = self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run)
-        else:
-            chosen = routed.choose(request, overrides, decision_id, self._keys)
-        return self._noted(routed, chosen)
+        request = _request(body, _only(body))
+        return self._choose(request, self._engine.serving.rollout_for(request), None, dry_run=dry_run)
 
-    async def propose_within_caps(self, body: DecisionBody, *, dry_run: bool = False) -> Decision:
+    async def propose_within_caps(self, body: DecisionBody, *, dry_run: bool = False) -> Chosen:
         """As `propose`, with a permit of the shopper's caps where one is needed.
 
         Raises:
             InvalidInput: Names the field at fault.
         """
-        engine = self._engine
-        request = _request(body)
-        routed = engine.serving.rollout_for(request)
+        request = _request(body, _only(body))
+        return await self.draw(request, self._engine.serving.rollout_for(request), dry_run=dry_run)
+
+    def rank(self, body: DecisionBody) -> Ranking:
+        """Ranks the several defects of a request.
+
+        Raises:
+            InvalidInput: Names the field at fault.
+        """
+        defects = [] if body.defects is UNSET else body.defects
+        if body.defect is not UNSET:
+            raise InvalidInput("/defects", "goes without `defect`; send one of the two")
+        seen: set[str] = set()
+        for index, defect in enumerate(defects):
+            if defect.type in seen:
+                raise InvalidInput(f"/defects/{index}/type", f"{defect.type!r} is there twice; send each type once")
+            seen.add(defect.type)
+        return rank([_request(body, defect) for defect in defects], self._engine.serving)
+
+    async def draw(
+        self, request: DecisionRequest, routed: ServedRollout, request_id: UUID | None = None, *, dry_run: bool = False
+    ) -> Chosen:
+        """Decides for a request that has been routed, with a permit where one is needed; `propose` says what follows.
+
+        Raises:
+            InvalidInput: Names the field at fault.
+        """
         if not routed.capped:
-            return self.propose(body, dry_run=dry_run)
+            return self._choose(request, routed, request_id, dry_run=dry_run)
+        engine = self._engine
         decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
         asked = routed.permit_request(request, overrides, decision_id, self._keys)
         if asked is not None and dry_run:
             asked = msgspec.structs.replace(asked, keep=False)
         bounds = await self._limits.permit(asked)
-        return self._noted(routed, self._limited(routed, request, overrides, decision_id, bounds, dry_run=dry_run))
+        chosen = self._limited(routed, request, overrides, decision_id, request_id, bounds, dry_run=dry_run)
+        return self._noted(routed, chosen)
+
+    def preview(self, chosen: Chosen) -> DecisionAnswer:
+        """The answer of a dry run: what would be decided, and why. Nothing was drawn for anyone: no propensity."""
+        decision = chosen.decision
+        reasons = Reasons(
+            excluded=decision.excluded,
+            basis=why(chosen.served, decision),
+            override=self._engine.serving.overrides.named(decision.override_id),
+            assignment=decision.assignment,
+        )
+        return msgspec.structs.replace(answer(decision, Durability.UNLOGGED), propensity=None, why=reasons)
 
     def withdraw(self, decisions: Sequence[Decision]) -> None:
         """Nobody will commit these: what they took of budgets and caps is given back."""
         for decision in decisions:
             self._limits.lapse(decision.decision_id)
+
+    def _choose(
+        self, request: DecisionRequest, routed: ServedRollout, request_id: UUID | None, *, dry_run: bool
+    ) -> Chosen:
+        engine = self._engine
+        decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
+        if routed.limited:
+            bounds = self._limits.unpermitted
+            chosen = self._limited(routed, request, overrides, decision_id, request_id, bounds, dry_run=dry_run)
+        else:
+            chosen = routed.choose(request, overrides, decision_id, self._keys, request_id)
+        return self._noted(routed, chosen)
 
     def _limited(
         self,
@@ -105,13 +149,14 @@ class Desk:
         request: DecisionRequest,
         overrides: Overrides,
         decision_id: DecisionId,
+        request_id: UUID | None,
         bounds: Bounds,
         *,
         dry_run: bool,
     ) -> Chosen:
         try:
             with self._limits.drawing:
-                chosen = routed.choose(request, overrides, decision_id, self._keys, bounds=bounds)
+                chosen = routed.choose(request, overrides, decision_id, self._keys, request_id, bounds)
                 if not dry_run:
                     self._limits.pay(chosen)
         except BaseException:
@@ -119,10 +164,10 @@ class Desk:
             raise
         return chosen
 
-    def _noted(self, routed: ServedRollout, chosen: Chosen) -> Decision:
+    def _noted(self, routed: ServedRollout, chosen: Chosen) -> Chosen:
         if chosen.dropped_features:
             self._metrics.dropped_features.labels(routed.policy).inc(chosen.dropped_features)
-        return chosen.decision
+        return chosen
 
     async def commit(
         self, decision: Decision, idempotency: IdempotencyToken | None, deadline_seconds: float
@@ -246,8 +291,14 @@ def _holds_its_key(written: Written) -> bool:
     return not isinstance(written.standing, IdempotencyConflict)
 
 
-def _request(body: DecisionBody) -> DecisionRequest:
-    defect, offers = body.defect, body.interventions
+def _only(body: DecisionBody) -> DefectBody:
+    if body.defect is UNSET:
+        raise InvalidInput("/defect", "is required where there are no `defects`; send one of the two")
+    return body.defect
+
+
+def _request(body: DecisionBody, defect: DefectBody) -> DecisionRequest:
+    offers = body.interventions
     return DecisionRequest(
         surface=body.surface,
         defect=Defect(defect.type, defect.severity, defect.confidence),
@@ -286,8 +337,3 @@ def answer(decision: Decision, durability: Durability) -> DecisionAnswer:
         arm=UNSET if decision.assignment is None else decision.assignment.arm,
         override_id=UNSET if decision.override_id is None else decision.override_id,
     )
-
-
-def preview(decision: Decision) -> DecisionAnswer:
-    """The answer of a dry run: what would be decided. Nothing was drawn for anyone, so there is no propensity."""
-    return msgspec.structs.replace(answer(decision, Durability.UNLOGGED), propensity=None)

@@ -71,9 +71,7 @@ class Lane:
             try:
                 await self._gatekeeper.admit(scope)
                 raw = await self._body(receive)
-                body, desk = decode_one(raw), self._desk
-                proposed = await desk.propose_within_caps(body) if desk.capped else desk.propose(body)
-                reply = await self._commit_one(scope, raw, proposed)
+                reply = await self._commit_one(scope, raw, decode_one(raw))
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a problem
                 reply = problem_reply(error, noted)
             status = reply.status

@@ -20,7 +20,7 @@ _PAUSE_SECONDS: Final = 0.002
 """Between two looks: however fast it is spent, the database is asked so seldom."""
 _AHEAD_SECONDS: Final = 2.0
 """A lease covers what is spent in so long at the recent rate."""
-_FORGET_SECONDS: Final = 30.0
+_FORGET_SECONDS: Final = 5.0
 """In so long half of a past rate is forgotten."""
 _TOMORROW: Final = timedelta(seconds=30)
 _YESTERDAY: Final = timedelta(seconds=5)
@@ -31,11 +31,12 @@ _MICROS: Final = 1e6
 class _Lease:
     """Units of one account."""
 
-    __slots__ = ("left", "rate", "spent")
+    __slots__ = ("left", "rate", "seconds", "spent")
 
     def __init__(self) -> None:
         self.left = 0
         self.spent = 0
+        self.seconds = 0.0
         self.rate = 0.0
 
 
@@ -133,7 +134,8 @@ class WorkerLeases:
                 _pass(lease, passed)
                 units = _target(line, lease)
                 if lease.left < units:
-                    asked.append(LeaseRequest(account.policy, account.arm, account.day, line.line, units - lease.left))
+                    more, held = units - lease.left, lease.left
+                    asked.append(LeaseRequest(account.policy, account.arm, account.day, line.line, more, held))
                     leases.append(lease)
                 elif lease.left > 2 * units:
                     unspent.append(_unspent(account, line, lease.left - units))
@@ -205,10 +207,14 @@ def _target(line: LineOf, lease: _Lease) -> int:
 
 
 def _pass(lease: _Lease, seconds: float) -> None:
-    """The highest rate of late: rising at once, forgotten slowly, so that the next rush finds a lease."""
-    rate = lease.spent / max(seconds, _PAUSE_SECONDS)
-    lease.rate = max(rate, lease.rate * 0.5 ** (seconds / _FORGET_SECONDS))
-    lease.spent = 0
+    """The highest rate of late: rising with every use, forgotten slowly, so that the next rush finds a lease.
+
+    Over a second at least: two uses within a millisecond are no rush.
+    """
+    lease.seconds += seconds
+    lease.rate = max(lease.spent / max(lease.seconds, 1.0), lease.rate * 0.5 ** (seconds / _FORGET_SECONDS))
+    if lease.seconds >= 1.0:
+        lease.spent, lease.seconds = 0, 0.0
 
 
 def _unspent(account: Account, line: LineOf, units: int) -> Unspent:

@@ -10,7 +10,14 @@ from litestar.routes import HTTPRoute
 
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.service.auth import SIGNED
-from cxi_bandit.service.wire import DecisionAnswer, DecisionBatchAnswer, DecisionBatchBody, DecisionBody, Problem
+from cxi_bandit.service.wire import (
+    DecisionAnswer,
+    DecisionBatchAnswer,
+    DecisionBatchBody,
+    DecisionBody,
+    DecisionsAnswer,
+    Problem,
+)
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(?P<name>\w+)(?::\w+)?\}")
@@ -25,7 +32,7 @@ _PROBLEMS: Final = {
     "429": "This caller asks too much at once; see Retry-After",
     "503": "Full or away; see Retry-After",
 }
-_ITEMS: Final = (Problem, DecisionBody, DecisionAnswer)
+_ITEMS: Final = (Problem, DecisionBody, DecisionAnswer, DecisionsAnswer)
 _QUERY: Final = {
     "dry_run": {"type": "string", "enum": ["true", "false"]},
     "before": {"type": "integer", "minimum": 1},
@@ -44,14 +51,14 @@ def openapi(app: Litestar) -> dict[str, Any]:
         if "summary" in handler.opt
     ]
     types: list[Any] = list(_ITEMS)
-    types += [opt[part] for _, _, opt in handlers for part in ("body", "answer") if opt[part] is not None]
+    types += [opt[part] for _, _, opt in handlers for part in ("body", "answer") if _is_type(opt[part])]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     _name_batch_items(components)
     following = iter(schemas[len(_ITEMS) :])
     paths: dict[str, dict[str, Any]] = {}
     for path, method, opt in handlers:
-        body = next(following) if opt["body"] is not None else None
-        answer = next(following) if opt["answer"] is not None else None
+        body = next(following) if _is_type(opt["body"]) else None
+        answer = next(following) if _is_type(opt["answer"]) else _one_of(opt["answer"])
         paths.setdefault(path, {})[method] = _operation(path, opt, body, answer)
     return {
         "openapi": "3.1.0",
@@ -64,6 +71,15 @@ def openapi(app: Litestar) -> dict[str, Any]:
     }
 
 
+def _is_type(message: Any) -> bool:  # noqa: ANN401 - a message type, a tuple of several, or None
+    return message is not None and not isinstance(message, tuple)
+
+
+def _one_of(messages: tuple[type, ...] | None) -> dict[str, Any] | None:
+    """Untagged messages of which one travels: msgspec has no words for their union. Each must be in `_ITEMS`."""
+    return None if messages is None else {"anyOf": [_reference(message) for message in messages]}
+
+
 def _name_batch_items(components: dict[str, Any]) -> None:
     """A batch's items are decoded one by one and answered one by one, so its own types do not name theirs."""
 
@@ -71,8 +87,12 @@ def _name_batch_items(components: dict[str, Any]) -> None:
         found: dict[str, Any] = components[batch.__name__]["properties"]["decisions"]
         return found
 
+    # Of two fields that exclude each other msgspec has no words either.
+    components[DecisionBody.__name__]["oneOf"] = [{"required": [name]} for name in ("defect", "defects")]
     items_of(DecisionBatchBody)["items"] = _reference(DecisionBody)
-    items_of(DecisionBatchAnswer)["items"] = {"anyOf": [_reference(DecisionAnswer), _reference(Problem)]}
+    items_of(DecisionBatchAnswer)["items"] = {
+        "anyOf": [_reference(DecisionAnswer), _reference(DecisionsAnswer), _reference(Problem)]
+    }
 
 
 def _reference(message: type) -> dict[str, str]:

@@ -8,10 +8,14 @@ import msgspec
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.explanation import Explanation
 from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent
+from cxi_bandit.engine.audit import DecisionAudit
+from cxi_bandit.engine.curriculum import Curriculum
+from cxi_bandit.engine.explain import explain
 
 
 class Via(StrEnum):
@@ -48,6 +52,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: Every revision of its outcome, oldest first; empty while the window is open.
         learned_by: Versions of the models that learned from it.
         model: Lineage of the model that decided; null when none was consulted.
+        explanation: The decision executed again and compared with the log, and what moved it.
     """
 
     decision: Decision
@@ -55,10 +60,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: list[OutcomeRevision]
     learned_by: list[int]
     model: Lineage | None
+    explanation: Explanation
 
 
-def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
+def receipt(engine: Engine, decision_id: DecisionId, *, derive: bool = False) -> Receipt:
     """Gathers it from the store.
+
+    Args:
+        derive: A model whose bytes were thinned away is derived again, which may take minutes.
 
     Raises:
         NotFound: No such decision.
@@ -73,29 +82,33 @@ def receipt(engine: Engine, decision_id: DecisionId) -> Receipt:
     if first is not None and first.standing is OutcomeStanding.LEARNABLE:
         learned_by = [
             int(model.lineage.version)
-            for model in store.registry.models(decision.policy)
+            for model in store.registry.models_over(decision.policy, first.position)
             if _learned(engine, model.lineage, decision, first.position)
         ]
     model = None
     if decision.model_version is not None:
         model = store.registry.model(decision.policy, decision.model_version).lineage
+    derived_from = store.outcomes if derive else None
+    audit = DecisionAudit(store.registry, engine.manifests, store.keyring, engine.room, derived_from)
     return Receipt(
         decision=decision,
         rewards=[_reward(entry) for entry in store.ledger.history(decision_id)],
         outcomes=outcomes,
         learned_by=learned_by,
         model=model,
+        explanation=explain(decision, audit, store.releases),
     )
 
 
 def _learned(engine: Engine, lineage: Lineage, decision: Decision, position: int) -> bool:
-    """A model passes over what was decided under another manifest, and over what was unlearned when it was made."""
-    if not lineage.after < position <= lineage.up_to or lineage.manifest_sha != decision.manifest_sha:
+    """A model passes over what a manifest decided that did not teach it, and what was unlearned when it was made."""
+    if decision.manifest_sha not in (lineage.manifest_sha, *lineage.taught_from):
         return False
-    if not lineage.unlearn_cut:
+    if not lineage.unlearn_cut and not lineage.taught_from:
         return True
     cuts = (lineage.ledger_cut, lineage.unlearn_cut)
-    return bool(engine.store.outcomes.segment(lineage.policy, position - 1, position, *cuts).rows)
+    rows = engine.store.outcomes.segment(lineage.policy, position - 1, position, *cuts).rows
+    return any(map(Curriculum.of(lineage, engine.manifests.by_sha(lineage.manifest_sha)).admits, rows))
 
 
 def _reward(entry: LedgerEntry) -> ReceiptReward:

@@ -21,7 +21,7 @@ def declared(
     access: Access,
     summary: str,
     *,
-    answer: Any = None,  # noqa: ANN401 - a message type, or a union of several
+    answer: Any = None,  # noqa: ANN401 - a message type, a union, or a tuple of types of which one travels
     body: Any = None,  # noqa: ANN401 - as above
     status: int = 200,
     parameters: tuple[str, ...] = (),

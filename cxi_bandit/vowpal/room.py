@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
 import vowpalwabbit
@@ -9,11 +10,13 @@ from vowpalwabbit import pyvw
 
 from cxi_bandit.domain.decision import Situation
 from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.explanation import Contribution
 from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal.arguments import workspace_arguments
 from cxi_bandit.vowpal.encoding import ACTION, ENCODING_VERSION, SHARED, Encoding
+from cxi_bandit.vowpal.weights import Weights
 from cxi_bandit.vowpal.workspace import Refilled, action_scores, example, learn, open_workspace, saved_bytes
 
 _REMEMBERED: Final = 1024
@@ -26,7 +29,9 @@ class VowpalScorer:
     prediction costs a fraction of building examples.
     """
 
-    def __init__(self, workspace: pyvw.Workspace, encoding: Encoding) -> None:
+    def __init__(self, workspace: pyvw.Workspace, manifest: Manifest) -> None:
+        encoding = Encoding(manifest)
+        self._manifest = manifest
         self._workspace = workspace
         self._encoding = encoding
         self._shared = Refilled(workspace, SHARED, "shared")
@@ -54,6 +59,19 @@ class VowpalScorer:
                 self._offered.emptied(one)
         self._shared.emptied(shared)
         return scores
+
+    def estimates(self, situation: Situation) -> Sequence[Sequence[float]]:
+        """See the port."""
+        return self._weights.estimates(situation)
+
+    def contributions(self, situation: Situation, intervention: InterventionId) -> Sequence[Contribution]:
+        """See the port."""
+        return self._weights.contributions(situation, intervention)
+
+    @cached_property
+    def _weights(self) -> Weights:
+        """Most models are never asked why."""
+        return Weights(self._workspace, self._encoding, self._manifest)
 
     def _actions(self, eligible: tuple[InterventionId, ...]) -> list[pyvw.Example]:
         """The catalogue's examples of these; few combinations come up, however many callers could ask for."""
@@ -97,7 +115,7 @@ class VowpalRoom:
         Raises:
             ModelInvalid: VW refuses the bytes.
         """
-        return VowpalScorer(open_workspace(workspace_arguments(manifest), data), Encoding(manifest))
+        return VowpalScorer(open_workspace(workspace_arguments(manifest), data), manifest)
 
 
 class _Pupil:

@@ -46,6 +46,7 @@ def rows(decisions: Sequence[Decision], manifest: Manifest, seed: int) -> list[L
     return [
         Lesson(
             position=place,
+            decision_id=one.decision_id,
             manifest_sha=one.manifest_sha,
             situation=one.situation,
             intervention=one.intervention,

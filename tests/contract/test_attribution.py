@@ -58,7 +58,7 @@ RULES = {
     "first": ("", '[reward.attribution]\ncredit = "first"\nwindow_seconds = 25'),
     "even": ("", '[reward.attribution]\ncredit = "even"'),
     "eager": ('closes_on = "first_reward"', '[reward.attribution]\ncredit = "last"'),
-    "shown": ('counts_when = "activated"', '[reward.attribution]\ncredit = "last"'),
+    "shown": ('counts_when = "activated"\ndiscards_unseen = true', '[reward.attribution]\ncredit = "last"'),
     "none": ("", ""),
 }
 _runs = itertools.count()

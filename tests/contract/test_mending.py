@@ -239,6 +239,17 @@ class TestThinning:
         assert registry.model_bytes(CART, ModelVersion(2)) is None
         assert registry.model(CART, ModelVersion(2)) == make.model(2, 1)
         assert registry.kept(PolicyName("search")) == {1}
+        assert registry.models_with_bytes(CART) == [make.model(1), make.model(3, 2), make.model(4, 3)]
+
+    def test_whose_segment_holds_a_position(self, store: Any, make: Any) -> None:
+        made = [make.model(1), make.model(2, 1, after=0, up_to=3), make.model(3, 2, after=3, up_to=4)]
+        for model in made:
+            store.registry.publish(model, b"n", moves_head_from=model.lineage.parent)
+        again = make.model(4, 1, after=0, up_to=4)
+        store.registry.publish(again, b"n", moves_head_from=ModelVersion(3))
+        found = [store.registry.models_over(CART, position) for position in (1, 3, 4, 5)]
+        assert found == [[made[1], again], [made[1], again], [made[2], again], []]
+        assert store.registry.models_over(PolicyName("search"), 1) == []
 
 
 def test_a_line_is_added_to_the_audit_trail(store: Any, noon: datetime) -> None:

@@ -53,6 +53,16 @@ class TestDecisionLog:
         assert store.decisions.find({known.decision_id, unknown.decision_id}) == {known.decision_id: known}
         assert store.decisions.find([]) == {}
 
+    def test_which_manifest_each_was_made_under(self, store: Any, make: Any) -> None:
+        one, other, unknown = make.decision(), make.decision(manifest_sha="1" * 64), make.decision()
+        log(store, one, other)
+        asked = [unknown.decision_id, other.decision_id, one.decision_id]
+        assert store.decisions.manifests_of(asked) == {
+            one.decision_id: one.manifest_sha,
+            other.decision_id: "1" * 64,
+        }
+        assert store.decisions.manifests_of([]) == {}
+
     def test_appending_again_changes_nothing(self, store: Any, make: Any) -> None:
         first = make.decision()
         log(store, first)

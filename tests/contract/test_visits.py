@@ -67,8 +67,8 @@ def test_what_follows_a_first_decision_within_a_window(store: Any, make: Any, no
         closed = sequencing.append([make.closure(anna[1], 0.5)], noon)
     window = anna[3].decided_at - anna[1].decided_at
     found = store.visits.following([anna[1], bert], window, 10)
-    assert [visit.decision for visit in found[anna[1].decision_id]] == anna[1:3], "the window's end is outside"
-    assert [visit.close for visit in found[anna[1].decision_id]] == [closed[0], None]
-    assert [visit.decision for visit in found[bert.decision_id]] == [bert]
-    assert len(store.visits.following([anna[0]], timedelta(hours=1), 2)[anna[0].decision_id]) == 2
+    assert [visit.decision for visit in found[anna[1].decision_id]] == [anna[2]], "the window's end is outside"
+    assert found[bert.decision_id] == []
+    hour = store.visits.following([anna[0]], timedelta(hours=1), 2)[anna[0].decision_id]
+    assert [(visit.decision, visit.close) for visit in hour] == [(anna[1], closed[0]), (anna[2], None)]
     assert store.visits.following([], window, 10) == {}

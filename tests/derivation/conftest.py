@@ -28,6 +28,7 @@ from cxi_bandit.engine.ports import (
 )
 from cxi_bandit.engine.record import record
 from cxi_bandit.engine.serve import Serving
+from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.vowpal import VowpalRoom
 
 EXPLORERS = {
@@ -143,6 +144,10 @@ class Life:
         self.learner = Learner(self.store.registry, self.store.outcomes, self.manifests, self.room)
         self.serving = Serving(self.store.registry, self.store.releases, self.manifests, self.room)
         self.decided: list[Decision] = []
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.manifests.by_sha(self.version.manifest_sha)
 
     def decide(self, count: int) -> list[Decision]:
         """Decisions one second apart, not yet in the log."""

@@ -50,7 +50,7 @@ def learned_total(life) -> int:
 
 
 def plan(life) -> RebuildPlan:
-    return plan_rebuild(life.version, life.store.registry, life.store.outcomes)
+    return plan_rebuild(life.version, life.store.registry, life.store.outcomes, life.manifest)
 
 
 def rebuilt(life, *, from_start: bool = False) -> list[Model]:

@@ -80,7 +80,7 @@ def test_without_the_log_a_decision_of_a_thinned_model_cannot_be_executed_again(
     registry, policy = life.store.registry, life.version.policy
     registry.thin(policy, [model.lineage.version for model in registry.models(policy)])
     audit = DecisionAudit(registry, life.manifests, life.store.keyring, life.room)
-    assert AuditVerdict.EXPIRED in {audit.audit(decision).verdict for decision in life.decided}
+    assert AuditVerdict.THINNED in {audit.audit(decision).verdict for decision in life.decided}
 
 
 def test_where_nothing_changed_nothing_is_rebuilt(store, begin_life: Callable):
@@ -100,7 +100,7 @@ def test_learning_goes_on_from_a_rebuilt_head_and_the_next_rebuild_begins_there(
     first = rebuilt(life)
     life.live(rounds=2, size=14)
     late_reward(life, 48)
-    plan = plan_rebuild(life.version, store.registry, store.outcomes)
+    plan = plan_rebuild(life.version, store.registry, store.outcomes, life.manifest)
     assert plan.checkpoint.lineage.version >= first[-1].lineage.version
     made = rebuilt(life)
     assert made
@@ -113,11 +113,11 @@ def test_a_checkpoint_that_was_thinned_or_damaged_is_passed_over(store, begin_li
     life.live(rounds=4, size=14)
     late_reward(life, 44)
     policy, registry = life.version.policy, life.store.registry
-    nearest = plan_rebuild(life.version, registry, life.store.outcomes).checkpoint.lineage
+    nearest = plan_rebuild(life.version, registry, life.store.outcomes, life.manifest).checkpoint.lineage
     assert nearest.version > 3
     registry.thin(policy, [nearest.version])
     registry._bytes[policy, nearest.parent] = b"damaged"
-    plan = plan_rebuild(life.version, registry, life.store.outcomes)
+    plan = plan_rebuild(life.version, registry, life.store.outcomes, life.manifest)
     assert plan.checkpoint.lineage.version < nearest.parent
     made = rebuilt(life)
     assert [model.sha256 for model in rebuilt(life, from_start=True)][-len(made) :] == [m.sha256 for m in made]

@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from cxi_bandit.store.postgres import PostgresStore
-from cxi_bandit.store.schema.evaluations import metadata
+from cxi_bandit.store.schema.limits import metadata
 from simulator.studies.size_study import measure
 
 PAGE = (Path(__file__).parents[2] / "docs/explanation/scaling-out.md").read_text("utf-8")

@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from tests.faults.rolled import ROLLOUT, Rolled
+
 HORIZON = timedelta(seconds=60)
+COLD_OUTCOMES = 3
 COSTS = {"hold": 0.0, "discount": 0.25, "free_shipping": 0.125}
 
 MANIFEST = f"""
@@ -43,12 +46,14 @@ min = 0.0
 max = 2.0
 aggregate = "sum"
 [exploration.cold_start]
-outcomes = 3
+outcomes = {COLD_OUTCOMES}
 [learning]
 bits = 10
 segment_outcomes = 4
 publish_seconds = 0.0
-"""
+{ROLLOUT}"""
+SECOND = MANIFEST.replace("[learning]", '[learning]\nupdates = "gated"')
+"""Another version of the policy, which serves what is promoted and nothing it learns."""
 
 RANGES = {"purchase": (0.0, 1.0), "complaint": (0.0, 2.0)}
 
@@ -103,6 +108,12 @@ class Truth:
         self.erasures = 0
         self.learned_total = 0
         self.learned_up_to = 0
+        self.rolled = Rolled()
+        self.teaches: dict[UUID, bool] = {}
+
+    def drawn(self, decision: Any, cart: float) -> None:
+        """A decision that was made, to be committed now, later or never."""
+        self.teaches[decision.decision_id] = self.rolled.check(decision, cart)
 
     def stands(self, key: str | None, body: bytes, decision: Any) -> UUID | None:
         """The decision that an append must be answered with; None for a conflict. It is acknowledged from now on."""
@@ -167,13 +178,16 @@ class Truth:
     def learn(self) -> None:
         """Everything closed since is learned; what was erased meanwhile cannot be."""
         fresh = self.first_closes(len(self.log), self.learned_up_to)
-        self.learned_total += sum(self.known[name].erasure is None for name in fresh)
+        self.learned_total += self._taught(fresh)
         self.learned_up_to = len(self.log)
 
     def rebuild(self) -> None:
         """All of it is learned again, without what has been erased by now."""
         names = self.first_closes(self.learned_up_to)
-        self.learned_total = sum(self.known[name].erasure is None for name in names)
+        self.learned_total = self._taught(names)
+
+    def _taught(self, names: list[UUID]) -> int:
+        return sum(self.known[name].erasure is None and self.teaches[name] for name in names)
 
 
 def settled(known: Known) -> Expected:

@@ -1,11 +1,9 @@
-"""The whole loop against a simple truth: decide, reward, amend, crash, restart, learn, erase, in any order there is.
-
-Promotions and roll-backs are not in it yet: they belong here as soon as policies can be promoted.
-"""
+"""The whole loop against a simple truth: decide, reward, amend, promote, roll back, learn, crash, in any order."""
 
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -26,27 +24,37 @@ from hypothesis.stateful import (
 
 from cxi_bandit.bootstrap import Store, build_engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect
-from cxi_bandit.domain.errors import IdempotencyConflict
-from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
+from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, WrongStep
+from cxi_bandit.domain.gate import RefusedByGate
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, RewardId, Source
+from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.reward import RewardEvent
 from cxi_bandit.engine.audit import AuditVerdict, DecisionAudit, audit_models
 from cxi_bandit.engine.audit_outcomes import audit_outcomes
-from cxi_bandit.engine.decide import admit, decide
+from cxi_bandit.engine.candidacy import Proposal
+from cxi_bandit.engine.choose import Keys
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.learn import Learner
+from cxi_bandit.engine.override import halt, lift, pin
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
+from cxi_bandit.engine.promote import approve, go_live, next_step, propose
 from cxi_bandit.engine.rebuild import rebuild
 from cxi_bandit.engine.record import record
+from cxi_bandit.engine.rollback import roll_back
 from cxi_bandit.store.memory import MemoryStore
 from tests.faults.proof import Losses, Proof, Tell
-from tests.faults.truth import HORIZON, MANIFEST, Event, Truth
+from tests.faults.rolled import Pin
+from tests.faults.truth import COLD_OUTCOMES, COSTS, HORIZON, MANIFEST, SECOND, Event, Truth
+from tests.harness.evidence import file_report
 from tests.harness.ground import Ground
 
 BEGIN = datetime(2026, 3, 1, 9, tzinfo=UTC)
 SHOP = Source("shop")
 
 KEYS = st.none() | st.sampled_from(["a", "b", "c"])
+SUBJECT_KEY = b"the same in every life of a history, so that its shoppers are in the same arms"
+SHOPPERS = st.none() | st.sampled_from([f"shopper {number}" for number in range(8)])
 CARTS = st.sampled_from([10.0, 200.0])
 METRICS = st.sampled_from(["purchase", "complaint"])
 VALUES = st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 9.0])
@@ -76,6 +84,7 @@ class WholeLoop(RuleBasedStateMachine):
 
     held = Bundle("held")
     logged = Bundle("logged")
+    promoted = Bundle("promoted")
     events = Bundle("events")
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
@@ -84,8 +93,10 @@ class WholeLoop(RuleBasedStateMachine):
         self.truth = Truth()
         self.now = BEGIN
         self.names = iter(range(1_000_000))
+        self.visitors = iter(range(1_000_000))
         self.last: DecisionId | None = None
-        install(self.store.registry, [("loop.toml", MANIFEST)], self.now, "test")
+        for text in (MANIFEST, SECOND):
+            install(self.store.registry, [("loop.toml", text)], self.now, "test")
         self.version = self.store.registry.versions()[0]
         self.boot()
 
@@ -96,13 +107,17 @@ class WholeLoop(RuleBasedStateMachine):
         self.learner = Learner(self.store.registry, self.store.outcomes, self.engine.manifests, self.engine.room)
         self.last = None
 
-    def make(self, key: str | None, cart: float) -> Made:
-        request = DecisionRequest("cart", Defect("coupon_failure", 0.5, 0.5), {"cart_value": cart})
-        engine, served = self.engine, self.engine.serving.route(request)
+    def make(self, key: str | None, cart: float, shopper: str | None = None) -> Made:
+        defect = Defect("coupon_failure", 0.5, 0.5)
+        shopper = shopper or f"shopper {next(self.visitors) % 16}"
+        request = DecisionRequest("cart", defect, {"cart_value": cart}, subject=shopper)
+        engine = self.engine
         decision_id = engine.mint.mint(self.now)
         assert self.last is None or decision_id > self.last, "ids of one process never run backwards"
         self.last = decision_id
-        drawn = decide(request, admit(request, served), served, decision_id, engine.draw_key, engine.subject_key)
+        serving, keys = engine.serving, Keys(engine.draw_key, SUBJECT_KEY)
+        drawn = serving.rollout_for(request).choose(request, serving.overrides, decision_id, keys).decision
+        self.truth.drawn(drawn, cart)
         return Made(drawn, key, hashlib.sha256(msgspec.json.encode(cart)).digest())
 
     def append(self, *made: Made) -> list[DecisionId]:
@@ -121,10 +136,10 @@ class WholeLoop(RuleBasedStateMachine):
     def first(self) -> Any:
         return multiple(*self.append(self.make(None, 10.0)))
 
-    @rule(target=logged, key=KEYS, cart=CARTS)
-    def decide(self, key: str | None, cart: float) -> Any:
+    @rule(target=logged, key=KEYS, cart=CARTS, shopper=SHOPPERS)
+    def decide(self, key: str | None, cart: float, shopper: str | None) -> Any:
         self.now += timedelta(seconds=1)
-        return multiple(*self.append(self.make(key, cart)))
+        return multiple(*self.append(self.make(key, cart, shopper)))
 
     @rule(target=logged, asked=st.lists(st.tuples(KEYS, CARTS), min_size=2, max_size=6))
     def decide_in_one_batch(self, asked: list[tuple[str | None, float]]) -> Any:
@@ -244,8 +259,19 @@ class WholeLoop(RuleBasedStateMachine):
     def learn(self) -> None:
         while self.learner.step(self.version, self.now) is not None:
             pass
-        self.engine.serving.refresh()
         self.truth.learn()
+        self.take_up()
+
+    @rule(target=logged, shoppers=st.lists(SHOPPERS, min_size=6, max_size=6))
+    def a_busy_hour(self, shoppers: list[str | None]) -> Any:
+        """As much as it takes for a model to choose, decided, closed and learned."""
+        made = []
+        for shopper in shoppers:
+            self.now += timedelta(seconds=1)
+            made += self.append(self.make(None, 10.0, shopper))
+        self.let_windows_close()
+        self.learn()
+        return multiple(*made)
 
     @rule()
     def learn_and_die(self) -> None:
@@ -272,6 +298,118 @@ class WholeLoop(RuleBasedStateMachine):
         for _ in rebuild(self.version, self.now, *parts):
             pass
         self.truth.rebuild()
+        self.take_up()
+
+    def take_up(self) -> None:
+        """Workers hear of what is new; the newest model of the first version chooses once it has learned enough."""
+        self.engine.serving.refresh()
+        head = self.store.registry.head(self.version.policy, self.version.version)
+        warm = head is not None and self.truth.learned_total >= COLD_OUTCOMES
+        self.truth.rolled.head = head.lineage.version if head is not None and warm else None
+
+    @rule(target=promoted, version=st.sampled_from([1, 2]))
+    def propose(self, version: int) -> Any:
+        number = self.propose_it(version)
+        return multiple() if number is None else number
+
+    def propose_it(self, version: int) -> int | None:
+        """On a report filed by hand, which says go for exactly this pair against what is live."""
+        policy, ports, rolled = self.version.policy, self.engine.promoting, self.truth.rolled
+        number = file_report(ports[:3], policy, version, rolled.candidate(version).model, at=self.now)
+        asked = Proposal(policy=policy, version=version, model=None, evaluation_id=number, author="ann")
+        if not rolled.propose(version):
+            with refusal(InvalidInput):
+                propose(asked, ports, self.now)
+            return None
+        made = propose(asked, ports, self.now).promotion_id
+        rolled.proposed(made, version)
+        return made
+
+    @rule(number=promoted)
+    def approve(self, number: int) -> None:
+        self.approve_it(number)
+
+    def approve_it(self, number: int) -> None:
+        answers = {"wrong": WrongStep, "refused": RefusedByGate}
+        error = answers.get(self.truth.rolled.approve(number))
+        with refusal(error):
+            approve(number, "bob", self.engine.promoting, self.now)
+        self.take_up()
+
+    @precondition(lambda self: self.truth.rolled.canary is not None)
+    @rule()
+    def next_step(self) -> None:
+        self.step_on(self.truth.rolled.canary)
+
+    def step_on(self, number: int) -> None:
+        rules = self.engine.manifests.by_sha(self.version.manifest_sha).rollout
+        seen, told = self.store.releases.promotion(number), {"by": "watch", "at": self.now, "reason": "enough"}
+        with refusal(None if self.truth.rolled.grow(number) else WrongStep):
+            next_step(seen, rules, self.store.releases, **told)
+        self.take_up()
+
+    @precondition(lambda self: self.truth.rolled.canary is not None)
+    @rule()
+    def go_live(self) -> None:
+        self.take_over(self.truth.rolled.canary)
+
+    @rule(number=promoted)
+    def go_live_from_wherever_it_is(self, number: int) -> None:
+        self.step_on(number)
+        self.take_over(number)
+
+    def take_over(self, number: int) -> None:
+        seen, told = self.store.releases.promotion(number), {"by": "watch", "at": self.now, "reason": "it won"}
+        with refusal(None if self.truth.rolled.go_live(number) else WrongStep):
+            go_live(seen, self.store.registry, self.store.releases, self.engine.manifests, **told)
+        self.take_up()
+
+    @rule(target=promoted, version=st.sampled_from([1, 2]))
+    def propose_and_approve(self, version: int) -> Any:
+        number = self.propose_it(version)
+        if number is None:
+            return multiple()
+        self.approve_it(number)
+        return number
+
+    @rule()
+    def roll_back(self) -> None:
+        told = {"by": "eve", "at": self.now, "reason": "complaints"}
+        with refusal(None if self.truth.rolled.roll_back() else WrongStep):
+            roll_back(self.version.policy, None, self.store.releases, **told)
+        self.take_up()
+
+    @rule(intervention=st.sampled_from(sorted(COSTS)), cart=st.none() | CARTS, minutes=st.sampled_from([0.5, 60.0]))
+    def pin(self, intervention: str, cart: float | None, minutes: float) -> None:
+        asked = Override(
+            intervention=InterventionId(intervention),
+            author="ann",
+            reason="a wrong feed",
+            made_at=self.now,
+            expires_at=self.now + timedelta(minutes=minutes),
+            policy=self.version.policy,
+            segment={} if cart is None else {"cart_value": cart},
+        )
+        made = pin(asked, self.store.registry, self.store.releases, self.engine.manifests)
+        self.truth.rolled.pins[made.override_id] = Pin(intervention, cart, made.expires_at)
+        self.take_up()
+
+    @rule(everything=st.booleans())
+    def halt(self, everything: bool) -> None:
+        policy = None if everything else self.version.policy
+        made = halt(policy, "eve", "the shop is down", self.store.releases, self.now)
+        self.truth.rolled.pins[made.override_id] = Pin("hold")
+        self.take_up()
+
+    @precondition(lambda self: self.truth.rolled.pins)
+    @rule(data=st.data())
+    def lift(self, data: st.DataObject) -> None:
+        pins = self.truth.rolled.pins
+        number = data.draw(st.sampled_from(sorted(pins)))
+        with refusal(WrongStep if pins[number].lifted else None):
+            lift(number, "eve", self.store.releases, self.now)
+        pins[number] = replace(pins[number], lifted=True)
+        self.take_up()
 
     @rule(decision=logged)
     def erase(self, decision: DecisionId) -> None:
@@ -304,6 +442,23 @@ class WholeLoop(RuleBasedStateMachine):
         found = (0, 0) if head is None else (head.lineage.learned_total, head.lineage.up_to)
         assert found == (self.truth.learned_total, self.truth.learned_up_to)
 
+    @invariant()
+    def promotions_are_as_far_as_in_the_truth(self) -> None:
+        releases, rolled = self.store.releases, self.truth.rolled
+        assert {one.promotion_id: (one.step, one.canary_step) for one in releases.promotions()} == {
+            number: (way.step, way.canary_step) for number, way in rolled.ways.items()
+        }
+        rollout, live = releases.rollout(self.version.policy), rolled.pile[-1].pair
+        assert (rollout.live.version, rollout.live.model, rollout.live.follows_head) == (
+            live.version,
+            live.model,
+            live.follows,
+        )
+        assert [one.revision for one in releases.history(self.version.policy)] == [*range(1, rolled.ever + 1)]
+        assert {one.override_id for one in releases.overrides()} == {
+            number for number, pin in rolled.pins.items() if not pin.lifted
+        }
+
     def teardown(self) -> None:
         try:
             self.audit()
@@ -317,7 +472,9 @@ class WholeLoop(RuleBasedStateMachine):
         for finding in audit_models(store.registry.models(self.version.policy), *parts):
             lineage = finding.model.lineage
             clouded = any(
-                self.truth.known[name].erasure is not None and self.truth.known[name].erasure > lineage.erasure_cut
+                self.truth.teaches[name]
+                and self.truth.known[name].erasure is not None
+                and self.truth.known[name].erasure > lineage.erasure_cut
                 for name in self.truth.first_closes(lineage.up_to, lineage.after)
             )
             assert finding.verdict is (AuditVerdict.ERASED if clouded else AuditVerdict.IDENTICAL)
@@ -326,6 +483,19 @@ class WholeLoop(RuleBasedStateMachine):
         assert {audit.audit(decision).verdict for decision in standing} <= {AuditVerdict.IDENTICAL}
         settled = audit_outcomes(standing, store.ledger, store.outcomes, engine.manifests)
         assert {finding.verdict for finding in settled} <= {AuditVerdict.IDENTICAL}
+
+
+@contextmanager
+def refusal(error: type[Exception] | None) -> Iterator[None]:
+    """What is called in it must be refused so; with None, it must not be refused."""
+    if error is None:
+        yield
+        return
+    try:
+        yield
+    except error:
+        return
+    raise AssertionError(f"it was not refused as {error.__name__}")
 
 
 def prove(trials: int, ground: Ground, tell: Tell, *, derandomize: bool = False) -> Proof:

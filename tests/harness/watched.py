@@ -55,7 +55,7 @@ canary_shares = [0.2, 0.5]
 canary_hours = 0.5
 canary_shoppers = 100
 previous_share = 0.2
-alarm_at = 1000.0
+alarm_at = 10000.0
 """
 
 Chances = Mapping[str, float]
@@ -100,7 +100,7 @@ class Shop:
         self.engine.turn(self.now)
         return approved
 
-    def visit(  # noqa: PLR0913, PLR0917 - what one shopper is like
+    def visit(
         self,
         chances: Chances,
         decisions: int = 1,

@@ -281,3 +281,23 @@ def test_all_of_it_beside_a_running_service(
     run("rebuild", "quick", "--later")
     until(lambda: "cxi_bandit_rebuilds_waiting 0.0" in service.client.get("/metrics").text)
     assert run("audit")["passed"]
+
+
+def test_a_new_version_is_warmed_from_the_log(shop: Shop, run: Callable[..., Any]) -> None:
+    other = MANIFEST.replace("[context]\n", '[context]\n[context.features.returning]\ntype = "flag"\n')
+    for text in (MANIFEST.replace("weight = 1", "weight = 0.5"), other):
+        install(shop.store.registry, [("mended.toml", text)], shop.now, "test")
+    found = run("policies", "warm", "mended", "2", "--actor", "ann")
+    sha = shop.version.manifest_sha
+    assert (found["learned"], found["learned_total"], found["taught_from"]) == (12, 12, [sha])
+    assert list(found["refused"]) == ["3"]
+    assert run("policies", "warm", "mended", "2")["learned"] == 0, "there is nothing new"
+    assert "no other version can teach it" in run("policies", "warm", "mended", "3", status=2)
+    assert "no policy version" in run("policies", "warm", "mended", "9", status=2)
+    head = shop.store.registry.head(shop.version.policy, 2)
+    assert head is not None
+    assert (head.lineage.branch, head.lineage.taught_from) == ("warm", (sha,))
+    assert ("ann", "warm") in [(entry.actor, entry.action) for entry in shop.store.registry.trail(shop.version.policy)]
+    assert run("audit", "mended")["passed"]
+    told = run("explain", str(shop.decisions[3].decision_id))
+    assert told["learned_by"] == [2, head.lineage.version]

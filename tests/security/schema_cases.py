@@ -164,8 +164,9 @@ class _Attempt:
             self.failed += 1
             self._note(f"{request.method} {request.path_url} {body[:200]!r}: {answer.status} {failure!r}")
         if case.path == "/v1/decisions" and answer.status == requests.codes.created:
-            decision = response.json()["decision_id"]
-            self._decisions += [] if decision is None else [decision]
+            told = response.json()
+            ids = [one["decision_id"] for one in told.get("decisions", [told])]
+            self._decisions += [name for name in ids if name is not None]
 
     def _name_what_exists(self, case: "schemathesis.Case[Any]") -> None:
         bodies = case.body if isinstance(case.body, list) else [case.body]
@@ -179,7 +180,7 @@ class _Attempt:
                 body["decision_id"] = self._random.choice(self._decisions)
         parameters = case.path_parameters
         if isinstance(parameters, dict) and self._random.random() < 0.5:
-            existing = {"name": "quick", "source": _SENDER}
+            existing = {"name": "quick", "source": _SENDER, "promotion_id": "1", "override_id": "1", "version": "1"}
             if self._decisions:
                 existing["decision_id"] = self._random.choice(self._decisions)
             parameters.update({name: value for name, value in existing.items() if name in parameters})
@@ -202,11 +203,15 @@ class _Attempt:
 
 
 def _name_surface(body: object) -> None:
-    if isinstance(body, dict) and isinstance(body.get("surface"), str) and isinstance(body.get("defect"), dict):
+    if not isinstance(body, dict) or not isinstance(body.get("surface"), str):
+        return
+    several = body.get("defects")
+    first = several[0] if isinstance(several, list) and several else body.get("defect")
+    if isinstance(first, dict):
         body["surface"] = "cart"
         body["policy"] = None
-        if isinstance(body["defect"].get("type"), str):
-            body["defect"]["type"] = "slow_delivery"
+        if isinstance(first.get("type"), str):
+            first["type"] = "slow_delivery"
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -99,12 +99,9 @@ def test_frequencies_match_logged_propensities_whatever_was_withheld(shop: tuple
             count[1] += probability
             count[2] += probability * (1.0 - probability)
     tested = {key: count for key, count in sums.items() if count[2] > 5.0}
-    assert {words for reasons, _ in tested for words in reasons} == {
-        "discount: the",
-        "discount: would",
-        "retry_coupon: nothing",
-        "retry_coupon: the",
-    }
+    words = {word for reasons, _ in tested for word in reasons}
+    assert {"discount: the", "discount: would", "retry_coupon: the"} < words, "caps, and the cost of exploring"
+    assert any(word.endswith("nothing") for word in words), "budgets"
     assert len(tested) <= 24
     for key, (seen, wanted, variance) in tested.items():
         z = (seen - wanted) / variance**0.5

@@ -13,13 +13,18 @@ from cxi_bandit.policy.caps import Caps
 
 
 class LeaseRequest(msgspec.Struct, frozen=True):
-    """So many units of a line's day are asked for; a lease may be smaller, or none."""
+    """So many units of a line's day are asked for; a lease may be smaller, or none.
+
+    Attributes:
+        held: Units that whoever asks has left of an earlier lease.
+    """
 
     policy: PolicyName
     arm: Arm
     day: date
     line: Line
     units: int
+    held: int = 0
 
 
 class Unspent(msgspec.Struct, frozen=True):

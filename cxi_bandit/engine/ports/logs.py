@@ -9,7 +9,7 @@ import msgspec
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
+from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName, RewardId, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
 from cxi_bandit.engine.ports.attribution import Addresses
 
@@ -84,6 +84,10 @@ class DecisionLog(Protocol):
 
     def find(self, decisions: Collection[DecisionId]) -> dict[DecisionId, Decision]:
         """Those of `decisions` that are in the log."""
+        ...
+
+    def manifests_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, ManifestSha]:
+        """Under which manifest each was made, of those of `decisions` that are in the log; cheaper than `find`."""
         ...
 
     def activate(self, decision: DecisionId, at: datetime) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from cxi_bandit.domain.decision import Situation
+from cxi_bandit.domain.explanation import Contribution
+from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.policy.manifest import Manifest
 
@@ -13,6 +15,20 @@ class Scorer(Protocol):
 
     def probabilities(self, situation: Situation) -> Sequence[float]:
         """The explorer's raw vector over `situation.eligible`: unchecked, unfloored."""
+        ...
+
+    def estimates(self, situation: Situation) -> Sequence[Sequence[float]]:
+        """The reward expected of each of `situation.eligible`, in the reward's own unit: what the explorer starts from.
+
+        One vector, or where the explorer has several models that each regress the reward, one of each.
+        """
+        ...
+
+    def contributions(self, situation: Situation, intervention: InterventionId) -> Sequence[Contribution]:
+        """What every feature adds to that expectation above the least reward, the mean of several; largest first.
+
+        Together with the least reward they are the mean of `estimates`, but for the rounding of single precision.
+        """
         ...
 
 

@@ -113,11 +113,13 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
         rows: First closes that may be learned, in position order, with rewards as known at the stated ledger cut.
         erased: Positions that were learnable first closes before they were erased, with the number of the erasure.
         expired: Positions whose decision retention has dropped.
+        heard: By decision, its reward events as known at that cut; empty unless asked for.
     """
 
     rows: list[Lesson]
     erased: dict[int, int]
     expired: list[int]
+    heard: dict[DecisionId, list[LedgerEntry]] = {}
 
 
 class OutcomeLog(Protocol):
@@ -143,11 +145,21 @@ class OutcomeLog(Protocol):
         """The number of the policy's last unlearning, 0 when none."""
         ...
 
-    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int, unlearn_cut: int = 0) -> Segment:
+    def segment(
+        self,
+        policy: PolicyName,
+        after: int,
+        up_to: int,
+        ledger_cut: int,
+        unlearn_cut: int = 0,
+        *,
+        heard: bool = False,
+    ) -> Segment:
         """Positions in (after, up_to]. The same arguments give the same rows for ever, save erasure and retention.
 
         Args:
             unlearn_cut: Unlearnings up to this number are heeded, by the events known at the ledger cut.
+            heard: Also the rows' reward events, for who settles them by another manifest.
         """
         ...
 

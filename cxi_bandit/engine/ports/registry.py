@@ -49,6 +49,14 @@ class Registry(Protocol):
         """All models of a policy, by version."""
         ...
 
+    def models_with_bytes(self, policy: PolicyName) -> list[Model]:
+        """Those of a policy's models whose bytes are there, by version: few, however many were ever published."""
+        ...
+
+    def models_over(self, policy: PolicyName, position: int) -> list[Model]:
+        """Those of a policy's models whose segment holds an outcome position, by version."""
+        ...
+
     def last_version(self, policy: PolicyName) -> int:
         """The highest version among all models of a policy, 0 when it has none."""
         ...

@@ -39,7 +39,7 @@ class Visits(Protocol):
         ...
 
     def following(self, first: Sequence[Decision], window: timedelta, limit: int) -> dict[DecisionId, list[Visit]]:
-        """For each decision, those about the same shopper and policy made within `window` of it, itself included.
+        """For each decision, the later ones about the same shopper and policy that were made within `window` of it.
 
         Args:
             first: Each names a shopper.

@@ -32,7 +32,7 @@ class MemoryBudgets:
                 of_all = Amount(
                     sum(amount.uses for amount in out.values()), sum(amount.money for amount in out.values())
                 )
-                number = granted(one.units, one.line, of_arm, of_all)
+                number = granted(one.units, one.held, one.line, of_arm, of_all)
                 out[one.arm] = _more(of_arm, one.line.unit, number)
                 units.append(number)
         return units

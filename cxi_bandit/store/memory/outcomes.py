@@ -25,6 +25,7 @@ from cxi_bandit.domain.reward import LedgerEntry, RewardKey
 from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import Segment
 from cxi_bandit.store.memory.addresses import AddressBook
+from cxi_bandit.store.memory.heard import known_at
 from cxi_bandit.store.memory.mending import MemoryRebuilds
 from cxi_bandit.store.memory.sequencing import MemorySequencing
 from cxi_bandit.store.memory.unlearning import Unlearned
@@ -88,7 +89,16 @@ class MemoryOutcomes:
         """See the port."""
         return len(self._unlearned.of(policy))
 
-    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int, unlearn_cut: int = 0) -> Segment:
+    def segment(
+        self,
+        policy: PolicyName,
+        after: int,
+        up_to: int,
+        ledger_cut: int,
+        unlearn_cut: int = 0,
+        *,
+        heard: bool = False,
+    ) -> Segment:
         """See the port."""
         with self._lock:
             emptied = self._erased.get(policy, {})
@@ -100,7 +110,8 @@ class MemoryOutcomes:
                 if revision.position not in erased
                 and not self._unlearned.left_out(policy, revision.decision_id, unlearn_cut, ledger_cut)
             ]
-            return Segment(rows, erased, [])
+            names = [row.decision_id for row in rows] if heard else []
+            return Segment(rows, erased, [], known_at(self.ledger, self.book, names, ledger_cut))
 
     def changed(self, policy: PolicyName, learned: Sequence[Lineage]) -> int | None:
         """See the port."""

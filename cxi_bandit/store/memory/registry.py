@@ -98,6 +98,15 @@ class MemoryRegistry:
         self.model(policy, version)
         return self._bytes.get((policy, version))
 
+    def models_with_bytes(self, policy: PolicyName) -> list[Model]:
+        """See the port."""
+        kept = self.kept(policy)
+        return [model for model in self.models(policy) if model.lineage.version in kept]
+
+    def models_over(self, policy: PolicyName, position: int) -> list[Model]:
+        """See the port."""
+        return [model for model in self.models(policy) if model.lineage.after < position <= model.lineage.up_to]
+
     def kept(self, policy: PolicyName) -> set[ModelVersion]:
         """See the port."""
         with self._lock:

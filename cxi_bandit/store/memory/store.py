@@ -9,7 +9,7 @@ from itertools import chain
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName, RewardId, Source
+from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName, RewardId, Source
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardKey, RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
@@ -17,6 +17,7 @@ from cxi_bandit.policy.draw import DrawKey
 from cxi_bandit.store.memory.access import MemoryAccess, MemoryDeliveries, MemoryTrail
 from cxi_bandit.store.memory.addresses import AddressBook, MemoryAddresses
 from cxi_bandit.store.memory.evaluations import MemoryEvaluations
+from cxi_bandit.store.memory.heard import known_at
 from cxi_bandit.store.memory.limits import MemoryBudgets, MemoryPermits
 from cxi_bandit.store.memory.mending import MemoryPrivacy, MemoryRebuilds
 from cxi_bandit.store.memory.outcomes import MemoryOutcomes
@@ -140,6 +141,11 @@ class MemoryDecisions:
         with self._lock:
             return {name: self.rows[name] for name in decisions if name in self.rows}
 
+    def manifests_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, ManifestSha]:
+        """See the port."""
+        with self._lock:
+            return {name: self.rows[name].manifest_sha for name in decisions if name in self.rows}
+
     def activate(self, decision: DecisionId, at: datetime) -> bool:
         """See the port."""
         with self._lock:
@@ -236,15 +242,8 @@ class MemoryLedger:
 
     def known_at(self, decisions: Collection[DecisionId], ledger_cut: int) -> dict[DecisionId, list[LedgerEntry]]:
         """See the port."""
-        found: dict[DecisionId, list[LedgerEntry]] = {}
         with self._lock:
-            for name in decisions:
-                entries = [*self.entries.get(name, ()), *self._book.entries_of(name, ledger_cut)]
-                placed = [(entry.position, entry) for entry in entries if entry.position is not None]
-                known = sorted((pair for pair in placed if pair[0] <= ledger_cut), key=lambda pair: pair[0])
-                if known:
-                    found[name] = [entry for _, entry in known]
-        return found
+            return known_at(self.entries, self._book, decisions, ledger_cut)
 
     @contextmanager
     def addresses(self) -> Iterator[MemoryAddresses]:

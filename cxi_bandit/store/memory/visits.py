@@ -63,7 +63,7 @@ class MemoryVisits:
             for decision in first:
                 made = self._of_shopper.get((decision.policy, decision.subject or b""), [])
                 end = bisect_left(made, lowest_id_at(decision.decided_at + window))
-                later = made[bisect_left(made, decision.decision_id) : end]
+                later = made[bisect_right(made, decision.decision_id) : end]
                 found[decision.decision_id] = [self._visit(name) for name in later if name in self._rows][:limit]
         return found
 

@@ -54,7 +54,7 @@ class PostgresBudgets:
             before = dict(known)
             for one in asked:
                 of_arm, of_all = _keys(one, one.line.name)
-                number = granted(one.units, one.line, known[of_arm], known[of_all])
+                number = granted(one.units, one.held, one.line, known[of_arm], known[of_all])
                 units.append(number)
                 for key in (of_arm, of_all):
                     known[key] = _more(known[key], one.line.unit, number)

@@ -9,7 +9,7 @@ from psycopg.sql import SQL
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.store.postgres import decision_rows
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
@@ -167,6 +167,11 @@ class PostgresDecisionLog:
         """See the port."""
         with self._database.connection() as connection:
             return decision_rows.by_id(connection, decisions)
+
+    def manifests_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, ManifestSha]:
+        """See the port."""
+        with self._database.connection() as connection:
+            return decision_rows.manifests_of(connection, decisions)
 
     def activate(self, decision: DecisionId, at: datetime) -> bool:
         """See the port."""

@@ -6,11 +6,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Composed
 
 from cxi_bandit.domain.assignment import Assignment
 from cxi_bandit.domain.decision import Decision, Defect, Fallback, Features, Situation, Stage
-from cxi_bandit.domain.identifiers import DecisionId, InterventionId
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha
 from cxi_bandit.store.postgres.connection import Connection
 
 # Binary results: floats arrive as their eight bytes, uuids and timestamps unparsed.
@@ -22,10 +22,12 @@ d.assignment::text, d.override_id, d.request_id
 """)
 
 # The bounds let the planner see which partitions can hold the ids before it looks at any of them.
-_BY_ID: Final = SQL("""
+_NAMED: Final = SQL("""
 SELECT {} FROM decisions d
 WHERE d.decision_id = ANY(%b::uuid[]) AND d.decision_id >= %b AND d.decision_id <= %b
-""").format(COLUMNS)
+""")
+_BY_ID: Final = _NAMED.format(COLUMNS)
+_MANIFESTS: Final = _NAMED.format(SQL("d.decision_id, d.manifest_sha"))
 
 NOTHING: Final = "{}"
 _encode: Final = msgspec.json.Encoder().encode
@@ -80,12 +82,20 @@ def read(row: Sequence[Any]) -> Decision:
 
 def by_id(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, Decision]:
     """Those of `decisions` that are in the log."""
+    return {row[0]: read(row) for row in _named(connection, _BY_ID, decisions)}
+
+
+def manifests_of(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, ManifestSha]:
+    """Under which manifest those of `decisions` were made that are in the log."""
+    return dict(_named(connection, _MANIFESTS, decisions))
+
+
+def _named(connection: Connection, query: Composed, decisions: Iterable[DecisionId]) -> list[tuple[Any, ...]]:
     wanted = sorted(decisions)
     if not wanted:
-        return {}
+        return []
     with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(_BY_ID, [wanted, wanted[0], wanted[-1]]).fetchall()
-    return {row[0]: read(row) for row in rows}
+        return cursor.execute(query, [wanted, wanted[0], wanted[-1]]).fetchall()
 
 
 class _Row(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

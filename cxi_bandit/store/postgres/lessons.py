@@ -8,9 +8,11 @@ import msgspec
 from cxi_bandit.domain.decision import Defect, Situation
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
 from cxi_bandit.domain.outcome import Lesson
+from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.ports import Segment
 from cxi_bandit.store.postgres.connection import Connection
 from cxi_bandit.store.postgres.decision_rows import NOTHING, features, offers
+from cxi_bandit.store.postgres.reward_ledger import known_at
 from cxi_bandit.store.postgres.unlearning import LEFT_OUT
 
 # What may be learned in a range, with the reward known at the cut: that of the latest late revision, if there is one.
@@ -50,7 +52,9 @@ class _Eligible(dict[str, tuple[InterventionId, ...]]):
         return names
 
 
-def segment(connection: Connection, policy: PolicyName, span: tuple[int, int], cuts: tuple[int, int]) -> Segment:
+def segment(
+    connection: Connection, policy: PolicyName, span: tuple[int, int], cuts: tuple[int, int], *, heard: bool = False
+) -> Segment:
     """See the port. In a snapshot.
 
     Args:
@@ -69,7 +73,11 @@ def segment(connection: Connection, policy: PolicyName, span: tuple[int, int], c
             expired.append(position)
         else:
             rows.append(lesson)
-    return Segment(rows, erased, expired)
+    known: dict[DecisionId, list[LedgerEntry]] = {}
+    for start in range(0, len(rows) if heard else 0, _CHUNK):
+        wanted = [row.decision_id for row in rows[start : start + _CHUNK]]
+        known |= known_at(connection, wanted, ledger_cut)
+    return Segment(rows, erased, expired, known)
 
 
 def _lessons(
@@ -89,9 +97,10 @@ def _lessons(
 
 
 def _lesson(position: int, row: Sequence[Any], reward: float, eligible_sets: _Eligible) -> Lesson:
-    _, sha, defect_type, severity, confidence, context, eligible, offered, intervention, propensity = row
+    name, sha, defect_type, severity, confidence, context, eligible, offered, intervention, propensity = row
     return Lesson(
         position=position,
+        decision_id=name,
         manifest_sha=sha,
         situation=Situation(
             defect=Defect(defect_type, severity, confidence),

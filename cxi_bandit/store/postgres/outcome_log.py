@@ -81,10 +81,19 @@ class PostgresOutcomeLog:
         with self._database.connection() as connection:
             return unlearn_cut(connection, policy)
 
-    def segment(self, policy: PolicyName, after: int, up_to: int, ledger_cut: int, unlearn_cut: int = 0) -> Segment:
+    def segment(
+        self,
+        policy: PolicyName,
+        after: int,
+        up_to: int,
+        ledger_cut: int,
+        unlearn_cut: int = 0,
+        *,
+        heard: bool = False,
+    ) -> Segment:
         """See the port."""
         with self._database.snapshot() as connection:
-            return segment(connection, policy, (after, up_to), (ledger_cut, unlearn_cut))
+            return segment(connection, policy, (after, up_to), (ledger_cut, unlearn_cut), heard=heard)
 
     def changed(self, policy: PolicyName, learned: Sequence[Lineage]) -> int | None:
         """See the port."""

@@ -34,10 +34,17 @@ WHERE %(policy)s::text IS NULL OR policy = %(policy)s ORDER BY policy COLLATE "C
 
 _MODEL: Final = SQL("""
 m.policy, m.policy_version, m.version, m.branch, m.parent, m.manifest_sha, m.vw_build, m.after, m.up_to, m.ledger_cut,
-m.erasure_cut, m.learned, m.learned_total, m.sha256, m.size_bytes, m.golden::text, m.created_at, m.unlearn_cut
+m.erasure_cut, m.learned, m.learned_total, m.sha256, m.size_bytes, m.golden::text, m.created_at, m.unlearn_cut,
+m.taught_from
 """)
 _ONE_MODEL: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s AND m.version = %s").format(_MODEL)
 _MODELS: Final = SQL("SELECT {} FROM models m WHERE m.policy = %s ORDER BY m.version").format(_MODEL)
+_MODELS_WITH_BYTES: Final = SQL("""
+SELECT {} FROM model_bytes b JOIN models m USING (policy, version) WHERE b.policy = %s ORDER BY m.version
+""").format(_MODEL)
+_MODELS_OVER: Final = SQL("""
+SELECT {} FROM models m WHERE m.policy = %s AND m.after < %s AND m.up_to >= %s ORDER BY m.version
+""").format(_MODEL)
 _LAST_VERSION: Final = "SELECT coalesce(max(version), 0) FROM models WHERE policy = %s"
 _HEADS: Final = SQL("""
 SELECT {} FROM heads h JOIN models m ON m.policy = h.policy AND m.version = h.model_version
@@ -53,8 +60,9 @@ SELECT b.data FROM models m LEFT JOIN model_bytes b USING (policy, version) WHER
 _ADD_MODEL: Final = """
 INSERT INTO models (
   policy, policy_version, version, branch, parent, manifest_sha, vw_build, after, up_to, ledger_cut,
-  erasure_cut, learned, learned_total, sha256, size_bytes, golden, created_at, unlearn_cut
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s)
+  erasure_cut, learned, learned_total, sha256, size_bytes, golden, created_at, unlearn_cut,
+  taught_from
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s)
 ON CONFLICT (policy, version) DO NOTHING
 """
 _ADD_BYTES: Final = "INSERT INTO model_bytes (policy, version, data) VALUES (%s, %s, %b)"
@@ -146,6 +154,16 @@ class PostgresRegistry:
         """See the port."""
         with self._database.connection() as connection:
             return [_model(row) for row in connection.execute(_MODELS, [policy])]
+
+    def models_with_bytes(self, policy: PolicyName) -> list[Model]:
+        """See the port."""
+        with self._database.connection() as connection:
+            return [_model(row) for row in connection.execute(_MODELS_WITH_BYTES, [policy])]
+
+    def models_over(self, policy: PolicyName, position: int) -> list[Model]:
+        """See the port."""
+        with self._database.connection() as connection:
+            return [_model(row) for row in connection.execute(_MODELS_OVER, [policy, position, position])]
 
     def last_version(self, policy: PolicyName) -> int:
         """See the port."""
@@ -245,13 +263,14 @@ def _columns(model: Model) -> list[object]:
         msgspec.json.encode(model.golden).decode(),
         model.created_at,
         lineage.unlearn_cut,
+        list(lineage.taught_from),
     ]
 
 
 def _model(row: Sequence[Any]) -> Model:
     (
         policy, policy_version, version, branch, parent, sha, build, after, up_to, ledger_cut,
-        erasure_cut, learned, learned_total, digest, size_bytes, golden, created_at, unlearn_cut,
+        erasure_cut, learned, learned_total, digest, size_bytes, golden, created_at, unlearn_cut, taught_from,
     ) = row  # fmt: skip
     lineage = Lineage(
         policy=policy,
@@ -268,5 +287,6 @@ def _model(row: Sequence[Any]) -> Model:
         learned=learned,
         learned_total=learned_total,
         unlearn_cut=unlearn_cut,
+        taught_from=tuple(taught_from),
     )
     return Model(lineage=lineage, sha256=digest, size_bytes=size_bytes, golden=_golden(golden), created_at=created_at)

@@ -146,15 +146,23 @@ class PostgresRewardLedger:
 
     def known_at(self, decisions: Collection[DecisionId], ledger_cut: int) -> dict[DecisionId, list[LedgerEntry]]:
         """See the port."""
-        with self._database.snapshot() as connection, connection.cursor(binary=True) as cursor:
-            cursor.execute(_KNOWN, {"decisions": list(decisions), "cut": ledger_cut})
-            return by_decision(cursor)
+        with self._database.snapshot() as connection:
+            return known_at(connection, decisions, ledger_cut)
 
     @contextmanager
     def addresses(self) -> Iterator[PostgresAddresses]:
         """See the port."""
         with self._database.connection() as connection:
             yield PostgresAddresses(connection)
+
+
+def known_at(
+    connection: Connection, decisions: Collection[DecisionId], ledger_cut: int
+) -> dict[DecisionId, list[LedgerEntry]]:
+    """See the port. In a snapshot."""
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_KNOWN, {"decisions": list(decisions), "cut": ledger_cut})
+        return by_decision(cursor)
 
 
 def by_decision(rows: Iterable[Sequence[Any]]) -> dict[DecisionId, list[LedgerEntry]]:

@@ -36,7 +36,7 @@ SELECT given.decision_id, later.decision_id
 FROM unnest(%b::uuid[], %b::bytea[], %b::text[], %b::uuid[]) AS given (decision_id, subject, policy, until)
 CROSS JOIN LATERAL (
   SELECT d.decision_id FROM decisions d
-  WHERE d.subject = given.subject AND d.decision_id >= given.decision_id AND d.decision_id < given.until
+  WHERE d.subject = given.subject AND d.decision_id > given.decision_id AND d.decision_id < given.until
     AND d.policy = given.policy
   ORDER BY d.decision_id LIMIT %b::bigint
 ) later

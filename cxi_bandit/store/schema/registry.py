@@ -64,6 +64,7 @@ models = Table(
     Column("golden", JSON, nullable=False),  # shortest round-trip digits: the floats come back exactly
     Column("created_at", _MOMENT, nullable=False),
     Column("unlearn_cut", BigInteger, nullable=False, server_default=text("0")),
+    Column("taught_from", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     PrimaryKeyConstraint("policy", "version", name="models_pkey"),
 )
 

@@ -17,7 +17,7 @@ _MEGABYTE: Final = 1e6
 
 _ROW: Final = Row(
     name="memory",
-    title="a worker's memory (PSS) after a million decisions",
+    title="a worker's memory (PSS) after a tenth of `--logged` decisions",
     unit="MB",
     beside="after 10,000",
     targets=(at_most(1.05),),

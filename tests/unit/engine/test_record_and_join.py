@@ -118,7 +118,9 @@ def test_closing_on_the_first_reward_is_opt_in(cart, begin_cart):
     ("shown", "standing"), [(True, OutcomeStanding.LEARNABLE), (False, OutcomeStanding.UNACTIVATED)]
 )
 def test_a_policy_may_count_only_what_was_shown(cart, begin_cart, shown, standing):
-    careful = begin_cart(text=cart.text.replace("[reward]", '[reward]\ncounts_when = "activated"'))
+    careful = begin_cart(
+        text=cart.text.replace("[reward]", '[reward]\ncounts_when = "activated"\ndiscards_unseen = true')
+    )
     decision = careful.logged()
     if shown:
         assert careful.store.decisions.activate(decision.decision_id, careful.now)
@@ -167,7 +169,9 @@ def test_no_window_closes_while_rewards_still_wait_for_their_turn(cart):
 
 
 def test_an_activation_counts_by_its_time_however_late_the_join(begin_cart):
-    careful = begin_cart(text=begin_cart.text.replace("[reward]", '[reward]\ncounts_when = "activated"'))
+    careful = begin_cart(
+        text=begin_cart.text.replace("[reward]", '[reward]\ncounts_when = "activated"\ndiscards_unseen = true')
+    )
     decision = careful.logged()
     careful.store.decisions.activate(decision.decision_id, decision.closes_at + timedelta(seconds=1))
     careful.join(7200)
@@ -175,7 +179,9 @@ def test_an_activation_counts_by_its_time_however_late_the_join(begin_cart):
 
 
 def test_an_early_close_waits_until_the_decision_was_shown(begin_cart):
-    text = begin_cart.text.replace("[reward]", '[reward]\ncounts_when = "activated"\ncloses_on = "first_reward"')
+    text = begin_cart.text.replace(
+        "[reward]", '[reward]\ncounts_when = "activated"\ndiscards_unseen = true\ncloses_on = "first_reward"'
+    )
     eager = begin_cart(text=text)
     decision = eager.logged()
     eager.record(eager.event(decision, "a"))

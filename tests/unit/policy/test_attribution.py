@@ -92,7 +92,7 @@ def test_metrics_that_are_not_listed_are_not_attributed() -> None:
 
 def test_where_only_what_was_shown_counts_the_others_take_nothing_away() -> None:
     seen = (candidate(1, 0), candidate(2, 10, shown=False))
-    assert numbers(event(30), manifest(reward='counts_when = "activated"'), *seen) == {1: 1}
+    assert numbers(event(30), manifest(reward='counts_when = "activated"\ndiscards_unseen = true'), *seen) == {1: 1}
     assert numbers(event(30), manifest(), *seen) == {2: 1}
 
 

@@ -38,16 +38,16 @@ def test_money_is_counted_as_it_is_written(amount: float, counted: int | None) -
 
 def test_two_hundred_pay_for_two_thousand_uses_at_a_tenth() -> None:
     # 200 / 0.1 in floating point is below 2000 added up one by one; whole numbers have no such gap.
-    assert granted(10**6, line(1.0, None, 200_000_000, 100_000), Amount(1992, 199_200_000), Amount(0, 0)) == 1
-    assert granted(10**6, line(1.0, None, 200_000_000, 100_000), Amount(2000, 200_000_000), Amount(0, 0)) == 0
+    assert granted(10**6, 0, line(1.0, None, 200_000_000, 100_000), Amount(1992, 199_200_000), Amount(0, 0)) == 1
+    assert granted(10**6, 0, line(1.0, None, 200_000_000, 100_000), Amount(2000, 200_000_000), Amount(0, 0)) == 0
 
 
-@given(st.integers(0, 10**6), st.integers(1, 1000), st.integers(1, 10**9), amounts, amounts)
+@given(st.integers(0, 10**6), st.integers(0, 100), st.integers(1, 1000), st.integers(1, 10**9), amounts, amounts)
 def test_a_grant_fits_both_bounds_and_is_what_was_asked_or_less(
-    asked: int, per_day: int, money: int, of_arm: Amount, of_all: Amount
+    asked: int, held: int, per_day: int, money: int, of_arm: Amount, of_all: Amount
 ) -> None:
     tested = line(0.5, per_day, money)
-    units = granted(asked, tested, of_arm, of_all)
+    units = granted(asked, held, tested, of_arm, of_all)
     assert 0 <= units <= asked
     if units:
         for taken, bound in ((of_arm, tested.part), (of_all, tested.whole)):
@@ -57,7 +57,12 @@ def test_a_grant_fits_both_bounds_and_is_what_was_asked_or_less(
 
 @given(st.integers(1, 10**6), amounts)
 def test_something_is_granted_while_anything_is_left(per_day: int, taken: Amount) -> None:
-    assert granted(1, line(1.0, per_day, None), taken, taken) == (1 if taken.uses < per_day else 0)
+    assert granted(1, 0, line(1.0, per_day, None), taken, taken) == (1 if taken.uses < per_day else 0)
+
+
+def test_who_holds_an_eighth_of_what_is_left_gets_no_more() -> None:
+    taken = Amount(20, 0)
+    assert [granted(100, held, line(1.0, 100, None), taken, taken) for held in (0, 4, 10, 50)] == [10, 6, 0, 0]
 
 
 def test_the_manifests_budgets_become_lines_split_by_share(text: str) -> None:

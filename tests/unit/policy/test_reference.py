@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cxi_bandit.policy import explorers
+from cxi_bandit.policy import explorers, limit_rules, release_rules
 from cxi_bandit.policy import manifest as rooms
 from cxi_bandit.policy.manifest import Manifest
 
@@ -29,13 +29,13 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[exploration.cold_start]`": rooms.ColdStart,
     "`[learning]`": rooms.Learning,
     "`[learning.checkpoints]`": rooms.Checkpoints,
-    "`[gate]`": rooms.Gate,
-    "`[[gate.guardrails]]`": rooms.Guardrail,
+    "`[gate]`": release_rules.Gate,
+    "`[[gate.guardrails]]`": release_rules.Guardrail,
     "`[serving]`": rooms.ServingRules,
-    "`[rollout]`": rooms.RolloutRules,
-    "`[[rollout.guardrails]]`": rooms.Bound,
-    "`[limits]`": rooms.Limits,
-    "`[[limits.caps]]`": rooms.Cap,
+    "`[rollout]`": release_rules.RolloutRules,
+    "`[[rollout.guardrails]]`": release_rules.Bound,
+    "`[limits]`": limit_rules.Limits,
+    "`[[limits.caps]]`": limit_rules.Cap,
 }
 EXPLORERS = (
     explorers.SquareCB,
@@ -105,7 +105,8 @@ def test_every_explorer_is_listed_with_its_parameter_and_default() -> None:
 def test_no_struct_of_the_manifest_is_missing_from_the_page() -> None:
     structs = {
         value
-        for value in [*vars(rooms).values(), *vars(explorers).values()]
+        for room in (rooms, explorers, release_rules, limit_rules)
+        for value in vars(room).values()
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value is not msgspec.Struct
     }
     assert structs == {*SECTIONS.values(), *EXPLORERS}

@@ -47,8 +47,13 @@ def test_a_dry_run_leaves_no_row_and_no_propensity(client: Client, engine: Engin
     assert body["decision_id"] is body["propensity"] is body["closes_at"] is None
     assert body["durability"] == "unlogged"
     assert body["intervention"] in body["probabilities"]
+    assert body["why"]["basis"]["source"] == "cold_start"
+    assert body["why"]["basis"]["before_floors"][0] == pytest.approx(0.3)
+    assert body["why"]["excluded"]["back_in_stock_alert"] == "not for defect price_jump"
+    assert body["why"]["override"] is body["why"]["assignment"] is None
+    assert "why" not in client.post("/v1/decisions", json=ask(subject="real")).json()
     served = next(iter(engine.serving.policies))
-    assert engine.store.decisions.scan(served.version.policy, None, 10) == []
+    assert len(engine.store.decisions.scan(served.version.policy, None, 10)) == 1, "the real one"
 
 
 def test_the_same_key_and_body_give_the_same_answer(client: Client) -> None:
