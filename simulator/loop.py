@@ -96,7 +96,7 @@ class Loop:
                 self._engine.turn(now)
                 next_pass = now + rest
             decision = self._floor.meet(encounter, now)
-            vector = dict(zip(decision.situation.eligible, decision.probabilities, strict=True))
+            vector: dict[str, float] = dict(zip(decision.situation.eligible, decision.probabilities, strict=True))
             tally.add(encounter, vector, self._engine.route(encounter.request).manifest.catalogue)
             made.append(decision)
             now += step

@@ -63,7 +63,8 @@ def _scaled_rewards(shop: Shop, since: int) -> np.ndarray[tuple[int], np.dtype[n
             for row in rows
             if row.decision.decision_id in wanted and row.standing is OutcomeStanding.LEARNABLE
         ]
-    return (np.clip(np.array(found), reward.min, reward.max) - reward.min) / (reward.max - reward.min)
+    scaled: np.ndarray[tuple[int], np.dtype[np.float64]] = (np.array(found) - reward.min) / (reward.max - reward.min)
+    return scaled
 
 
 def _squared_weights(shop: Shop, since: int, share: float) -> float:

@@ -142,7 +142,9 @@ def test_every_arm_was_there_and_caps_and_the_pin_bit(rolled: Rolled) -> None:
         assert sum("similar_products" in decision.excluded for decision in arms[arm]) > 20
         assert len({decision.probabilities for decision in arms[arm]}) > 3
     assert sum(one.decision.override_id is not None for one in rolled.met) > 60
-    assert len({decision.model_version for arm in (Arm.LIVE, Arm.CANARY) for decision in arms[arm]}) == 2
+    # Where caps leave nothing but `hold`, no model is asked.
+    asked = [decision for arm in (Arm.LIVE, Arm.CANARY) for decision in arms[arm] if len(decision.probabilities) > 1]
+    assert len({decision.model_version for decision in asked}) == 2
 
 
 @pytest.mark.parametrize("arm", [Arm.LIVE, Arm.CANARY, Arm.PREVIOUS, None])
