@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo serve test bench bench-long bench-compare bench-replay faults study study-quality check format clean
+.PHONY: setup demo serve test bench bench-long bench-compare bench-replay faults study study-quality study-promotion check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -47,10 +47,14 @@ study: $(STAMP)  ## the statistics behind the claims: coverage of intervals, fal
 	$(BIN)/python -m simulator.studies.gate_study
 	$(BIN)/python -m simulator.studies.demo_study
 	$(BIN)/python -m simulator.studies.quality_study
+	$(BIN)/python -m simulator.studies.promotion_study
 	$(BIN)/python -m simulator.studies.reexecution_study
 
 study-quality: $(STAMP)  ## progressive reward beside Vowpal Wabbit's own driver (ten minutes; longer with the extra `bench`)
 	$(BIN)/python -m simulator.studies.quality_study
+
+study-promotion: $(STAMP)  ## candidates from proposal to their end, in worlds that stay or change (a quarter of an hour)
+	$(BIN)/python -m simulator.studies.promotion_study
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

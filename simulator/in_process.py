@@ -5,6 +5,7 @@ and the published models taken into service, by the very functions the service c
 """
 
 import random
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -19,6 +20,7 @@ from cxi_bandit.engine.decide import ServedPolicy
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.learn import Learner
+from cxi_bandit.engine.limiting import Account, Bounds
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import DecisionEntry, ModelRoom
 from cxi_bandit.engine.record import record
@@ -46,8 +48,18 @@ class SeededKeyring:
         return self._subject
 
 
+class _Boundless:
+    """Leases of one who is never short of money."""
+
+    def left(self, account: Account) -> int:  # noqa: ARG002 - whatever it is for
+        """More than anything costs."""
+        return sys.maxsize
+
+
 class InProcess:
     """One engine over a store of its own, with the policies of these texts live from the beginning.
+
+    Shoppers' caps hold; budgets, which processes lease, do not.
 
     Args:
         texts: Manifest texts by file name.
@@ -71,23 +83,29 @@ class InProcess:
 
     def decide(self, request: DecisionRequest, now: datetime) -> Decision:
         """Draws; nothing is kept until it is logged."""
-        routed = self._serving.rollout_for(request)
-        return routed.choose(request, self._serving.overrides, self._mint(now), self._keys).decision
+        routed, overrides, name = self._serving.rollout_for(request), self._serving.overrides, self._mint(now)
+        asked = routed.permit_request(request, overrides, name, self._keys)
+        bounds = None
+        if asked is not None:
+            (refused,) = self.store.permits.take([asked])
+            bounds = Bounds(_Boundless(), asked.wanted - refused.keys(), refused)
+        return routed.choose(request, overrides, name, self._keys, bounds=bounds).decision
 
     def log(self, decision: Decision) -> None:
-        """Keeps a decision, as the service does before it answers."""
+        """Keeps a decision, as the service does before it answers; its shopper's permit has done its work."""
         self.store.decisions.append([DecisionEntry(decision)])
+        self.store.permits.release([decision.decision_id])
 
     def record(self, events: Sequence[RewardEvent], at: datetime) -> None:
         """Takes rewards, of decisions that are logged or will be."""
         record(events, at, self.store.decisions, self.store.ledger, self.manifests)
 
-    def turn(self, now: datetime) -> None:
-        """Joins and learns all there is to, and serves what was learned."""
+    def turn(self, now: datetime, *, learning: bool = True) -> None:
+        """Joins and learns all there is to, and takes up what was learned and rolled out."""
         while not join(self.store.outcomes, self.manifests, now, timedelta(0)).idle:
             pass
         for version in self.store.registry.versions():
-            while version.stage is Stage.LIVE and self._learner.step(version, now) is not None:
+            while learning and version.stage is Stage.LIVE and self._learner.step(version, now) is not None:
                 pass
         self._serving.refresh()
 

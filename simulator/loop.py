@@ -1,29 +1,23 @@
 """The loop: the real engine in process, on a simulated clock, in a world whose truth is known."""
 
-import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Final
 
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import RewardId, Source
-from cxi_bandit.domain.reward import RewardEvent
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import ModelRoom
 from cxi_bandit.store.memory import MemoryStore
+from simulator.floor import Floor
 from simulator.in_process import InProcess, SeededKeyring
 from simulator.manifests import by_surface
 from simulator.tally import Tally
-from simulator.world.feedback import Reporter
 from simulator.world.loggers import logging_texts
-from simulator.world.outcomes import roles
 from simulator.world.scenarios import SHOPPING, Scenario
-from simulator.world.shopping import Encounter, ShoppingWorld
+from simulator.world.shopping import ShoppingWorld
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
-SOURCE: Final = Source("shop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +78,7 @@ class Loop:
         self._scenario = scenario
         self._declared = by_surface(texts)
         self._engine = InProcess(logging_texts(texts, scenario), START, seed, room)
-        self._reporter = Reporter(scenario.feedback, seed)
-        self._metric_of = {surface: roles(manifest) for surface, manifest in self._declared.items()}
-        self._order = count()
-        self._mail: list[tuple[datetime, int, RewardEvent]] = []
+        self._floor = Floor(self._engine, self._declared, scenario.feedback, seed)
 
     def run(self, decisions: int, meanwhile: Meanwhile | None = None) -> LoopResult:
         """Runs the world's first `decisions` encounters, then waits for the last rewards and learns them too."""
@@ -99,15 +90,18 @@ class Loop:
         now, next_pass = START, START + rest
         for encounter in world.encounters(decisions):
             if now >= next_pass:
-                self._deliver(now)
+                self._floor.deliver(now)
                 if meanwhile is not None:
                     meanwhile(self._engine, now)
                 self._engine.turn(now)
                 next_pass = now + rest
-            made.append(self._decide(encounter, now, tally))
+            decision = self._floor.meet(encounter, now)
+            vector: dict[str, float] = dict(zip(decision.situation.eligible, decision.probabilities, strict=True))
+            tally.add(encounter, vector, self._engine.route(encounter.request).manifest.catalogue)
+            made.append(decision)
             now += step
         end = now + 2 * max(timedelta(seconds=m.reward.horizon_seconds) for m in self._declared.values())
-        self._deliver(end)
+        self._floor.deliver(end)
         self._engine.turn(end)
         return LoopResult(
             decisions=made,
@@ -117,37 +111,3 @@ class Loop:
             manifests=self._engine.manifests,
             room=self._engine.room,
         )
-
-    def _decide(self, encounter: Encounter, now: datetime, tally: Tally) -> Decision:
-        decision = self._engine.decide(encounter.request, now)
-        manifest = self._engine.route(encounter.request).manifest
-        catalogue = manifest.catalogue
-        drawn = catalogue.index(decision.intervention)
-        happened = encounter.happening.after(drawn)
-        horizon = manifest.reward.horizon_seconds
-        metric_of = self._metric_of[encounter.request.surface]
-        for report in self._reporter.reports(encounter.index, happened, metric_of):
-            event = RewardEvent(
-                source=SOURCE,
-                reward_id=RewardId(report.reward_id),
-                decision_id=decision.decision_id,
-                metric=report.metric,
-                value=report.value,
-                occurred_at=decision.decided_at + timedelta(seconds=report.occurred * horizon),
-                corrects=None if report.corrects is None else RewardId(report.corrects),
-                retracts=None if report.retracts is None else RewardId(report.retracts),
-            )
-            if report.delivered < 0.0:
-                self._engine.record([event], now)
-            else:
-                at = decision.decided_at + timedelta(seconds=report.delivered * horizon)
-                heapq.heappush(self._mail, (at, next(self._order), event))
-        self._engine.log(decision)
-        tally.add(encounter, dict(zip(decision.situation.eligible, decision.probabilities, strict=True)), catalogue)
-        return decision
-
-    def _deliver(self, until: datetime) -> None:
-        due: list[RewardEvent] = []
-        while self._mail and self._mail[0][0] <= until:
-            due.append(heapq.heappop(self._mail)[2])
-        self._engine.record(due, until)

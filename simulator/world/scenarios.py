@@ -39,6 +39,10 @@ class Scenario:
 
     Attributes:
         order_shift: Added to everybody's log-odds of an order.
+        effect: Times what every intervention does. At 0 none does anything; below it, what pleased puts off as much,
+            and what annoyed annoys as before.
+        backlash: Added probability of a complaint for each unit of the appeal that an intervention has for a segment on
+            an ordinary day: what was liked best has become a nuisance.
         heavy_tail: One order in forty earns thirteen times the mean margin.
         drift: How far tastes move from the first decision to the last: at 1 each intervention ends with the effects
             of its neighbour in the catalogue.
@@ -50,6 +54,8 @@ class Scenario:
     name: str
     description: str
     order_shift: float = 0.0
+    effect: float = 1.0
+    backlash: float = 0.0
     heavy_tail: bool = False
     drift: float = 0.0
     feedback: Feedback = Feedback()
@@ -92,3 +98,9 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
     )
 }
+
+PLACEBO: Final = Scenario(name="placebo", description="No intervention does anything.", effect=0.0)
+TURNED: Final = Scenario(
+    name="turned", description="What pleased yesterday puts off and annoys today.", effect=-1.0, backlash=0.1
+)
+"""Worlds in which a promotion must come to nothing, or be taken back; there is nothing in them to estimate."""

@@ -74,11 +74,16 @@ class ShoppingWorld:
         self._shoppers = population(_POPULATION, np.random.default_rng((seed, 0)))
         self._rules = {surface: Eligibility(manifest) for surface, manifest in self._manifests.items()}
 
-    def encounters(self, count: int) -> Iterator[Encounter]:
-        """The first `count` encounters, in order."""
-        for start in range(0, count, _BLOCK):
+    def encounters(self, count: int, first: int = 0) -> Iterator[Encounter]:
+        """The first `count` encounters, in order.
+
+        Args:
+            first: Those before this one are left out: two worlds of a seed differ in nothing but their scenario, so
+                that one may go on where the other is left.
+        """
+        for start in range(first - first % _BLOCK, count, _BLOCK):
             for encounter in self._block(start):
-                if encounter.index < count:
+                if first <= encounter.index < count:
                     yield encounter
 
     def _block(self, start: int) -> list[Encounter]:
@@ -140,8 +145,10 @@ class _Truth:
         self._harm = np.array([trouble.harm for trouble in troubles])
         self._fit = np.array([[trouble.fit.get(name, 0.0) for name in catalogue] for trouble in troubles])
         effects = truth.effects
-        self._appeal = np.array([effects[name].appeal if name in effects else none for name in catalogue])
-        self._annoyance = np.array([effects[name].annoyance if name in effects else none for name in catalogue])
+        appeal = np.array([effects[name].appeal if name in effects else none for name in catalogue])
+        annoyance = np.array([effects[name].annoyance if name in effects else none for name in catalogue])
+        self._appeal = scenario.effect * appeal
+        self._annoyance = abs(scenario.effect) * annoyance + scenario.backlash * np.maximum(appeal, 0.0)
 
     def rates(self, trouble: Ints, severity: Float64s, contexts: Contexts, progress: Float64s) -> Rates:
         """Probabilities of an order and of a complaint, shape (n, K, G, 2); the last axis: no real defect, real one."""

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -94,3 +95,73 @@ def test_what_is_promoted_pinned_and_taken_back_is_what_every_worker_serves_soon
         "rollback",
     ]
     assert {actor for action, actor in trail if action in ("promotion propose", "rollback")} == {"dev"}
+
+
+CANARY = MANIFEST.replace("[learning]", '[learning]\nupdates = "gated"') + "\n[rollout]\ncanary_shares = [0.3]\n"
+SHOPPERS = 100
+
+
+def met(service: Service) -> dict[str, dict[str, Any]]:
+    """What every shopper is answered, each over one of a few connections, so that any worker may be asked."""
+    with ExitStack() as stack:
+        base = f"http://127.0.0.1:{service.port}"
+        clients = [stack.enter_context(httpx.Client(base_url=base)) for _ in range(CALLERS)]
+        names = [f"shopper {number}" for number in range(SHOPPERS)]
+        return {
+            name: clients[(turn * 7) % CALLERS].post("/v1/decisions", json=DECISION | {"subject": name}).json()
+            for turn, name in enumerate(names)
+        }
+
+
+def of_stage(service: Service, stage: str) -> set[str]:
+    return {name for name, decision in met(service).items() if decision["stage"] == stage}
+
+
+def test_a_canary_answers_its_share_of_the_shoppers_the_same_ones_until_it_is_taken_back(
+    start_service: Callable[..., Service],
+) -> None:
+    service = start_service("--dev", workers=2, manifest=CANARY)
+    service.await_ready()
+    until(lambda: len(re.findall(r'"rolled_out"', service.log.read_text())) == 2, 10)
+    with open_store(Settings(data_dir=service.data_dir)) as store:
+        engine: Engine = build_engine(store)
+        install(store.registry, [("quick.toml", CANDIDATE)], engine.clock(), "test")
+        report = file_report(engine.promoting[:3], QUICK, 2, None, at=engine.clock())
+    at, client = f"/v1/policies/{QUICK}", service.client
+    assert of_stage(service, "live") == {f"shopper {number}" for number in range(SHOPPERS)}
+    body = {"version": 2, "model_version": None, "evaluation": report}
+    number = client.post(f"{at}/promotions", json=body).json()["promotion_id"]
+    assert of_stage(service, "canary") == set(), "nobody is answered by what is only proposed"
+    assert client.post(f"{at}/promotions/{number}/approval").json()["step"] == "canary"
+    until(lambda: revision_everywhere(service) == 2, SOON)
+
+    first = met(service)
+    inside = {name for name, decision in first.items() if decision["stage"] == "canary"}
+    # 100 shoppers, each with probability .3: outside 14 to 46 with probability 5e-4; the key is new in every run.
+    assert 14 <= len(inside) <= 46
+    assert {first[name]["policy_version"] for name in inside} == {2}
+    assert {decision["policy_version"] for name, decision in first.items() if name not in inside} == {1}
+    assert of_stage(service, "canary") == inside, "the same shoppers, whichever worker answers"
+    somebody = first[min(inside)]["decision_id"]
+    assignment = client.get(f"/v1/decisions/{somebody}").json()["decision"]["assignment"]
+    assert (assignment["arm"], assignment["share"], assignment["salt"]) == ("canary", 0.3, f"quick/canary/{number}")
+    assert [beside["place"] for beside in assignment["beside"]] == ["live"]
+
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    pin = {"intervention": "free_shipping", "reason": "the courier apologises", "expires_at": soon}
+    pinned = client.post(f"{at}/overrides", json=pin).json()["override_id"]
+
+    def all_pinned() -> bool:
+        answers = met(service).values()
+        return {(each["intervention"], each["propensity"]) for each in answers} == {("free_shipping", 1.0)}
+
+    until(all_pinned, SOON)
+    assert client.post(f"{at}/overrides/{pinned}/lift").status_code == 200
+    until(lambda: of_stage(service, "canary") == inside, SOON)
+
+    assert client.post(f"{at}/rollbacks", json={"reason": "complaints"}).status_code == 201
+    assert until(lambda: revision_everywhere(service) == 3, SOON) < SOON
+    assert of_stage(service, "canary") == set()
+    assert client.get(f"{at}/promotions/{number}").json()["step"] == "rolled_back"
+    actions = [entry["action"] for entry in client.get(at).json()["trail"]]
+    assert actions[2:] == ["promotion propose", "promotion approve", "override pin", "override lift", "rollback"]
