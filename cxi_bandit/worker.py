@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.drift_watch import DriftWatch
 from cxi_bandit.bootstrap.mending import Mender
-from cxi_bandit.bootstrap.process import await_database, end_with_parent
+from cxi_bandit.bootstrap.process import await_database, end_with_parent, give_way
 from cxi_bandit.bootstrap.release_watch import ReleaseWatch
 from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
@@ -257,6 +257,7 @@ def main() -> int:
     """Runs from the environment that the supervisor prepared, until SIGTERM or the parent's end."""
     settings = read_settings()
     log = open_log("learner", settings.log_level)
+    give_way()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

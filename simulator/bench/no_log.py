@@ -24,6 +24,7 @@ from cxi_bandit.store.postgres.registry import MODELS_CHANNEL
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.request_lines import RequestLines
 
 
 class NoLog(PostgresDecisionLog):
@@ -42,6 +43,7 @@ def open_app() -> Litestar:
     engine = build_engine(replace(store, decisions=NoLog(store.database)))
     hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, timedelta(seconds=settings.reload_seconds))
     shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
-    app = create_app(engine, settings, log, Metrics(), shelf, model_hints=hints)
+    lines = RequestLines("worker", settings.log_level)
+    app = create_app(engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints)
     app.on_shutdown.append(store.close)
     return app

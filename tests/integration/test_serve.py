@@ -140,3 +140,10 @@ def test_keys_open_what_their_scopes_say(start_service: Start) -> None:
     until(lambda: service.client.post("/v1/decisions", json=service.decision).status_code == 401, 10)
     assert service.run("keys", "revoke", "nobody").returncode == 2
     assert "quick" in service.run("policies", "--json").stdout
+
+
+def test_the_learner_lets_those_who_serve_go_first(start_service: Start) -> None:
+    service = start_service("--dev")
+    service.await_ready()
+    (learner,) = [child for child in descendants(service) if "cxi_bandit.worker" in child.cmdline()]
+    assert learner.nice() > max(worker.nice() for worker in api_workers(service))

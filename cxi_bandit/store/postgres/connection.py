@@ -1,7 +1,7 @@
 """Connections: one pool per process, short timeouts, and driver errors turned into the domain's words."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ _AWAY: Final = (
     psycopg.InternalError,
     psycopg.errors.InsufficientPrivilege,
 )
+
+_PART: Final = "the database"
 
 # A half-open connection must fail within seconds, not after the kernel's two hours.
 _LIVENESS: Final = {
@@ -94,7 +96,7 @@ def parsed(dsn: str) -> dict[str, Any]:
 
 
 @contextmanager
-def translated(part: str = "the database") -> Iterator[None]:
+def translated(part: str = _PART) -> Iterator[None]:
     """Turns the driver's errors into the domain's.
 
     Raises:
@@ -104,17 +106,52 @@ def translated(part: str = "the database") -> Iterator[None]:
     """
     try:
         yield
-    except _AWAY as error:
-        raise Unavailable(part) from error
-    except psycopg.errors.CheckViolation as error:
+    except psycopg.Error as error:
+        ours = _in_our_words(error, part)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _in_our_words(error: psycopg.Error, part: str) -> Unavailable | InvalidInput | None:
+    if isinstance(error, _AWAY):
+        return Unavailable(part)
+    if isinstance(error, psycopg.errors.CheckViolation):
         # A day's partition was attached while the row was on its way into the default one; sent again, it finds it.
-        if error.diag.table_name == "decisions_default":
-            raise Unavailable(part) from error
-        raise
-    except psycopg.DataError as error:
+        return Unavailable(part) if error.diag.table_name == "decisions_default" else None
+    if isinstance(error, psycopg.DataError):
         # The first line only: those after it quote the row.
         reason = next(iter(str(error).splitlines()), "")
-        raise InvalidInput("", f"holds a value the database cannot keep: {reason}".rstrip()) from error
+        return InvalidInput("", f"holds a value the database cannot keep: {reason}".rstrip())
+    return None
+
+
+class _Taken:
+    """A connection of the pool for the length of a block, watched, and with the driver's errors in our words.
+
+    Every commit of a decision comes through here, so it is a class, not generators in each other. The driver's own
+    block around a connection is left out: it commits, which a connection in autocommit mode has done already. What a
+    block leaves undone, the pool undoes when it gets the connection back.
+    """
+
+    __slots__ = ("_connection", "_number", "_pool", "_timeout", "_watchdog")
+
+    def __init__(self, pool: ConnectionPool[Connection], watchdog: Watchdog, timeout: timedelta) -> None:
+        self._pool = pool
+        self._watchdog = watchdog
+        self._timeout = timeout
+
+    def __enter__(self) -> Connection:
+        with translated():
+            self._connection = self._pool.getconn()
+        self._number = self._watchdog.watch(self._connection, self._timeout + _GRACE)
+        return self._connection
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._watchdog.leave(self._number)
+        self._pool.putconn(self._connection)
+        if isinstance(error, psycopg.Error) and (ours := _in_our_words(error, _PART)) is not None:
+            raise ours from error
 
 
 class Database:
@@ -157,11 +194,9 @@ class Database:
         self._pool.close()
         self._watchdog.stop()
 
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self) -> AbstractContextManager[Connection]:
         """A connection whose every statement commits by itself, within the short timeout."""
-        with self._taken(SHORT) as connection:
-            yield connection
+        return self._taken(SHORT)
 
     @contextmanager
     def transaction(self, timeout: timedelta = SHORT) -> Iterator[Connection]:
@@ -179,10 +214,8 @@ class Database:
             connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(LONG)])
             yield connection
 
-    @contextmanager
-    def _taken(self, timeout: timedelta) -> Iterator[Connection]:
-        with translated(), self._pool.connection() as connection, self._watchdog.watching(connection, timeout + _GRACE):
-            yield connection
+    def _taken(self, timeout: timedelta) -> AbstractContextManager[Connection]:
+        return _Taken(self._pool, self._watchdog, timeout)
 
     @contextmanager
     def watched(self, connection: Connection) -> Iterator[None]:

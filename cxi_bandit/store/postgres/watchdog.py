@@ -38,17 +38,26 @@ class Watchdog:
     @contextmanager
     def watching(self, connection: Connection[TupleRow], patience: timedelta) -> Iterator[None]:
         """Hangs up when the block takes longer: what waits in it fails as if the server had gone."""
+        number = self.watch(connection, patience)
+        try:
+            yield
+        finally:
+            self.leave(number)
+
+    def watch(self, connection: Connection[TupleRow], patience: timedelta) -> int:
+        """Hangs up unless it is told within so long to leave the number that it returns."""
         number = next(self._numbers)
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="database-watchdog", daemon=True)
                 self._thread.start()
             self._watched[number] = (time.monotonic() + patience.total_seconds(), connection)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._watched.pop(number, None)
+        return number
+
+    def leave(self, number: int) -> None:
+        """That use is over; when this returns, nobody hangs up on it any more."""
+        with self._lock:
+            self._watched.pop(number, None)
 
     def stop(self) -> None:
         """Ends the thread."""
