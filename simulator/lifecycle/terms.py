@@ -16,7 +16,8 @@ WORLDS: Final = {scenario.name: scenario for scenario in (KEEN, PLACEBO, TURNED)
 
 _COST: Final = re.compile(r"^cost = .*\n", re.MULTILINE)
 _GATE_GUARDRAILS: Final = re.compile(r"^\[\[gate\.guardrails\]\]\n(?:.+\n)+", re.MULTILINE)
-_ROLLOUT: Final = """
+_ROLLOUT: Final = re.compile(r"^\[rollout\]\n(?:[^\[\n].*\n?)+", re.MULTILINE)
+_FASTER: Final = """
 [rollout]
 previous_share = 0.1
 canary_shares = [0.2, 0.5]
@@ -37,5 +38,5 @@ def terms(*, free: bool = False) -> str:
     """
     text = with_value(shipped_texts()["search.toml"], "updates", '"gated"')
     text = with_explorer(text, 'algorithm = "epsilon_greedy"\nepsilon = 0.1')
-    text = _GATE_GUARDRAILS.sub("", with_value(text, "hold", "0.5"))
-    return (_COST.sub("", text) if free else text) + _ROLLOUT
+    text = _ROLLOUT.sub("", _GATE_GUARDRAILS.sub("", with_value(text, "hold", "0.5")))
+    return (_COST.sub("", text) if free else text) + _FASTER
