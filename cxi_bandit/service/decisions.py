@@ -24,7 +24,7 @@ from cxi_bandit.engine.choose import Chosen
 from cxi_bandit.engine.ports import IdempotencyToken
 from cxi_bandit.engine.rank import Ranking
 from cxi_bandit.service.decoding import decode
-from cxi_bandit.service.desk import Answered, Desk, answer
+from cxi_bandit.service.desk import Answered, Desk
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
 from cxi_bandit.service.reply import Reply, json_reply
@@ -41,6 +41,7 @@ from cxi_bandit.service.wire import (
     DecisionsAnswer,
     Problem,
 )
+from cxi_bandit.service.wording import answer
 from cxi_bandit.settings import Settings
 
 ONE_PATH: Final = "/v1/decisions"

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
-from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect, Durability, Offer
+from cxi_bandit.domain.decision import Decision, DecisionRequest, Durability
 from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, InvalidInput, Unavailable
-from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName
+from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
 from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.explain import why
@@ -24,7 +24,8 @@ from cxi_bandit.engine.rank import Ranking, rank
 from cxi_bandit.service.batcher import Full, Late, Overdue
 from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.limits import Limits
-from cxi_bandit.service.wire import DecisionAnswer, DecisionBody, DefectBody, Reasons
+from cxi_bandit.service.wire import DecisionAnswer, DecisionBody, Reasons
+from cxi_bandit.service.wording import answer, only_defect, request_of
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.tally import Tally
@@ -68,7 +69,7 @@ class Desk:
         Raises:
             InvalidInput: Names the field at fault.
         """
-        request = _request(body, _only(body))
+        request = request_of(body, only_defect(body))
         return self._choose(request, self._engine.serving.rollout_for(request), None, dry_run=dry_run)
 
     async def propose_within_caps(self, body: DecisionBody, *, dry_run: bool = False) -> Chosen:
@@ -77,7 +78,7 @@ class Desk:
         Raises:
             InvalidInput: Names the field at fault.
         """
-        request = _request(body, _only(body))
+        request = request_of(body, only_defect(body))
         return await self.draw(request, self._engine.serving.rollout_for(request), dry_run=dry_run)
 
     def rank(self, body: DecisionBody) -> Ranking:
@@ -94,7 +95,7 @@ class Desk:
             if defect.type in seen:
                 raise InvalidInput(f"/defects/{index}/type", f"{defect.type!r} is there twice; send each type once")
             seen.add(defect.type)
-        return rank([_request(body, defect) for defect in defects], self._engine.serving)
+        return rank([request_of(body, defect) for defect in defects], self._engine.serving)
 
     async def draw(
         self, request: DecisionRequest, routed: ServedRollout, request_id: UUID | None = None, *, dry_run: bool = False
@@ -289,51 +290,3 @@ def _raised(error: BaseException) -> NoReturn:
 
 def _holds_its_key(written: Written) -> bool:
     return not isinstance(written.standing, IdempotencyConflict)
-
-
-def _only(body: DecisionBody) -> DefectBody:
-    if body.defect is UNSET:
-        raise InvalidInput("/defect", "is required where there are no `defects`; send one of the two")
-    return body.defect
-
-
-def _request(body: DecisionBody, defect: DefectBody) -> DecisionRequest:
-    offers = body.interventions
-    return DecisionRequest(
-        surface=body.surface,
-        defect=Defect(defect.type, defect.severity, defect.confidence),
-        context=_stated(body.context),
-        policy=None if body.policy is None else PolicyName(body.policy),
-        subject=body.subject,
-        interventions=None
-        if offers is None
-        else tuple([Offer(InterventionId(offer.id), _stated(offer.features)) for offer in offers]),
-        baseline=None if body.baseline is None else InterventionId(body.baseline),
-    )
-
-
-def _stated(features: dict[str, Any]) -> dict[str, Any]:
-    """Null says that the feature is not known, as leaving it out does."""
-    if None in features.values():
-        return {name: value for name, value in features.items() if value is not None}
-    return features
-
-
-def answer(decision: Decision, durability: Durability) -> DecisionAnswer:
-    """What the caller gets. Without a row in the log there is no id to send rewards for."""
-    logged = durability is not Durability.UNLOGGED
-    return DecisionAnswer(
-        decision_id=decision.decision_id if logged else None,
-        intervention=decision.intervention,
-        propensity=decision.propensity,
-        probabilities=dict(zip(decision.situation.eligible, decision.probabilities, strict=True)),
-        policy=decision.policy,
-        policy_version=decision.policy_version,
-        model_version=decision.model_version,
-        stage=decision.stage,
-        durability=durability,
-        closes_at=decision.closes_at if logged else None,
-        fallback=UNSET if decision.fallback is None else decision.fallback,
-        arm=UNSET if decision.assignment is None else decision.assignment.arm,
-        override_id=UNSET if decision.override_id is None else decision.override_id,
-    )

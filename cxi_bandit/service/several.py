@@ -9,8 +9,9 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.ports import IdempotencyToken
 from cxi_bandit.engine.rank import Ranked, Ranking
-from cxi_bandit.service.desk import Answered, Desk, answer
+from cxi_bandit.service.desk import Answered, Desk
 from cxi_bandit.service.wire import DecisionAnswer, DecisionsAnswer, PassedOver, WhyPassedOver
+from cxi_bandit.service.wording import answer
 
 
 async def decided(
