@@ -1,8 +1,7 @@
 """`/v1/decisions`: ask for one or many, read the receipt, say that one was shown."""
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from hashlib import sha256
 from typing import Any, Final
@@ -20,11 +19,10 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope as KeyScope
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import DecisionId
-from cxi_bandit.engine.choose import Chosen
 from cxi_bandit.engine.ports import IdempotencyToken
-from cxi_bandit.engine.rank import Ranking
+from cxi_bandit.service.batches import commit_all, decode_one, propose_all, would
 from cxi_bandit.service.decoding import decode
-from cxi_bandit.service.desk import Answered, Desk
+from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, receipt
 from cxi_bandit.service.reply import Reply, json_reply
@@ -33,7 +31,6 @@ from cxi_bandit.service.routing import body_of, declared, headers_of, in_thread,
 from cxi_bandit.service.several import decided, previewed
 from cxi_bandit.service.throttle import charge_items
 from cxi_bandit.service.wire import (
-    BATCH_LIMIT,
     DecisionAnswer,
     DecisionBatchAnswer,
     DecisionBatchBody,
@@ -46,11 +43,9 @@ from cxi_bandit.settings import Settings
 
 ONE_PATH: Final = "/v1/decisions"
 
-_ONE: Final = msgspec.json.Decoder(DecisionBody)
 _BATCH: Final = msgspec.json.Decoder(DecisionBatchBody)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"^[\x21-\x7e]{1,255}$")
-_ONE_TURN: Final = 32
 _HEADERS: Final = ("Idempotency-Key", "Prefer")
 
 
@@ -82,15 +77,6 @@ def one_commit(desk: Desk, settings: Settings) -> CommitOne:
         return json_reply(answered, 201, _REPLAYED) if replayed else json_reply(answered, 201)
 
     return commit_one
-
-
-def decode_one(raw: bytes | msgspec.Raw) -> DecisionBody:
-    """The body of `POST /v1/decisions`, or an item of a batch.
-
-    Raises:
-        InvalidInput: Names the field at fault.
-    """
-    return decode(_ONE, raw)
 
 
 def decision_routes(
@@ -140,11 +126,11 @@ def decision_routes(
                 facts(request.scope)["exc_info"] = error
             return problem(error)
 
-        proposals = await _propose_all(desk, items, dry_run=dry_run)
+        proposals = await propose_all(desk, items, dry_run=dry_run)
         if dry_run:
-            told = [await _would(desk, one) for one in proposals]
+            told = [await would(desk, one) for one in proposals]
         else:
-            told = await _commit_all(desk, proposals, token, deadline_seconds)
+            told = await commit_all(desk, proposals, token, deadline_seconds)
         answers = [failed(one) if isinstance(one, Exception) else one for one in told]
         facts(request.scope)["decisions"] = len(answers)
         return json_answer(DecisionBatchAnswer(answers), 200)
@@ -170,103 +156,13 @@ def decision_routes(
     return [decide_one, decide_many, read_receipt, activate]
 
 
-_Proposal = Chosen | Ranking | Exception
-"""What is to be made durable of an item: its decision, the first of its ranking, or nothing, and why."""
-_Told = DecisionAnswer | DecisionsAnswer | Exception
+_REPLAYED: Final = {"Idempotent-Replayed": "true"}
 
 
 async def _previewed(desk: Desk, body: DecisionBody) -> DecisionAnswer | DecisionsAnswer:
     if body.defects is not UNSET:
         return await previewed(desk, desk.rank(body))
     return desk.preview(await desk.propose_within_caps(body, dry_run=True))
-
-
-async def _would(desk: Desk, proposal: _Proposal) -> _Told:
-    if isinstance(proposal, Ranking):
-        return await previewed(desk, proposal)
-    return proposal if isinstance(proposal, Exception) else desk.preview(proposal)
-
-
-async def _propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: bool) -> list[_Proposal]:
-    """Decides about each, or says why not; and lets others have their turn in between.
-
-    Those that need permits ask for them together.
-    """
-    proposals: dict[int, _Proposal] = {}
-    counted = DefectCount()
-
-    async def one(index: int, item: msgspec.Raw) -> None:
-        try:
-            body = decode_one(item)
-            if body.defects is not UNSET:
-                counted.add(len(body.defects))
-                proposals[index] = desk.rank(body)
-            elif desk.capped:
-                proposals[index] = await desk.propose_within_caps(body, dry_run=dry_run)
-            else:
-                proposals[index] = desk.propose(body, dry_run=dry_run)
-        except Exception as error:  # noqa: BLE001 - one that fails must spoil no other
-            proposals[index] = error
-
-    try:
-        if desk.capped:
-            await asyncio.gather(*[one(index, item) for index, item in enumerate(items)])
-        else:
-            for index, item in enumerate(items):
-                await one(index, item)
-                if index % _ONE_TURN == _ONE_TURN - 1:
-                    await asyncio.sleep(0)
-    except BaseException:
-        desk.withdraw([made.decision for made in proposals.values() if isinstance(made, Chosen)])
-        raise
-    return [proposals[index] for index in range(len(items))]
-
-
-async def _commit_all(
-    desk: Desk, proposals: Sequence[_Proposal], token: IdempotencyToken | None, deadline_seconds: float
-) -> list[_Told]:
-    """What becomes of each, in order. Each item of a request with a key has a key of its own."""
-
-    async def one(index: int, proposal: _Proposal) -> _Told:
-        own = None if token is None else msgspec.structs.replace(token, key=f"{token.key} {index}")
-        try:
-            if isinstance(proposal, Ranking):
-                return (await decided(desk, proposal, own, deadline_seconds))[0]
-            if isinstance(proposal, Chosen):
-                return _told(await desk.commit(proposal.decision, own, deadline_seconds))
-        except Exception as error:  # noqa: BLE001 - as above
-            return error
-        return proposal
-
-    if token is not None:
-        return await asyncio.gather(*[one(index, proposal) for index, proposal in enumerate(proposals)])
-    together = asyncio.ensure_future(
-        desk.commit_many([made.decision for made in proposals if isinstance(made, Chosen)], deadline_seconds)
-    )
-    others = [one(index, made) for index, made in enumerate(proposals) if not isinstance(made, Chosen)]
-    alone = iter(await asyncio.gather(*others))
-    committed = iter(await together)
-    return [_told(next(committed)) if isinstance(made, Chosen) else next(alone) for made in proposals]
-
-
-def _told(answered: Answered | Exception) -> _Told:
-    return answered if isinstance(answered, Exception) else answer(answered.decision, answered.durability)
-
-
-class DefectCount:
-    """Counts the defects that a batch has weighed: each costs about as much as a decision."""
-
-    def __init__(self) -> None:
-        self._left = BATCH_LIMIT
-
-    def add(self, defects: int) -> None:
-        """Raises InvalidInput when there are more than a batch may have decisions."""
-        self._left -= defects
-        if self._left < 0:
-            raise InvalidInput("/defects", f"a batch may name {BATCH_LIMIT} of them in all; send these in another one")
-
-
-_REPLAYED: Final = {"Idempotent-Replayed": "true"}
 
 
 def _decision_id(text: str) -> DecisionId:

@@ -18,7 +18,8 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cxi_bandit.service.auth import Gatekeeper
-from cxi_bandit.service.decisions import ONE_PATH, CommitOne, decode_one
+from cxi_bandit.service.batches import decode_one
+from cxi_bandit.service.decisions import ONE_PATH, CommitOne
 from cxi_bandit.service.decoding import MalformedBody
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.problems import problem_reply

@@ -22,7 +22,6 @@ def test_every_decision_is_joined_and_learned_once(result: LoopResult) -> None:
     learned = sum(registry.heads()[place].lineage.learned_total for place in range(len(policies)))
     held_back = sum(one.assignment is not None and one.assignment.arm is Arm.HOLD for one in result.decisions)
     assert learned == len(result.decisions) - held_back
-    assert held_back > 0
 
 
 def test_cold_start_first_then_the_model(result: LoopResult) -> None:
