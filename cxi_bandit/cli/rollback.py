@@ -38,7 +38,8 @@ def rollback(
     with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         name = known_policy(engine, policy)
-        made = looking_again(lambda: roll_back(name, to, store.releases, by=actor, at=engine.clock(), reason=reason))
+        seen = store.releases.rollout(name)
+        made = looking_again(lambda: roll_back(seen, to, store.releases, by=actor, at=engine.clock(), reason=reason))
     if as_json:
         show_json(made)
     else:

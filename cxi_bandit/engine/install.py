@@ -89,7 +89,7 @@ def _check_surfaces(registry: Registry, manifests: list[tuple[str, Manifest]]) -
     owners: dict[tuple[str, str], PolicyName] = {}
     shelf = Manifests(registry)
     for version in registry.versions():
-        if version.stage is Stage.LIVE:
+        if version.stage in (Stage.LIVE, Stage.CANARY):
             standing = shelf.by_sha(version.manifest_sha)
             owners.update({(standing.surface, defect): version.policy for defect in standing.defects})
     for file, manifest in manifests:

@@ -73,6 +73,7 @@ def approve(promotion_id: int, by: str, ports: Ports, at: datetime) -> Promotion
 
     Raises:
         NotFound: There is no such promotion.
+        InvalidInput: Another policy has taken one of its defect types meanwhile.
         WrongStep: It was approved or ended before, or another one is at its canary.
         RefusedByGate: Another person is needed, or the verdict has expired: then the promotion has ended.
         RolloutConflict: Somebody else was faster; nothing was written.
@@ -93,6 +94,7 @@ def approve(promotion_id: int, by: str, ports: Ports, at: datetime) -> Promotion
         running = rollout.canary.promotion_id
         raise WrongStep(f"promotion {running} of {seen.policy} is at its canary: await its end, or roll it back")
     pair, filed = _pair(seen, registry, manifests), evaluations.get(seen.evaluation_id)
+    check_surface(pair, rollout, ports)
     ruling, reasons = objections(pair, seen.defects, filed, rollout, ports)
     if reasons:
         refuse(seen, _sentence(reasons), by, releases, at)

@@ -6,8 +6,7 @@ from typing import Final
 
 import msgspec
 
-from cxi_bandit.domain.errors import NotFound, WrongStep
-from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.errors import NotFound, RolloutConflict, WrongStep
 from cxi_bandit.domain.promotion import Promotion, Step
 from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.rollout import Rollout, Stand
@@ -18,7 +17,7 @@ _NO_EVIDENCE: Final[Mapping[str, str]] = {}
 
 
 def roll_back(
-    policy: PolicyName,
+    seen: Rollout,
     to: int | None,
     releases: Releases,
     *,
@@ -30,15 +29,22 @@ def roll_back(
     """Ends a running canary; without one, takes up again what was live before the present live versions were.
 
     Args:
+        seen: The roll-out that whoever asks has looked at. What a rollback does depends on what stands, so that two who
+            mean the same canary must not take back what is live as well.
         to: The revision whose live versions are taken up instead; a running canary ends all the same.
         evidence: What the audit line tells of it.
 
     Raises:
-        NotFound: There is no such policy, or no such revision of it.
+        NotFound: There is no such revision of the policy.
         WrongStep: Nothing was live before.
-        RolloutConflict: Somebody changed the roll-out meanwhile; nothing was written.
+        RolloutConflict: Somebody changed the roll-out meanwhile, or others answer than in `seen`; nothing was written.
     """
+    policy = seen.policy
     present = releases.rollout(policy)
+    if _answering(present) != _answering(seen):
+        raise RolloutConflict(
+            f"since revision {seen.revision} of {policy} others answer: look again before rolling back"
+        )
     history = releases.history(policy)
     if to is not None and not 1 <= to <= len(history):
         raise NotFound("roll-out", f"{policy} revision {to}")
@@ -90,6 +96,11 @@ def _before(history: Sequence[Rollout]) -> Rollout | None:
 
 def _live(rollout: Rollout) -> tuple[Stand, dict[str, Stand], bool]:
     return rollout.live, rollout.by_defect, rollout.apprentice
+
+
+def _answering(rollout: Rollout) -> tuple[object, ...]:
+    """Who answers. A canary's next step makes no difference, nor does a shadow."""
+    return *_live(rollout), None if rollout.canary is None else rollout.canary.promotion_id
 
 
 def _undone(present: Rollout, following: Rollout, releases: Releases) -> Promotion | None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from cxi_bandit.domain.assignment import Arm
-from cxi_bandit.domain.errors import WrongStep
+from cxi_bandit.domain.errors import RolloutConflict, WrongStep
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.promotion import Step
 from cxi_bandit.domain.release import AuditEntry
@@ -136,8 +136,12 @@ class Watcher:
     def _move(self, view: View, canary: Canary, ruled: Ruling, evidence: dict[str, str], at: datetime) -> None:
         registry, releases, manifests = self._ports.registry, self._ports.releases, self._ports.manifests
         promotion, why = releases.promotion(canary.promotion_id), ruled.reason
+        if releases.rollout(view.rollout.policy) != view.rollout:
+            raise RolloutConflict(
+                f"revision {view.rollout.revision} of {view.rollout.policy} was overtaken: look again"
+            )
         if ruled.move is Move.ROLL_BACK:
-            roll_back(view.rollout.policy, None, releases, by=BY, at=at, reason=why, evidence=evidence)
+            roll_back(view.rollout, None, releases, by=BY, at=at, reason=why, evidence=evidence)
         elif ruled.move is Move.NEXT_STEP:
             next_step(promotion, view.live.rollout, releases, by=BY, at=at, reason=why, evidence=evidence)
         else:
@@ -205,9 +209,9 @@ class Watcher:
         releases, policy = self._ports.releases, view.rollout.policy
         evidence = _told(code, (line,))
         try:
-            following = roll_back(policy, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
+            following = roll_back(view.rollout, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
             if answers(following) == answers(view.rollout):
-                roll_back(policy, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
+                roll_back(following, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
         except WrongStep as error:
             detail = {"reason": f"{reason}; {error}", **evidence}
             self._ports.registry.note(AuditEntry(at=at, actor=BY, action="alarm", policy=policy, detail=detail))

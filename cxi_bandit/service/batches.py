@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from litestar.types import Scope
 from msgspec import UNSET
 
 from cxi_bandit.domain.errors import InvalidInput
@@ -14,6 +15,7 @@ from cxi_bandit.engine.rank import Ranking
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.desk import Answered, Desk
 from cxi_bandit.service.several import decided, previewed
+from cxi_bandit.service.throttle import charge_items
 from cxi_bandit.service.wire import BATCH_LIMIT, DecisionAnswer, DecisionBody, DecisionsAnswer
 from cxi_bandit.service.wording import answer
 
@@ -33,10 +35,13 @@ async def would(desk: Desk, proposal: Proposal) -> Told:
     return proposal if isinstance(proposal, Exception) else desk.preview(proposal)
 
 
-async def propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: bool) -> list[Proposal]:
+async def propose_all(desk: Desk, items: Sequence[msgspec.Raw], scope: Scope, *, dry_run: bool) -> list[Proposal]:
     """Decides about each, or says why not; and lets others have their turn in between.
 
     Those that need permits ask for them together.
+
+    Args:
+        scope: Of the request, which pays for an item's several defects as for so many items.
     """
     proposals: dict[int, Proposal] = {}
     counted = DefectCount()
@@ -46,6 +51,7 @@ async def propose_all(desk: Desk, items: Sequence[msgspec.Raw], *, dry_run: bool
             body = decode_one(item)
             if body.defects is not UNSET:
                 counted.add(len(body.defects))
+                charge_items(scope, len(body.defects))
                 proposals[index] = desk.rank(body)
             elif desk.capped:
                 proposals[index] = await desk.propose_within_caps(body, dry_run=dry_run)

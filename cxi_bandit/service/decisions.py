@@ -99,6 +99,8 @@ def decision_routes(
         raw = await body_of(request)
         body = decode_one(raw)
         if _dry_run(request):
+            if body.defects is not UNSET:
+                charge_items(request.scope, len(body.defects))
             return json_answer(await _previewed(desk, body), 201)
         return (await commit_one(request.scope, raw, body)).response()
 
@@ -126,7 +128,7 @@ def decision_routes(
                 facts(request.scope)["exc_info"] = error
             return problem(error)
 
-        proposals = await propose_all(desk, items, dry_run=dry_run)
+        proposals = await propose_all(desk, items, request.scope, dry_run=dry_run)
         if dry_run:
             told = [await would(desk, one) for one in proposals]
         else:

@@ -27,6 +27,8 @@ from cxi_bandit.service.requests import RequestLog, facts
 
 _METHOD: Final = "POST"
 _HOSTS: Final = 256
+_LENGTH_DIGITS: Final = 18
+"""A number of thousands of digits is none that `int` reads."""
 
 _valid_host: Final = lru_cache(_HOSTS)(is_valid_host)
 
@@ -88,9 +90,13 @@ class Lane:
         hosts, lengths = 0, 0
         for name, value in scope["headers"]:
             if name == b"host":
-                hosts += _valid_host(value)
+                if not _valid_host(value):
+                    return False
+                hosts += 1
             elif name == b"content-length":
-                lengths += value.isdigit() and int(value) <= self._body_bytes
+                if not (value.isdigit() and len(value) <= _LENGTH_DIGITS and int(value) <= self._body_bytes):
+                    return False
+                lengths += 1
         return hosts == lengths == 1
 
     async def _body(self, receive: Receive) -> bytes:

@@ -58,8 +58,11 @@ def rollout_routes(engine: Engine, threads: Executor) -> list[HTTPRouteHandler]:
         body = decode(_ROLLBACK, await body_of(request))
 
         def rolled_back() -> Rollout:
-            policy, told = known_policy(engine, name), {"by": request.user.name, "reason": body.reason}
-            return looking_again(lambda: roll_back(policy, body.to, store.releases, at=engine.clock(), **told))
+            seen, told = (
+                store.releases.rollout(known_policy(engine, name)),
+                {"by": request.user.name, "reason": body.reason},
+            )
+            return looking_again(lambda: roll_back(seen, body.to, store.releases, at=engine.clock(), **told))
 
         return json_answer(await in_thread(threads, rolled_back), 201)
 

@@ -376,7 +376,7 @@ class WholeLoop(RuleBasedStateMachine):
     def roll_back(self) -> None:
         told = {"by": "eve", "at": self.now, "reason": "complaints"}
         with refusal(None if self.truth.rolled.roll_back() else WrongStep):
-            roll_back(self.version.policy, None, self.store.releases, **told)
+            roll_back(self.store.releases.rollout(self.version.policy), None, self.store.releases, **told)
         self.take_up()
 
     @rule(intervention=st.sampled_from(sorted(COSTS)), cart=st.none() | CARTS, minutes=st.sampled_from([0.5, 60.0]))

@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 
 from cxi_bandit.domain.decision import Stage
-from cxi_bandit.domain.errors import InvalidInput, NotFound, RolloutConflict, WrongStep
+from cxi_bandit.domain.errors import InvalidInput, ManifestInvalid, NotFound, RolloutConflict, WrongStep
 from cxi_bandit.domain.gate import RefusedByGate, Ruling
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
 from cxi_bandit.domain.promotion import Promotion, Step
 from cxi_bandit.domain.rollout import Rollout, Stand
+from cxi_bandit.engine.again import looking_again
 from cxi_bandit.engine.candidacy import Ports, Proposal
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.learn import Learner
@@ -91,7 +92,7 @@ class Shop:
 
     def back(self, to: int | None = None) -> Rollout:
         self.later()
-        return roll_back(CART, to, self.releases, by="eve", at=self.cart.now, reason="complaints")
+        return roll_back(self.rollout, to, self.releases, by="eve", at=self.cart.now, reason="complaints")
 
     def trail(self) -> list[str]:
         return [entry.action for entry in self.cart.store.registry.trail(CART)]
@@ -216,6 +217,21 @@ def test_another_surface_or_another_policys_defect_is_not_taken_over(shop):
     install(shop.cart.store.registry, [("rival.toml", rival)], shop.cart.now, "test")
     with pytest.raises(InvalidInput, match="defect 'stockout' on 'cart' is policy rival's"):
         shop.proposed(greedy, None)
+
+
+def test_a_defect_that_another_policy_took_after_the_proposal_is_left_to_it(shop):
+    registry = shop.cart.store.registry
+    greedy = shop.candidate((MANIFEST + GATED + ROLLOUT).replace("[context]", "[defects.stockout]\n[context]"))
+    rival = MANIFEST.replace('name = "cart"', 'name = "rival"').replace("price_jump", "stockout")
+    rival = rival.replace("coupon_failure", "late_delivery")
+    late = shop.proposed(greedy, None)
+    approve(shop.proposed(greedy, None).promotion_id, "bob", shop.ports, shop.cart.now)
+    with pytest.raises(ManifestInvalid, match="on 'cart' it is policy cart's"):
+        install(registry, [("rival.toml", rival)], shop.cart.now, "test")
+    shop.back()
+    install(registry, [("rival.toml", rival)], shop.cart.now, "test")
+    with pytest.raises(InvalidInput, match="defect 'stockout' on 'cart' is policy rival's"):
+        approve(late.promotion_id, "bob", shop.ports, shop.cart.now)
 
 
 def test_a_verdict_expires_when_the_incumbent_changes_before_the_approval(shop):
@@ -427,6 +443,36 @@ def test_what_was_promoted_again_after_a_rollback_can_be_taken_back_again(shop):
     again = shop.live(1, two)
     assert shop.back().live == Stand(version=1, model=one)
     assert shop.releases.promotion(again.promotion_id).step is Step.ROLLED_BACK
+
+
+def test_who_takes_back_what_another_took_back_first_takes_back_nothing_more(shop):
+    one = shop.learn()
+    shop.live(1, one)
+    shop.approved(1, shop.learn())
+    seen = shop.rollout
+
+    def end(_: int) -> bool:
+        told = {"by": "eve", "at": shop.cart.now, "reason": "complaints"}
+        try:
+            looking_again(lambda: roll_back(seen, None, shop.releases, **told))
+        except RolloutConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(end, range(8))) == 1
+    assert (shop.rollout.canary, shop.rollout.live) == (None, Stand(version=1, model=one))
+    shadow(CART, 1, shop.learn(), "ann", shop.ports, shop.cart.now)
+    assert not end(0)
+
+
+def test_a_rollback_does_not_mind_what_changes_nobody_s_answer(shop):
+    canary, seen = shop.approved(1, shop.learn()), shop.rollout
+    rules = shop.cart.manifests.by_sha(canary.manifest_sha).rollout
+    next_step(canary, rules, shop.releases, by="watch", at=shop.cart.now, reason="enough shoppers")
+    shadow(CART, 1, shop.learn(), "ann", shop.ports, shop.cart.now)
+    after = roll_back(seen, None, shop.releases, by="eve", at=shop.cart.now, reason="complaints")
+    assert (after.canary, len(after.shadow)) == (None, 1)
 
 
 def test_any_revision_can_be_taken_up_again(shop):

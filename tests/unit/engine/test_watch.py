@@ -14,6 +14,7 @@ from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.errors import RolloutConflict
 from cxi_bandit.engine import watch_canary, watch_guard, watch_live, watch_rows
 from cxi_bandit.engine.promote import go_live
+from cxi_bandit.engine.rollback import roll_back
 from cxi_bandit.engine.watch import Watcher
 from cxi_bandit.engine.watch_canary import CanaryWatch
 from cxi_bandit.engine.watch_guard import GuardWatch
@@ -220,6 +221,71 @@ def test_a_sitting_that_another_has_kept_is_looked_at_again_and_acts_nothing() -
         Watcher(shop.watch_ports._replace(releases=Overtaken())).turn(CART, shop.now)
     assert shop.rollout.canary is not None, "it did not act on what it could not keep"
     assert [act.code for act in shop.watcher.turn(CART, shop.now).acts] == ["canary_worse"], "the next one does"
+
+
+class Beaten:
+    """Somebody acts just before a watch reads its canary's promotion for the so-manieth time."""
+
+    def __init__(self, releases: Any, before: int, act: Callable[[], object]) -> None:
+        self._releases = releases
+        self._left = before
+        self._act = act
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._releases, name)
+
+    def promotion(self, promotion_id: int) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            self._act()
+        return self._releases.promotion(promotion_id)
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_canary_that_a_person_took_back_first_does_not_cost_what_is_live(before: int) -> None:
+    shop = Shop(manifest(0.5), seed=17)
+    registry, releases, _, manifests = shop.ports
+    shop.now += timedelta(minutes=1)
+    first = shop.promote(manifest(0.9))
+    go_live(first, registry, releases, manifests, by="test", at=shop.now, reason="so that something was live before")
+    shop.engine.turn(shop.now)
+    shop.promote(manifest(0.1))
+    for _ in range(900):
+        shop.visit({"hold": 0.9, "retry_coupon": 0.0})
+    shop.now += timedelta(hours=1)
+    shop.engine.turn(shop.now)
+    live = shop.rollout.live
+
+    def take_back() -> None:
+        roll_back(shop.rollout, None, releases, by="eve", at=shop.now, reason="complaints")
+
+    rival: Any = Beaten(releases, before, take_back)
+    with pytest.raises(RolloutConflict):
+        Watcher(shop.watch_ports._replace(releases=rival)).turn(CART, shop.now)
+    assert (shop.rollout.canary, shop.rollout.live) == (None, live)
+
+
+def test_a_step_that_another_watcher_took_first_is_not_taken_twice() -> None:
+    text = (
+        manifest(0.5).replace("[0.2, 0.5]", "[0.2, 0.3, 0.5]").replace("canary_shoppers = 100", "canary_shoppers = 20")
+    )
+    shop = Shop(text, seed=18)
+    shop.promote(text.replace("hold = 0.5", "hold = 0.4"))
+    began = shop.now
+    for _ in range(400):
+        shop.visit(CHANCES)
+    shop.engine.turn(shop.now)
+    # Both have heard all there is, and wait for the hour.
+    early, due = began + timedelta(minutes=29), began + timedelta(hours=1)
+    releases = shop.engine.store.releases
+    while shop.watcher.turn(CART, early).more:
+        pass
+    assert releases.promotion(1).canary_step == 0
+    rival: Any = Beaten(releases, 2, lambda: shop.watcher.turn(CART, due))
+    second = Watcher(shop.watch_ports._replace(releases=rival))
+    with pytest.raises(RolloutConflict):
+        second.turn(CART, due)
+    assert (releases.promotion(1).canary_step, shop.rollout.canary.split.share) == (1, 0.3)
 
 
 def test_a_report_that_is_promoted_again_has_less_to_err_with() -> None:

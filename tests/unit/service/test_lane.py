@@ -98,6 +98,7 @@ def test_a_key_stands_for_one_decision_whichever_way_it_comes(client: Client) ->
         ("/v1/decisions?", {}, 201),
         (SHORT, {"Host": "a b"}, 400),
         (SHORT, {"Content-Length": "x"}, 400),
+        (SHORT, {"Content-Length": "0" * 5000 + "9"}, 400),
     ],
 )
 def test_what_is_unusual_is_left_to_the_framework(

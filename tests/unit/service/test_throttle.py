@@ -137,6 +137,24 @@ def test_who_asks_too_much_is_told_when_to_come_back(slow: Client, engine: Engin
         assert client.get("/v1/policies", headers=yours).status_code == 200
 
 
+@pytest.mark.parametrize("question", ["", "?dry_run=true"])
+def test_each_of_several_defects_is_paid_for_wherever_they_are_asked_about(
+    slow: Client, engine: Engine, question: str
+) -> None:
+    names = ("price_jump", "slow_delivery", "thin_content")
+    several = {
+        "surface": "detail_page",
+        "defects": [{"type": name, "severity": 0.8, "confidence": 0.9} for name in names],
+    }
+    with slow as client:
+        headers = key_of(engine, "one")
+        answers = [client.post(f"/v1/decisions{question}", json=several, headers=headers) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 429]
+        batch = {"decisions": [several, several, DECISION]}
+        told = client.post(f"/v1/decisions/batch{question}", json=batch, headers=key_of(engine, "many")).json()
+        assert [item.get("status") for item in told["decisions"]] == [None, 429, None]
+
+
 def test_a_batch_costs_as_much_as_its_items_but_the_longest_can_pass(slow: Client, engine: Engine) -> None:
     with slow as client:
         headers = key_of(engine, "four")
