@@ -50,7 +50,7 @@ study: $(STAMP)  ## the statistics behind the claims: coverage of intervals, fal
 	$(BIN)/python -m simulator.studies.promotion_study
 	$(BIN)/python -m simulator.studies.reexecution_study
 
-study-quality: $(STAMP)  ## progressive reward beside Vowpal Wabbit's own driver (ten minutes; longer with the extra `bench`)
+study-quality: $(STAMP)  ## progressive reward beside Vowpal Wabbit's own driver (a quarter of an hour)
 	$(BIN)/python -m simulator.studies.quality_study
 
 study-promotion: $(STAMP)  ## candidates from proposal to their end, in worlds that stay or change (a quarter of an hour)

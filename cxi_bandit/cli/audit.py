@@ -109,7 +109,7 @@ def _audited(engine: Engine, policy: PolicyName, most: int | None, progress: Pro
         )
         progress.advance(task)
     task = progress.add_task(f"{policy}: decisions", total=most)
-    judge = DecisionAudit(store.registry, engine.manifests, store.keyring, engine.room, store.outcomes)
+    judge = DecisionAudit(store.registry, store.releases, engine.manifests, store.keyring, engine.room, store.outcomes)
     verdicts: Counter[AuditVerdict] = Counter()
     settled: Counter[AuditVerdict] = Counter()
     different: list[DecisionId] = []

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
@@ -138,3 +139,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     def live_for(self, defect: str) -> Stand:
         """Who is live for a defect type."""
         return self.by_defect.get(defect, self.live)
+
+    def answering(self, arm: Arm, defect: str) -> Stand:
+        """Who answers an arm; those who are left alone are answered in the live version's name."""
+        if arm is Arm.CANARY and self.canary is not None:
+            return self.canary.stand
+        if arm is Arm.PREVIOUS and self.previous is not None:
+            return self.previous.stand
+        return self.live_for(defect)

@@ -14,7 +14,8 @@ from cxi_bandit.engine.decide import DRAW_LABEL, Distribution, ServedPolicy, cer
 from cxi_bandit.engine.derivation import AuditVerdict, Derivations
 from cxi_bandit.engine.fingerprint import sha256
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import Keyring, ModelRoom, OutcomeLog, Registry
+from cxi_bandit.engine.placement import Placements
+from cxi_bandit.engine.ports import Keyring, ModelRoom, OutcomeLog, Registry, Releases
 from cxi_bandit.policy.draw import draw, uniform
 
 _REMEMBERED: Final = 32
@@ -79,12 +80,14 @@ class DecisionAudit:
     def __init__(
         self,
         registry: Registry,
+        releases: Releases,
         manifests: Manifests,
         keyring: Keyring,
         room: ModelRoom,
         outcomes: OutcomeLog | None = None,
     ) -> None:
         self._registry = registry
+        self._placements = Placements(releases)
         self._manifests = manifests
         self._keyring = keyring
         self._room = room
@@ -92,7 +95,10 @@ class DecisionAudit:
         self._served: OrderedDict[tuple[str, int, int | None], ServedPolicy | AuditVerdict] = OrderedDict()
 
     def audit(self, decision: Decision) -> DecisionFinding:
-        """From the row, its model, its manifest and its key alone: the same probabilities and draw, bit for bit?"""
+        """From the row, its model, its manifest and its key alone: the same probabilities and draw, bit for bit?
+
+        And from the roll-out or the pin that it names: the same arm, and somebody who answered it?
+        """
         served = self._found(decision)
         if isinstance(served, AuditVerdict):
             return DecisionFinding(decision, served, None, None)
@@ -106,6 +112,7 @@ class DecisionAudit:
             and u == decision.u
             and decision.situation.eligible[index] == decision.intervention
             and again.probabilities[index] == decision.propensity
+            and self._placements.holds(decision)
         )
         verdict = AuditVerdict.IDENTICAL if same else AuditVerdict.DIFFERENT
         return DecisionFinding(decision, verdict, again.probabilities, u)

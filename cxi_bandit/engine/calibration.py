@@ -10,7 +10,6 @@ from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.promotion import Forecast, Promotion
 from cxi_bandit.engine.watch_live import LiveWatch, Sums
 
-CONFIDENCE: Final = 0.95
 _GAUSSIAN: Final = 1.959964
 _FEWEST: Final = 2
 

@@ -74,12 +74,7 @@ class ServedRollout:
 
     def answering(self, arm: Arm, defect: str) -> ServedPolicy:
         """Who answers an arm."""
-        rollout = self.rollout
-        if arm is Arm.CANARY and rollout.canary is not None:
-            return self.served[rollout.canary.stand]
-        if arm is Arm.PREVIOUS and rollout.previous is not None:
-            return self.served[rollout.previous.stand]
-        return self.live_for(defect)
+        return self.served[self.rollout.answering(arm, defect)]
 
     def lines(self) -> list[LineOf]:
         """The budgets that its arms spend, of each the version that answers it and those that do where it cannot."""

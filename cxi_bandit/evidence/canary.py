@@ -4,28 +4,11 @@ The pooled log with the mixture rho·π_c + (1-rho)π_i as propensity is right o
 repeat shoppers it raised 17-44 % false alarms, because a sticky arm is one draw, not one a row.
 """
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from cxi_bandit.domain.errors import InvalidInput
-from cxi_bandit.evidence.contrast import Bounds, Contrasts, Floats, Integers
-
-
-class Exposure(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """Rows of a canary's log in decision order.
-
-    Attributes:
-        decided_at: Microseconds since 1970 UTC, never decreasing, (n,).
-        shopper: Shoppers numbered in order of first exposure, 0…m-1, (n,).
-        treated: Whether the row's arm is the canary, (n,); the same for all rows of a shopper.
-        reward: Reward ≥ 0 in its own unit, (n,).
-    """
-
-    decided_at: Integers
-    shopper: Integers
-    treated: npt.NDArray[np.bool_]
-    reward: Floats
+from cxi_bandit.evidence.contrast import Bounds, Contrasts, Floats
 
 
 def canary_bounds(share: float) -> Bounds:
@@ -44,29 +27,6 @@ def arm_bounds(share: float) -> Bounds:
         share: Of the arm among its own shoppers and the live arm's while there is no canary, in (0, 1).
     """
     return Bounds(upper=canary_bounds(share).upper, lower=canary_bounds(2.0 * share / (1.0 + share)).lower)
-
-
-def capped_outcomes(exposure: Exposure, *, window: int, cap: float) -> tuple[npt.NDArray[np.bool_], Floats]:
-    """Z and Y, (m,): the arm, and Y_u = min(Σ reward within `window` µs of first exposure, cap)/cap.
-
-    Raises:
-        InvalidInput: A shopper in both arms (the assignment was not sticky), a negative reward, or rows out of order.
-    """
-    if not cap > 0.0:
-        raise InvalidInput("/cap", f"must be above 0; got {cap}")
-    if np.any(np.diff(exposure.decided_at) < 0):
-        raise InvalidInput("/decided_at", "rows must come in decision order")
-    if not np.all(exposure.reward >= 0.0):
-        raise InvalidInput("/reward", "must be at least 0; shift the metric by its declared minimum first")
-    shoppers, first = np.unique(exposure.shopper, return_index=True)
-    if not np.array_equal(shoppers, np.arange(len(shoppers))) or np.any(np.diff(first) < 0):
-        raise InvalidInput("/shopper", "must be numbered 0, 1, 2, … in order of first exposure")
-    arm = exposure.treated[first]
-    if np.any(exposure.treated != arm[exposure.shopper]):
-        raise InvalidInput("/treated", "a shopper is in both arms: the assignment was not sticky")
-    within = exposure.decided_at - exposure.decided_at[first[exposure.shopper]] < window
-    total = np.bincount(exposure.shopper, np.where(within, exposure.reward, 0.0), len(shoppers))
-    return arm, np.minimum(total, cap) / cap
 
 
 def canary_contrasts(treated: npt.NDArray[np.bool_], outcome: Floats, share: float) -> Contrasts:

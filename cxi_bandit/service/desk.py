@@ -51,6 +51,7 @@ class Desk:
         self._metrics = metrics
         self._decisions = Tally(metrics.decisions)
         self._fallbacks = Tally(metrics.fallbacks)
+        self._overridden = Tally(metrics.overridden)
         self._threads = threads
         self._limits = limits
         self._keys = Keys(engine.draw_key, engine.subject_key)
@@ -246,6 +247,8 @@ class Desk:
         self._decisions.add(landed.policy, landed.intervention)
         if landed.fallback is not None:
             self._fallbacks.add(landed.policy, landed.fallback.value)
+        if landed.override_id is not None:
+            self._overridden.add(landed.policy)
         if landed.decision_id != decision.decision_id:
             replayed = True
             self._limits.lapse(decision.decision_id)

@@ -89,7 +89,7 @@ def receipt(engine: Engine, decision_id: DecisionId, *, derive: bool = False) ->
     if decision.model_version is not None:
         model = store.registry.model(decision.policy, decision.model_version).lineage
     derived_from = store.outcomes if derive else None
-    audit = DecisionAudit(store.registry, engine.manifests, store.keyring, engine.room, derived_from)
+    audit = DecisionAudit(store.registry, store.releases, engine.manifests, store.keyring, engine.room, derived_from)
     return Receipt(
         decision=decision,
         rewards=[_reward(entry) for entry in store.ledger.history(decision_id)],

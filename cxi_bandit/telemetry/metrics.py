@@ -47,6 +47,12 @@ class Metrics:
         self.fallbacks = Counter(
             "cxi_bandit_fallbacks_total", "Decisions the model did not make.", ["policy", "reason"], registry=registry
         )
+        self.overridden = Counter(
+            "cxi_bandit_overridden_total",
+            "Decisions that a person's pin or halt chose; beside cxi_bandit_decisions_total, the override rate.",
+            ["policy"],
+            registry=registry,
+        )
         self.dropped_features = Counter(
             "cxi_bandit_dropped_features_total",
             "Features sent that the manifest does not know.",

@@ -61,7 +61,7 @@ def read_log(
         policies = ", ".join(dict.fromkeys(version.policy for version in store.registry.versions())) or "none"
         raise NotFound("log", f"{name} (imported logs: {imported}; policies: {policies})")
     manifests = Manifests(store.registry)
-    audit = DecisionAudit(store.registry, manifests, store.keyring, room, store.outcomes)
+    audit = DecisionAudit(store.registry, store.releases, manifests, store.keyring, room, store.outcomes)
     return read_live_log(
         policy,
         store.outcomes,

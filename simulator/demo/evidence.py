@@ -87,7 +87,8 @@ class Evidence:
         """Uniform, and the manifest learned anew on the log's first half and judged on the second."""
         manifest = self.manifests[surface]
         shelf, room = Manifests(self.store.registry), VowpalRoom()
-        audit = DecisionAudit(self.store.registry, shelf, self.store.keyring, room, self.store.outcomes)
+        store = self.store
+        audit = DecisionAudit(store.registry, store.releases, shelf, store.keyring, room, store.outcomes)
         log = read_live_log(manifest.policy, self.store.outcomes, shelf, audit, track)
         mine = sorted(name for name, encounter in encounters.items() if encounter.request.surface == surface)
         expected = np.array([encounters[name].expected for name in mine])

@@ -139,8 +139,8 @@ class Shop:
         Args:
             audited: Every logged decision is executed again first; takes as long as deciding did.
         """
-        engine, registry = self.engine, self.ports.registry
-        audit = DecisionAudit(registry, engine.manifests, engine.keyring, engine.room) if audited else None
+        engine, registry, releases = self.engine, self.ports.registry, self.ports.releases
+        audit = DecisionAudit(registry, releases, engine.manifests, engine.keyring, engine.room) if audited else None
         log = read_live_log(self.policy, engine.store.outcomes, engine.manifests, audit)
         spec = f"model:{self.policy}@{model}"
         candidate = ModelCandidate.load(spec, self.policy, model, registry, engine.room)

@@ -181,7 +181,7 @@ def eventful_run(decisions: int, seed: int) -> LoopResult:
 
 def executed_again(ran: LoopResult, seen: Callable[[], None] = lambda: None) -> Reexecuted:
     """Every decision of the run, explained from the log; `seen` is called after each."""
-    audit = DecisionAudit(ran.store.registry, ran.manifests, ran.keyring, ran.room)
+    audit = DecisionAudit(ran.store.registry, ran.store.releases, ran.manifests, ran.keyring, ran.room)
     verdicts: Counter[str] = Counter()
     sources: Counter[str] = Counter()
     arms: Counter[str] = Counter()

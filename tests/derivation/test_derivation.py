@@ -34,7 +34,7 @@ def verdicts(life) -> list[AuditVerdict]:
 
 
 def audit_decisions(life) -> Counter:
-    audit = DecisionAudit(life.store.registry, life.manifests, life.store.keyring, life.room)
+    audit = DecisionAudit(life.store.registry, life.store.releases, life.manifests, life.store.keyring, life.room)
     logged = life.store.decisions.find({decision.decision_id for decision in life.decided})
     return Counter(audit.audit(decision).verdict for decision in logged.values())
 

@@ -70,7 +70,7 @@ def test_a_rebuild_from_the_nearest_checkpoint_equals_one_from_the_start_and_out
     gone = store.registry.thin(policy, [model.lineage.version for model in store.registry.models(policy)])
     assert gone == len(store.registry.models(policy)) - 2, "all but the start and the head"
     assert verdicts(life) == {AuditVerdict.IDENTICAL}
-    audit = DecisionAudit(store.registry, life.manifests, store.keyring, life.room, store.outcomes)
+    audit = DecisionAudit(store.registry, store.releases, life.manifests, store.keyring, life.room, store.outcomes)
     assert {audit.audit(decision).verdict for decision in life.decided} == {AuditVerdict.IDENTICAL}
 
 
@@ -79,7 +79,7 @@ def test_without_the_log_a_decision_of_a_thinned_model_cannot_be_executed_again(
     life.live(rounds=3, size=14)
     registry, policy = life.store.registry, life.version.policy
     registry.thin(policy, [model.lineage.version for model in registry.models(policy)])
-    audit = DecisionAudit(registry, life.manifests, life.store.keyring, life.room)
+    audit = DecisionAudit(registry, life.store.releases, life.manifests, life.store.keyring, life.room)
     assert AuditVerdict.THINNED in {audit.audit(decision).verdict for decision in life.decided}
 
 

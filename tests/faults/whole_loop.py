@@ -479,7 +479,7 @@ class WholeLoop(RuleBasedStateMachine):
             )
             assert finding.verdict is (AuditVerdict.ERASED if clouded else AuditVerdict.IDENTICAL)
         standing = [known.decision for known in self.truth.known.values() if known.erasure is None]
-        audit = DecisionAudit(store.registry, engine.manifests, store.keyring, engine.room)
+        audit = DecisionAudit(store.registry, store.releases, engine.manifests, store.keyring, engine.room)
         assert {audit.audit(decision).verdict for decision in standing} <= {AuditVerdict.IDENTICAL}
         settled = audit_outcomes(standing, store.ledger, store.outcomes, engine.manifests)
         assert {finding.verdict for finding in settled} <= {AuditVerdict.IDENTICAL}

@@ -69,7 +69,7 @@ def ran() -> LoopResult:
 @pytest.fixture(scope="module")
 def log(ran: LoopResult) -> ReplayLog:
     store = ran.store
-    audit = DecisionAudit(store.registry, ran.manifests, ran.keyring, ran.room)
+    audit = DecisionAudit(store.registry, store.releases, ran.manifests, ran.keyring, ran.room)
     return read_live_log(SEARCH, store.outcomes, ran.manifests, audit)
 
 

@@ -124,6 +124,6 @@ def test_floors_are_above_what_is_left_and_every_limit_was_kept(shop: tuple[Cart
 
 def test_every_decision_executes_again_from_its_row_alone(shop: tuple[Cart, list[Decision]]) -> None:
     cart, made = shop
-    audit = DecisionAudit(cart.store.registry, cart.manifests, cart.store.keyring, cart.room)
+    audit = DecisionAudit(cart.store.registry, cart.store.releases, cart.manifests, cart.store.keyring, cart.room)
     assert {audit.audit(decision).verdict for decision in made} == {AuditVerdict.IDENTICAL}
     assert any(decision.model_version is not None for decision in made)

@@ -291,6 +291,6 @@ def test_what_had_no_choice_is_not_learned(rolled: Rolled) -> None:
 
 
 def test_all_of_it_executes_again(rolled: Rolled) -> None:
-    shop = rolled.shop
-    audit = DecisionAudit(shop.ports.registry, shop.engine.manifests, shop.engine.keyring, shop.engine.room)
+    ports, engine = rolled.shop.ports, rolled.shop.engine
+    audit = DecisionAudit(ports.registry, ports.releases, engine.manifests, engine.keyring, engine.room)
     assert {audit.audit(one.decision).verdict for one in rolled.met[::5]} == {AuditVerdict.IDENTICAL}

@@ -10,6 +10,7 @@ from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.override import Override
+from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.rollout import Canary, Rollout, Split
 from cxi_bandit.engine.audit import AuditVerdict, DecisionAudit
 from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
@@ -48,7 +49,9 @@ class Limited:
     def __init__(self, text: str, **changes: object) -> None:
         self.cart = Cart(text)
         (served,) = self.cart.serving.rollouts
-        rollout = msgspec.structs.replace(served.rollout, **changes)
+        rollout = served.rollout.following("test", self.cart.now, "as the test has it", **changes)
+        entry = AuditEntry(at=self.cart.now, actor="test", action="roll out", policy=rollout.policy, detail={})
+        self.cart.store.releases.roll_out(rollout, entry)
         self.routed = ServedRollout(rollout, dict.fromkeys([stand for _, stand in rollout.stands()], served.live))
         keyring = self.cart.store.keyring
         self.keys = Keys(keyring.draw_key(), keyring.subject_key())
@@ -65,8 +68,9 @@ class Limited:
         return self.routed.permit_request(self.cart.request(**changes), overrides or Overrides(), name, self.keys)
 
     def audited(self, decision: Decision) -> AuditVerdict:
-        store = self.cart.store
-        return DecisionAudit(store.registry, self.cart.manifests, store.keyring, self.cart.room).audit(decision).verdict
+        cart, store = self.cart, self.cart.store
+        audit = DecisionAudit(store.registry, store.releases, cart.manifests, store.keyring, cart.room)
+        return audit.audit(decision).verdict
 
 
 def canary(rollout: Rollout, share: float = 0.5) -> Canary:

@@ -16,10 +16,11 @@ from cxi_bandit.engine import watch_canary, watch_guard, watch_live, watch_rows
 from cxi_bandit.engine.promote import go_live
 from cxi_bandit.engine.rollback import roll_back
 from cxi_bandit.engine.watch import Watcher
-from cxi_bandit.engine.watch_canary import CanaryWatch
+from cxi_bandit.engine.watch_canary import CanaryWatch, Claim
 from cxi_bandit.engine.watch_guard import GuardWatch
 from cxi_bandit.engine.watch_live import LiveWatch
 from cxi_bandit.engine.watch_view import View, canary_alpha, viewed
+from cxi_bandit.policy.parsing import parse_manifest
 from tests.harness.watched import CART, Shop, manifest
 
 CHANCES = {"hold": 0.2, "retry_coupon": 0.5}
@@ -175,6 +176,15 @@ def test_a_canary_is_measured_by_the_live_manifests_reward() -> None:
     view = view_of(shop)
     visits = shop.watch_ports.visits.between(CART, watch.after, shop.now, 500)
     assert {view.ruler.reward(visit) for visit in visits} == {1.0, 0.875}
+
+
+@pytest.mark.parametrize(
+    ("total", "scaled"), [(-3.0, 0.0), (-0.5, 0.0), (0.0, 0.2), (0.75, 0.5), (2.0, 1.0), (9.0, 1.0)]
+)
+def test_a_shoppers_sum_counts_from_the_least_reward_to_the_cap(total: float, scaled: float) -> None:
+    text = manifest(0.5, "canary_reward_cap = 2.0")
+    claim = Claim.of(parse_manifest(text, "cart.toml"))
+    assert claim.scaled(total) == pytest.approx(scaled)
 
 
 def test_two_watchers_make_one_watch_between_them() -> None:

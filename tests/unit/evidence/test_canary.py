@@ -10,39 +10,8 @@ from hypothesis import strategies as st
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.evidence.bets import Evidence
-from cxi_bandit.evidence.canary import Exposure, canary_bounds, canary_contrasts, capped_outcomes
+from cxi_bandit.evidence.canary import canary_bounds, canary_contrasts
 from cxi_bandit.evidence.sample_ratio import SampleRatio
-
-
-def exposure(**changes: object) -> Exposure:
-    fields = {
-        "decided_at": np.array([0, 1, 2, 3, 100]),
-        "shopper": np.array([0, 1, 0, 1, 0]),
-        "treated": np.array([True, False, True, False, True]),
-        "reward": np.array([1.0, 3.0, 2.0, 4.0, 50.0]),
-    }
-    return Exposure(**(fields | changes))  # type: ignore[arg-type]
-
-
-def test_outcomes_are_capped_sums_over_a_window_from_first_exposure() -> None:
-    treated, outcome = capped_outcomes(exposure(), window=10, cap=6.0)
-    assert treated.tolist() == [True, False]
-    assert outcome.tolist() == [3.0 / 6.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("pointer", "changes"),
-    [
-        ("/treated", {"treated": np.array([True, False, False, False, True])}),
-        ("/reward", {"reward": np.array([1.0, -3.0, 2.0, 4.0, 5.0])}),
-        ("/decided_at", {"decided_at": np.array([0, 1, 0, 3, 100])}),
-        ("/shopper", {"shopper": np.array([1, 0, 1, 0, 1]), "treated": np.array([True, False, True, False, True])}),
-    ],
-)
-def test_broken_promises_are_named(pointer: str, changes: dict[str, object]) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        capped_outcomes(exposure(**changes), window=10, cap=6.0)
-    assert caught.value.pointer == pointer
 
 
 @given(share=st.floats(0.01, 0.99), baseline=st.floats(0.0, 1.0))

@@ -54,6 +54,16 @@ def test_a_pin_is_drawn_for_certain_until_it_is_lifted(client: Client, engine: E
     ]
 
 
+def test_the_override_rate_is_a_metric(client: Client, engine: Engine) -> None:
+    client.post(f"{AT}/overrides", json=a_pin(engine, segment={"device": "mobile"}))
+    for device in ("mobile", "desktop", "mobile"):
+        ask(client, engine, context={"device": device, "price": 40.0})
+    exposed = client.get("/metrics").text.splitlines()
+    decided = [float(line.split()[-1]) for line in exposed if line.startswith("cxi_bandit_decisions_total{")]
+    assert sum(decided) == 3.0
+    assert 'cxi_bandit_overridden_total{policy="detail-page"} 2.0' in exposed
+
+
 def test_a_halt_comes_before_every_pin_and_is_lifted_as_a_halt(client: Client, engine: Engine) -> None:
     pin = client.post(f"{AT}/overrides", json=a_pin(engine)).json()["override_id"]
     halt = client.post("/v1/halt", json={"reason": "the shop is down"})

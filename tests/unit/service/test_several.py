@@ -89,9 +89,8 @@ def test_propensities_are_those_of_the_policy_whatever_the_rank(client: Client, 
     rows = [row for row in logged(engine) if row.decision_id not in known]
     kinds = Counter(row.situation.defect.type for row in rows)
     assert list(kinds.values()) == [1500, 1500], "the cut is the same for all: it knows nothing of draws"
-    audit = DecisionAudit(
-        engine.store.registry, engine.manifests, engine.store.keyring, engine.room, engine.store.outcomes
-    )
+    store = engine.store
+    audit = DecisionAudit(store.registry, store.releases, engine.manifests, store.keyring, engine.room, store.outcomes)
     assert {audit.audit(row).verdict.value for row in rows} == {"identical"}
     for kind in kinds:
         of_kind = [row for row in rows if row.situation.defect.type == kind]

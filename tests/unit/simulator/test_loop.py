@@ -31,7 +31,7 @@ def test_cold_start_first_then_the_model(result: LoopResult) -> None:
 
 
 def test_every_decision_can_be_executed_again(result: LoopResult) -> None:
-    audit = DecisionAudit(result.store.registry, result.manifests, result.keyring, result.room)
+    audit = DecisionAudit(result.store.registry, result.store.releases, result.manifests, result.keyring, result.room)
     assert {audit.audit(decision).verdict for decision in result.decisions} == {AuditVerdict.IDENTICAL}
 
 

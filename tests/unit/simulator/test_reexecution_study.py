@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision
 from simulator.loop import LoopResult
 from simulator.studies.reexecution_study import eventful_run, executed_again
@@ -35,6 +36,30 @@ def test_every_receipt_of_an_eventful_run_executes_again(ran: LoopResult) -> Non
 def test_a_row_that_was_changed_is_found_different(ran: LoopResult, wrong: dict[str, object]) -> None:
     plain: Decision = next(one for one in ran.decisions if one.model_version is not None)
     forged = msgspec.structs.replace(plain, **wrong)
+    assert not executed_again(_of(ran, [forged])).identical
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"arm": Arm.PREVIOUS}, {"share": 0.5}, {"salt": "another"}, {"revision": 999}], ids=str
+)
+def test_an_arm_that_no_hash_gave_is_found_different(ran: LoopResult, wrong: dict[str, object]) -> None:
+    decision, assignment = next(
+        (one, one.assignment) for one in ran.decisions if one.assignment is not None and one.assignment.arm is Arm.LIVE
+    )
+    forged = msgspec.structs.replace(decision, assignment=msgspec.structs.replace(assignment, **wrong))
+    assert executed_again(_of(ran, [decision])).identical
+    assert not executed_again(_of(ran, [forged])).identical
+
+
+@pytest.mark.parametrize("override_id", [None, 999])
+def test_a_pin_that_nobody_made_is_found_different(ran: LoopResult, override_id: int | None) -> None:
+    pinned = next(one for one in ran.decisions if one.override_id is not None and len(one.probabilities) > 1)
+    other = next(name for name in pinned.situation.eligible if name != pinned.intervention)
+    certain = tuple(float(name == other) for name in pinned.situation.eligible)
+    forged = msgspec.structs.replace(pinned, intervention=other, probabilities=certain)
+    if override_id is not None:
+        forged = msgspec.structs.replace(pinned, override_id=override_id)
+    assert executed_again(_of(ran, [pinned])).identical
     assert not executed_again(_of(ran, [forged])).identical
 
 

@@ -47,7 +47,7 @@ def ran() -> LoopResult:
 
 @pytest.fixture(scope="module")
 def log(ran: LoopResult) -> ReplayLog:
-    audit = DecisionAudit(ran.store.registry, ran.manifests, ran.keyring, ran.room)
+    audit = DecisionAudit(ran.store.registry, ran.store.releases, ran.manifests, ran.keyring, ran.room)
     return read_live_log(POLICY, ran.store.outcomes, ran.manifests, audit)
 
 

@@ -35,7 +35,7 @@ def ran() -> LoopResult:
 
 @pytest.fixture(scope="module")
 def log(ran: LoopResult) -> ReplayLog:
-    audit = DecisionAudit(ran.store.registry, ran.manifests, ran.keyring, ran.room)
+    audit = DecisionAudit(ran.store.registry, ran.store.releases, ran.manifests, ran.keyring, ran.room)
     return read_live_log(POLICY, ran.store.outcomes, ran.manifests, audit, ledger=ran.store.ledger)
 
 
@@ -199,7 +199,7 @@ def test_every_version_scores_every_row_and_its_own_as_it_drew_them(log: ReplayL
 
 
 def test_a_model_that_was_thinned_away_keeps_balanced_honest(ran: LoopResult) -> None:
-    audit = DecisionAudit(ran.store.registry, ran.manifests, ran.keyring, ran.room)
+    audit = DecisionAudit(ran.store.registry, ran.store.releases, ran.manifests, ran.keyring, ran.room)
     few = read_live_log(POLICY, ran.store.outcomes, ran.manifests, audit, pooling=1)
     assert few.versions is not None
     assert few.versions.mixture() is None

@@ -1,0 +1,51 @@
+"""Placement: who was to answer a decision, again from the roll-out it names or the pin that chose for it."""
+
+from cxi_bandit.domain.assignment import Assignment
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.override import Override
+from cxi_bandit.domain.rollout import Rollout
+from cxi_bandit.engine.ports import Releases
+from cxi_bandit.policy.arms import place
+
+
+class Placements:
+    """Remembers the past of roll-outs, which never changes, so that a whole log is cheap."""
+
+    def __init__(self, releases: Releases) -> None:
+        self._releases = releases
+        self._histories: dict[PolicyName, list[Rollout]] = {}
+        self._overrides: dict[int, Override] = {}
+
+    def holds(self, decision: Decision) -> bool:
+        """Whether arm, share, salt and the version that answered, or the pin, are those that must have been.
+
+        What a policy answers that has nobody beside its live version logs no arm, and there is nothing to place.
+        """
+        if decision.override_id is not None:
+            return self._pinned(decision.override_id, decision.policy) == decision.intervention
+        return decision.assignment is None or self._placed(decision, decision.assignment)
+
+    def _pinned(self, override_id: int, policy: PolicyName) -> InterventionId | None:
+        if override_id not in self._overrides:
+            self._overrides = {one.override_id: one for one in self._releases.overrides(standing=False)}
+        found = self._overrides.get(override_id)
+        return found.intervention if found is not None and found.policy in (None, policy) else None
+
+    def _placed(self, decision: Decision, assignment: Assignment) -> bool:
+        rollout = self._rollout(decision.policy, assignment.revision)
+        if rollout is None:
+            return False
+        defect = decision.situation.defect.type
+        unit = decision.decision_id.bytes if decision.subject is None else decision.subject
+        placed = place(rollout, defect, unit, decision.decided_at)
+        # A request that the arm's own version refuses is answered by the live one, in the same arm.
+        versions = {stand.version for stand in (rollout.answering(placed.arm, defect), rollout.live_for(defect))}
+        same = (assignment.arm, assignment.share, assignment.salt) == placed
+        return same and decision.policy_version in versions
+
+    def _rollout(self, policy: PolicyName, revision: int) -> Rollout | None:
+        known = self._histories.get(policy, [])
+        if revision > len(known):
+            known = self._histories[policy] = self._releases.history(policy)
+        return known[revision - 1] if 1 <= revision <= len(known) else None
