@@ -29,6 +29,7 @@ from cxi_bandit.engine.ports import (
     Visits,
 )
 from cxi_bandit.engine.serve import Serving
+from cxi_bandit.engine.watch_view import WatchPorts
 from cxi_bandit.policy.draw import DrawKey
 from cxi_bandit.store.memory import MemoryStore
 from cxi_bandit.vowpal import VowpalRoom
@@ -134,6 +135,12 @@ class Engine:
     def promoting(self) -> Ports:
         """What a promotion is decided with."""
         return Ports(self.store.registry, self.store.releases, self.store.evaluations, self.manifests)
+
+    @property
+    def watching(self) -> WatchPorts:
+        """What a roll-out is watched with."""
+        store = self.store
+        return WatchPorts(store.visits, store.registry, store.releases, store.evaluations, self.manifests)
 
 
 def wall_clock() -> datetime:

@@ -10,7 +10,6 @@ from cxi_bandit.bootstrap.engine import Engine
 from cxi_bandit.domain.errors import CxiBanditError, RolloutConflict, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.engine.watch import Turn, Watcher
-from cxi_bandit.engine.watch_view import WatchPorts
 from cxi_bandit.telemetry.metrics import Metrics
 
 _EVERY_SECONDS: Final = 1.0
@@ -21,11 +20,8 @@ class ReleaseWatch:
     """Watches every policy's roll-out. One that cannot be watched rests, ever longer, while the others go on."""
 
     def __init__(self, engine: Engine, log: FilteringBoundLogger, metrics: Metrics) -> None:
-        store = engine.store
         self._engine = engine
-        self._watcher = Watcher(
-            WatchPorts(store.visits, store.registry, store.releases, store.evaluations, engine.manifests)
-        )
+        self._watcher = Watcher(engine.watching)
         self._log = log
         self._metrics = metrics
         self._due: dict[PolicyName, float] = {}

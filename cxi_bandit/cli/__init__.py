@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "keys": "cxi_bandit.cli.keys:keys",
     "policies": "cxi_bandit.cli.policies:policies",
     "unlearn": "cxi_bandit.cli.unlearn:unlearn",
+    "watches": "cxi_bandit.cli.watches:watches",
 }
 """Our own commands as `module:attribute`; those of other packages join by the entry-point group of the same form."""
 

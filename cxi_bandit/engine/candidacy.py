@@ -9,6 +9,7 @@ from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.gate import Reason, Ruling
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
 from cxi_bandit.domain.model import Model
+from cxi_bandit.domain.promotion import Promotion
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.domain.rollout import Rollout, Stand
 from cxi_bandit.engine.incumbent import incumbent_of
@@ -97,6 +98,13 @@ def pair_of(
             "/model_version", f"the bytes of model {model} were thinned away; propose one that still has them"
         )
     return Pair(version, manifest, found)
+
+
+def proposed_pair(promotion: Promotion, registry: Registry, manifests: Manifests) -> Pair:
+    """The very pair that was proposed, whatever has become of its version since."""
+    version = version_of(Stand(version=promotion.version), promotion.policy, registry)
+    model = None if promotion.model is None else registry.model(promotion.policy, promotion.model)
+    return Pair(version, manifests.by_sha(version.manifest_sha), model)
 
 
 def concerned(pair: Pair, defects: Collection[str], rollout: Rollout, ports: Ports) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from cxi_bandit.engine.candidacy import (
     goes_on,
     objections,
     pair_of,
+    proposed_pair,
     version_of,
     without,
 )
@@ -93,7 +94,7 @@ def approve(promotion_id: int, by: str, ports: Ports, at: datetime) -> Promotion
     if rollout.canary is not None:
         running = rollout.canary.promotion_id
         raise WrongStep(f"promotion {running} of {seen.policy} is at its canary: await its end, or roll it back")
-    pair, filed = _pair(seen, registry, manifests), evaluations.get(seen.evaluation_id)
+    pair, filed = proposed_pair(seen, registry, manifests), evaluations.get(seen.evaluation_id)
     check_surface(pair, rollout, ports)
     ruling, reasons = objections(pair, seen.defects, filed, rollout, ports)
     if reasons:
@@ -208,7 +209,7 @@ def go_live(
     """
     rollout = releases.rollout(promotion.policy)
     _canary_of(promotion, rollout)
-    pair = _pair(promotion, registry, manifests)
+    pair = proposed_pair(promotion, registry, manifests)
     live = msgspec.structs.replace(promotion, step=Step.LIVE, reason=reason, changed_at=at)
     following = _taken_over(live, pair, rollout, registry, manifests, by)
     _roll_live(following, live, promotion, releases, evidence)
@@ -265,13 +266,6 @@ def _canary_of(promotion: Promotion, rollout: Rollout) -> Canary:
     if canary is None or canary.promotion_id != promotion.promotion_id:
         raise WrongStep(f"promotion {promotion.promotion_id} of {promotion.policy} is not at its canary")
     return canary
-
-
-def _pair(promotion: Promotion, registry: Registry, manifests: Manifests) -> Pair:
-    """The very pair that was proposed, whatever has become of its version since."""
-    version = version_of(Stand(version=promotion.version), promotion.policy, registry)
-    model = None if promotion.model is None else registry.model(promotion.policy, promotion.model)
-    return Pair(version, manifests.by_sha(version.manifest_sha), model)
 
 
 def _forecast(filed: FiledReport) -> Forecast:

@@ -38,6 +38,7 @@ from cxi_bandit.service.rollouts import rollout_routes
 from cxi_bandit.service.routing import in_thread
 from cxi_bandit.service.throttle import Bucket, Throttle
 from cxi_bandit.service.trail import trail_routes
+from cxi_bandit.service.watches import watch_routes
 from cxi_bandit.service.webhooks import Webhooks, open_secret
 from cxi_bandit.service.writer import DecisionBatcher, SpoolBatcher, Writer
 from cxi_bandit.settings import Settings
@@ -173,6 +174,7 @@ def create_app(
             *promotion_routes(engine, threads),
             *rollout_routes(engine, threads),
             *override_routes(engine, threads),
+            *watch_routes(engine, threads),
             *trail_routes(engine, threads),
             *health_routes(engine, threads, metrics, Readiness(engine, threads, draining, spool)),
         ],

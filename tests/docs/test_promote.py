@@ -39,6 +39,7 @@ def test_every_command_does_what_the_page_says(
         "propose",
         "approve",
         "promotions",
+        "watches",
         "rollback",
         "override",
         "overrides",

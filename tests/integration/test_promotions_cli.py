@@ -27,6 +27,7 @@ BAD_INPUT: list[tuple[tuple[str | int, ...], str]] = [
     (("approve", 77), "no promotion '77'"),
     (("rollback", POLICY, "--to", 77), "no roll-out 'detail-page revision 77'"),
     (("promotions", "nobody"), "no policy 'nobody'"),
+    (("watches", "nobody"), "no policy 'nobody'"),
     (("shadow", POLICY, "--version", 2, "--model", 1, "--leave"), "--model: a version leaves the shadows"),
     (("shadow", POLICY, "--version", 2, "--leave"), "version 2 does not shadow on detail-page"),
     (("halt",), "--reason: say why"),
@@ -103,6 +104,9 @@ def test_from_the_proposal_to_the_rollback_by_name(run: Run, engine: Engine) -> 
     assert "5.00%" in run("policies").out
     assert [one["promotion_id"] for one in run("promotions", "--json").document["promotions"]] == [number]
     assert "0.31 in [0.2, 0.4] (dr)" in run("promotions", POLICY).out
+    watched = run("watches", POLICY, "--json").document
+    assert (watched["policy"], watched["revision"], watched["calibrations"]) == (POLICY, 2, [])
+    assert run("watches", POLICY).code == 0
     back = run("rollback", POLICY, "--reason", "complaints", "--actor", "eve", "--json")
     assert (back.code, back.document["canary"], back.document["made_by"]) == (0, None, "eve")
     nothing = run("rollback", POLICY)
