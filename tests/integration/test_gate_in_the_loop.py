@@ -14,7 +14,7 @@ from cxi_bandit.domain.gate import Ruling
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.engine.audit import DecisionAudit
 from cxi_bandit.engine.decide import ServedPolicy
-from cxi_bandit.engine.ports import Evaluations, OutcomeLog, Registry
+from cxi_bandit.engine.ports import Evaluations, OutcomeLog, Registry, Releases
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.store.memory.evaluations import MemoryEvaluations
 from cxi_bandit.store.postgres import PostgresStore
@@ -42,6 +42,7 @@ class Shelves:
     """One store's logs with another's evidence."""
 
     registry: Registry
+    releases: Releases
     outcomes: OutcomeLog
     evaluations: Evaluations
 
@@ -85,7 +86,7 @@ def trained(ran: LoopResult, tmp_path_factory: pytest.TempPathFactory) -> Manife
 
 @pytest.fixture
 def shelves(ran: LoopResult) -> Shelves:
-    return Shelves(ran.store.registry, ran.store.outcomes, MemoryEvaluations(threading.RLock()))
+    return Shelves(ran.store.registry, ran.store.releases, ran.store.outcomes, MemoryEvaluations(threading.RLock()))
 
 
 def sit(
@@ -186,7 +187,7 @@ def test_many_sittings_equal_one_bit_for_bit(
 ) -> None:
     if kept_in == "postgres":
         store: PostgresStore = request.getfixturevalue("postgres_store")
-        shelves = Shelves(shelves.registry, shelves.outcomes, store.evaluations)
+        shelves = Shelves(shelves.registry, shelves.releases, shelves.outcomes, store.evaluations)
     (one,) = sit(ran, shelves, log, Uniform(), proposal="one")
     for days in (3, 8, 9, 15, 99):
         (many,) = sit(ran, shelves, log, Uniform(), days=days, proposal="many")
