@@ -11,7 +11,7 @@ from cxi_bandit.cli.arms import show_arms
 from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.engine.again import looking_again
-from cxi_bandit.engine.rollback import roll_back
+from cxi_bandit.engine.rollback import revision_of, roll_back
 from cxi_bandit.settings import read_settings
 
 
@@ -19,6 +19,11 @@ from cxi_bandit.settings import read_settings
 @click.argument("policy")
 @click.option("--reason", default="rolled back by hand", help="Why, for the audit trail.", show_default=True)
 @click.option("--to", type=click.IntRange(1, 2**31 - 1), help="Take up this revision of the roll-out instead.")
+@click.option(
+    "--seen",
+    type=click.IntRange(1, 2**31 - 1),
+    help="The revision you looked at: where others answer by now, nothing is done. [default: whichever stands]",
+)
 @ACTOR
 @AS_JSON
 @database_options
@@ -26,6 +31,7 @@ def rollback(
     policy: str,
     reason: str,
     to: int | None,
+    seen: int | None,
     *,
     actor: str,
     as_json: bool,
@@ -38,8 +44,8 @@ def rollback(
     with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         name = known_policy(engine, policy)
-        seen = store.releases.rollout(name)
-        made = looking_again(lambda: roll_back(seen, to, store.releases, by=actor, at=engine.clock(), reason=reason))
+        known = revision_of(name, seen, store.releases)
+        made = looking_again(lambda: roll_back(known, to, store.releases, by=actor, at=engine.clock(), reason=reason))
     if as_json:
         show_json(made)
     else:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from cxi_bandit.domain.errors import NotFound, RolloutConflict, WrongStep
+from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.promotion import Promotion, Step
 from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.rollout import Rollout, Stand
@@ -45,15 +46,12 @@ def roll_back(
         raise RolloutConflict(
             f"since revision {seen.revision} of {policy} others answer: look again before rolling back"
         )
-    history = releases.history(policy)
-    if to is not None and not 1 <= to <= len(history):
-        raise NotFound("roll-out", f"{policy} revision {to}")
     if to is None and present.canary is None:
-        target = _before(history)
+        target = _before(releases.history(policy))
         if target is None:
             raise WrongStep(f"nothing was live before on {policy}; `halt` sends everything to hold")
     else:
-        target = present if to is None else history[to - 1]
+        target = present if to is None else revision_of(policy, to, releases)
     changed = _live(target) != _live(present)
     following = present.following(
         by,
@@ -79,6 +77,20 @@ def roll_back(
         ended = msgspec.structs.replace(undone, step=Step.ROLLED_BACK, reason=reason, changed_at=at)
         releases.roll_out(following, entry, ended, undone)
     return following
+
+
+def revision_of(policy: PolicyName, revision: int | None, releases: Releases) -> Rollout:
+    """A revision of a policy's roll-out; None for the one that stands.
+
+    Raises:
+        NotFound: There is no such policy, or no such revision of it.
+    """
+    if revision is None:
+        return releases.rollout(policy)
+    history = releases.history(policy)
+    if not 1 <= revision <= len(history):
+        raise NotFound("roll-out", f"{policy} revision {revision}")
+    return history[revision - 1]
 
 
 def _before(history: Sequence[Rollout]) -> Rollout | None:

@@ -14,7 +14,7 @@ from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.again import looking_again
-from cxi_bandit.engine.rollback import roll_back
+from cxi_bandit.engine.rollback import revision_of, roll_back
 from cxi_bandit.engine.shadow import leave_shadow, shadow
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.promotions import Number, VersionNumber, known_policy
@@ -23,10 +23,15 @@ from cxi_bandit.service.wire import Sentence
 
 
 class RollbackBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why, and where to: null ends a running canary, or else takes up what was live before."""
+    """Why, and where to: null ends a running canary, or else takes up what was live before.
+
+    Attributes:
+        seen: The revision that the caller has looked at: where others answer by now, nothing is done. Null for any.
+    """
 
     reason: Sentence
     to: VersionNumber | None = None
+    seen: VersionNumber | None = None
 
 
 class ShadowBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +64,7 @@ def rollout_routes(engine: Engine, threads: Executor) -> list[HTTPRouteHandler]:
 
         def rolled_back() -> Rollout:
             seen, told = (
-                store.releases.rollout(known_policy(engine, name)),
+                revision_of(known_policy(engine, name), body.seen, store.releases),
                 {"by": request.user.name, "reason": body.reason},
             )
             return looking_again(lambda: roll_back(seen, body.to, store.releases, at=engine.clock(), **told))

@@ -75,8 +75,12 @@ def test_a_candidate_goes_through_its_stages_and_back_each_step_by_a_name(say, e
     ]
     assert policy["promotions"] == [approved.json()] == say("ann", "GET", f"{AT}/promotions").json()["promotions"]
     assert policy["rollout"]["canary"]["promotion_id"] == 1
-    back = say("bob", "POST", f"{AT}/rollbacks", reason="complaints")
+    approved_at = policy["rollout"]["revision"]
+    back = say("bob", "POST", f"{AT}/rollbacks", reason="complaints", seen=approved_at)
     assert (back.status_code, back.json()["canary"], back.json()["made_by"]) == (201, None, "bob")
+    late = say("eve", "POST", f"{AT}/rollbacks", reason="complaints", seen=approved_at)
+    assert (late.status_code, late.json()["type"]) == (409, "urn:cxi-bandit:problem:rollout-conflict")
+    assert say("eve", "POST", f"{AT}/rollbacks", reason="complaints", seen=99).status_code == 404
     assert say("ann", "DELETE", f"{AT}/shadows/3").json()["shadow"] == []
     assert stages(say) == ["live", "retired", "retired"]
     ended = say("ann", "GET", f"{AT}/promotions/1").json()
