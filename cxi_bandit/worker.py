@@ -1,4 +1,4 @@
-"""The learner's process: join then learn, for ever."""
+"""The learner's process: join, learn, watch roll-outs and mend, for ever."""
 
 import gc
 import math

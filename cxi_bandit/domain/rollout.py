@@ -15,7 +15,7 @@ from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
 
-_SALT_BYTES: Final = 40
+SALT_BYTES: Final = 40
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +49,8 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0.0 < self.share < 1.0:
             raise InvalidInput("/share", f"must be in (0, 1); got {self.share}")
-        if not 0 < len(self.salt.encode()) <= _SALT_BYTES:
-            raise InvalidInput("/salt", f"must have 1 to {_SALT_BYTES} bytes")
+        if not 0 < len(self.salt.encode()) <= SALT_BYTES:
+            raise InvalidInput("/salt", f"must have 1 to {SALT_BYTES} bytes")
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
 
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import ManifestInvalid
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
-from cxi_bandit.domain.rollout import Rollout, Split, Stand
+from cxi_bandit.domain.rollout import SALT_BYTES, Rollout, Split, Stand
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Registry
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.policy.release_rules import RolloutRules
-
-_SALT_BYTES: Final = 40
 
 
 def install(registry: Registry, manifests: Iterable[tuple[str, str]], at: datetime, actor: str) -> list[PolicyVersion]:
@@ -81,7 +78,7 @@ def left_alone(policy: PolicyName, rules: RolloutRules) -> Split | None:
 def salt(policy: PolicyName, *parts: str) -> str:
     """A salt of a policy's own. The name is cut, never what tells its salts apart."""
     kind = "".join(f"/{part}" for part in parts)
-    return f"{policy[: _SALT_BYTES - len(kind)]}{kind}"
+    return f"{policy[: SALT_BYTES - len(kind)]}{kind}"
 
 
 def _check_surfaces(registry: Registry, manifests: list[tuple[str, Manifest]]) -> None:

@@ -12,11 +12,21 @@ from uuid import UUID
 import psycopg
 from psycopg.sql import SQL, Composed
 
-from cxi_bandit.store.postgres import decision_rows, lessons, registry, reward_ledger, sequencing, visits
+from cxi_bandit.store.postgres import decision_rows, lessons, permits, registry, reward_ledger, sequencing, visits
 
 _IDS = [UUID(int=1), UUID(int=2)]
 _BETWEEN = [_IDS, _IDS[0], _IDS[1]]
-GROWING = ("decisions", "outcomes", "reward_", "ledger_positions", "credits", "activations", "set_asides", "model")
+GROWING = (
+    "decisions",
+    "outcomes",
+    "reward_",
+    "ledger_positions",
+    "credits",
+    "activations",
+    "set_asides",
+    "model",
+    "permits",
+)
 _EVER = datetime(2030, 1, 1, tzinfo=UTC)
 
 HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, object]]] = {
@@ -37,6 +47,7 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
     "first decisions of shoppers": (visits._FIRST, [[b"a"], _IDS[0], "cart", [], []]),
     "what follows a first decision": (visits._FOLLOWING, [_IDS[:1], [b"a"], ["cart"], _IDS[1:], 1000]),
     "first closes of decisions": (visits._CLOSES, [_IDS]),
+    "what a shopper had": (permits._USES, [[0], ["cart"], [b"a"], _IDS[:1], _IDS[0], _IDS[:1]]),
     "models to thin": (registry._MODELS_WITH_BYTES, ["cart"]),
 }
 

@@ -9,17 +9,13 @@ from typing import Final
 
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.ports import DecisionEntry
-from simulator.bench import bodies
+from simulator.bench.by_turns import by_turns
 from simulator.bench.databases import Filled, filled
 from simulator.bench.figures import Row, Sample, at_least
-from simulator.bench.instrument import Instrument
-from simulator.bench.orders import Order
 from simulator.bench.plan import Plan, Samples, Scene
-from simulator.bench.processes import settle
 from simulator.bench.scenes.learning import step
 from simulator.bench.servers import service
 from simulator.bench.taught import decided, lessons, publish
-from simulator.bench.warm import warm
 
 _FEW: Final = 10_000
 _FRESH: Final = 5000
@@ -49,8 +45,8 @@ def _measure(plan: Plan, wanted: frozenset[str]) -> Samples:
                 _learned(logs[-1], count)
             for number in plan.each_round("long log: join and learn"):
                 # By turns each is the first: whoever comes second finds the processor's caches warm.
-                by_turns = [0, 1] if number % 2 else [1, 0]
-                found = {place: _joined_and_learned(logs[place]) for place in by_turns}
+                places = [0, 1] if number % 2 else [1, 0]
+                found = {place: _joined_and_learned(logs[place]) for place in places}
                 few, many = found[0], found[1]
                 for row, place in ((_JOIN, 0), (_LEARN, 1)):
                     if row.name in wanted:
@@ -83,25 +79,9 @@ def _joined_and_learned(log: Filled) -> tuple[float, float]:
 
 
 def _decisions(plan: Plan, folders: list[Path]) -> list[Sample]:
-    samples = []
-    sent = bodies.decisions(10, [plan.manifest], features=False)
     with ExitStack() as ending:
-        servers = [ending.enter_context(service([plan.policy], data_dir=folder / "data")) for folder in folders]
-        instruments = []
-        for server in servers:
-            warm(server, plan.manifest)
-            order = Order(
-                port=server.port, path="/v1/decisions", bodies=sent, headers=server.headers, seconds=plan.seconds
-            )
-            instruments.append(ending.enter_context(Instrument(order)))
-        for _ in plan.each_round("long log: decisions"):
-            loads = []
-            for other, instrument in zip(reversed(servers), instruments, strict=True):
-                settle(other.process)
-                loads.append(instrument.run())
-            few, many = loads
-            samples.append(Sample(many.per_second, few.per_second, few.refused + many.refused))
-    return samples
+        services = [ending.enter_context(service([plan.policy], data_dir=folder / "data")) for folder in folders]
+        return by_turns(plan, services, "long log: decisions", seed=10)
 
 
 SCENE: Final = Scene("long log", (_DECISIONS, _JOIN, _LEARN), _measure, long=True)

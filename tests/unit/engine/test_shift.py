@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cxi_bandit.domain.errors import ShiftExceeded
 from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.engine.audit import AuditVerdict, audit_models
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.engine.shift import shift
@@ -72,6 +73,11 @@ def test_with_a_bound_it_goes_in_small_steps_that_add_up_to_all_that_was_learned
     assert models[-1].lineage.up_to == cart.store.outcomes.head(CART)
     assert models[-1].lineage.learned_total == 60
     assert all(one.lineage.up_to == other.lineage.after for one, other in pairwise(models))
+    store = cart.store
+    audited = audit_models(store.registry.models(CART), store.registry, store.outcomes, cart.manifests, cart.room)
+    assert {finding.verdict for finding in audited} == {AuditVerdict.IDENTICAL}, (
+        "the lineage names the smaller segments"
+    )
 
 
 def test_what_is_not_served_as_it_is_learned_is_not_bounded() -> None:
