@@ -219,7 +219,7 @@ class ServedRollout:
         baseline: InterventionId | None = None
         draw_from = partial(distribution, served)
         if arm is Arm.LIVE and self.rollout.apprentice:
-            baseline = request.baseline if request.baseline in eligible else HOLD
+            baseline = _imitated(request, eligible)
             draw_from = partial(imitation, served, baseline=baseline)
         admitted, drawn = self._limiting.affordable(draw_from, arm, served, admitted, bounds, at)
         return admitted, drawn, baseline
@@ -240,10 +240,16 @@ class ServedRollout:
         others += [(SHADOW, self.served[stand]) for stand in rollout.shadow]
         found = []
         for name, other in others:
-            scored = _scored(request, name, other, served, admitted, withheld)
+            imitates = rollout.apprentice and name == Arm.LIVE.value
+            scored = _scored(request, name, other, served, admitted, withheld, imitates=imitates)
             if scored is not None:
                 found.append(scored)
         return tuple(found)
+
+
+def _imitated(request: DecisionRequest, eligible: tuple[InterventionId, ...]) -> InterventionId:
+    """What an apprentice imitates: the caller's own choice, or `hold` where it has none that may be drawn."""
+    return HOLD if request.baseline is None or request.baseline not in eligible else request.baseline
 
 
 def _scored(
@@ -253,6 +259,8 @@ def _scored(
     served: ServedPolicy,
     admitted: Admitted,
     withheld: Withheld,
+    *,
+    imitates: bool,
 ) -> Beside | None:
     """The other's vector; None where its manifest refuses the request, and it would have drawn from nothing."""
     situation = admitted.situation
@@ -261,7 +269,10 @@ def _scored(
             situation = admit(request, other, withheld).situation
         except InvalidInput:
             return None
-    drawn = distribution(other, situation)
+    if imitates:
+        drawn = imitation(other, situation, _imitated(request, situation.eligible))
+    else:
+        drawn = distribution(other, situation)
     return Beside(
         place=name,
         policy_version=other.version.version,

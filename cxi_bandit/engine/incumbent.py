@@ -15,15 +15,22 @@ from cxi_bandit.policy.manifest import Manifest
 
 @dataclass(frozen=True, kw_only=True)
 class Incumbent:
-    """A policy version that is live, with the model that chooses; None while the cold start draws."""
+    """A policy version that is live, with the model that chooses; None while the cold start draws.
+
+    Attributes:
+        apprentice: It imitates its callers' baseline, whatever it learns meanwhile.
+    """
 
     version: PolicyVersion
     manifest: Manifest
     model: Model | None
+    apprentice: bool = False
 
     @property
     def name(self) -> str:
         """What a verdict was reached against. Learning on under a cold start changes nothing that is served."""
+        if self.apprentice:
+            return f"{self.version.policy} version {self.version.version}, an apprentice"
         chooses = "cold start" if self.model is None else f"model {self.model.lineage.version}"
         return f"{self.version.policy} version {self.version.version}, {chooses}"
 
@@ -43,6 +50,8 @@ def incumbent_of(
     stand = rollout.live if defect is None else rollout.live_for(defect)
     version = next(known for known in registry.versions(policy) if known.version == stand.version)
     manifest = manifests.by_sha(version.manifest_sha)
+    if rollout.apprentice:
+        return Incumbent(version=version, manifest=manifest, model=None, apprentice=True)
     model = registry.head(policy, version.version) if stand.follows_head else None
     if stand.model is not None:
         model = registry.model(policy, stand.model)

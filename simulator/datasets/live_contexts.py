@@ -8,7 +8,7 @@ from cxi_bandit.domain.decision import Decision, Offer, Situation
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import ManifestSha
 from cxi_bandit.domain.outcome import TrainingRow
-from cxi_bandit.policy.eligibility import Eligibility
+from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, Eligibility, Withheld, less
 from cxi_bandit.policy.features import conform
 from cxi_bandit.policy.manifest import Manifest
 from simulator.datasets.contexts import Described
@@ -24,9 +24,13 @@ class LiveContexts:
         self._rows = rows
         self._manifests = manifests
         self._rules: tuple[Manifest, Eligibility] | None = None
+        self._own_rules: dict[ManifestSha, Eligibility] = {}
 
     def situation(self, row: int, manifest: Manifest) -> Situation:
-        """The logged situation, or under another manifest the same context under that one's schema and rules."""
+        """The logged situation, or under another manifest the same context under that one's schema and rules.
+
+        What a limit kept from being drawn then could not have been drawn by anyone.
+        """
         decision = self._rows[row].decision
         logged = decision.situation
         if self._manifests[decision.manifest_sha] == manifest:
@@ -41,7 +45,8 @@ class LiveContexts:
             for name, features in logged.offered.items()
             if name in manifest.catalogue
         }
-        eligible, _ = self._eligibility(manifest).resolve(logged.defect, context, _offers(decision, manifest))
+        found = self._eligibility(manifest).resolve(logged.defect, context, _offers(decision, manifest))
+        eligible, _ = less(found, self._withheld(decision))
         return Situation(defect=logged.defect, context=context, eligible=eligible, offered=offered)
 
     def training_row(self, row: int, manifest: Manifest) -> TrainingRow:
@@ -89,6 +94,17 @@ class LiveContexts:
         """The same rows with other rewards, one a row."""
         rows = [msgspec.structs.replace(row, reward=reward) for row, reward in zip(self._rows, rewards, strict=True)]
         return LiveContexts(rows, self._manifests)
+
+    def _withheld(self, decision: Decision) -> Withheld:
+        """What the rules of the decision's own manifest had left, and a limit took."""
+        if not decision.excluded:
+            return NOTHING_WITHHELD
+        manifest, logged = self._manifests[decision.manifest_sha], decision.situation
+        rules = self._own_rules.get(decision.manifest_sha)
+        if rules is None:
+            rules = self._own_rules[decision.manifest_sha] = Eligibility(manifest)
+        ruled = rules.resolve(logged.defect, logged.context, _offers(decision, manifest)).eligible
+        return {name: decision.excluded[name] for name in ruled if name in decision.excluded}
 
     def _eligibility(self, manifest: Manifest) -> Eligibility:
         # One candidate is asked about at a time: the last manifest's rules are enough to keep.

@@ -77,6 +77,7 @@ HELP: Final = {
     "guardrail_unmeasured": "Send the harm's metric with the reward events, then open a new trial.",
     "incumbent_changed": "Propose again, against the version that is live.",
     "incumbent_rescored": "Use the model, manifest and build that logged these rows.",
+    "baseline_unknown": "Open the trial after the last decision that the apprentice did not answer.",
     "reward_changed": "Open the trial after the change, so that one reward holds throughout its window.",
     "activation_filter": "Let decisions count as answered, or find out why one action is shown less often.",
     "incumbent_unsupported": "Raise the logger's floor so that everything the incumbent does is logged.",

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.gate import GateRule, Reason
+from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.outcome import TrainingRow
-from cxi_bandit.engine.decide import ServedPolicy
+from cxi_bandit.engine.decide import ServedPolicy, imitation
 from cxi_bandit.engine.incumbent import Incumbent
 from cxi_bandit.evidence.contrast import (
     Bounds,
@@ -86,13 +88,32 @@ def vectors(prepared: Prepared, incumbent: Incumbent, served: ServedPolicy, trac
     decisions = [row.decision for row in live(log).rows]
     own = [decision.policy_version == version and decision.model_version == model for decision in decisions]
     logged = log.rounds.probabilities
+    asked = again.probabilities.astype(np.float64)
     return Vectors(
         log=log,
         logged=np.zeros((len(log), log.rounds.n_actions)) if logged is None else logged.astype(np.float64),
-        incumbent=again.probabilities.astype(np.float64),
+        incumbent=_imitating(asked, log, served, decisions) if incumbent.apprentice else asked,
         candidate=np.pad(prepared.probabilities, ((0, 0), (0, added))).astype(np.float64),
         own=np.array(own, dtype=np.bool_),
     )
+
+
+def _imitating(asked: Float64s, log: ReplayLog, served: ServedPolicy, decisions: Sequence[Decision]) -> Float64s:
+    """An apprentice's vectors, by the baseline that each row names; where none is known the cold start stands in."""
+    columns = {name: column for column, name in enumerate(log.rounds.actions)}
+    found = asked.copy()
+    for row, decision in enumerate(decisions):
+        baseline = _baseline(decision)
+        if baseline is not None:
+            situation = log.contexts.situation(row, served.manifest)
+            found[row] = 0.0
+            places = [columns[name] for name in situation.eligible]
+            found[row, places] = imitation(served, situation, baseline).probabilities
+    return found
+
+
+def _baseline(decision: Decision) -> InterventionId | None:
+    return None if decision.assignment is None else decision.assignment.baseline
 
 
 def declared(rule: GateRule, found: Vectors) -> Bounds:
@@ -109,6 +130,12 @@ def objections(closed: ClosedLog, found: Vectors, incumbent: Incumbent, opened_a
         message = f"{incumbent.name}, asked again, differs by {found.gap:.3g} from what it logged"
         reasons.append(Reason("incumbent_rescored", message))
     contexts = live(found.log)
+    if incumbent.apprentice and (unknown := sum(_baseline(row.decision) is None for row in contexts.rows)):
+        message = (
+            f"of {unknown} decisions it is not known what {incumbent.name} would have imitated; open the trial after "
+            "the last of them"
+        )
+        reasons.append(Reason("baseline_unknown", message))
     foreign = sum(contexts.manifest_of(row).reward != incumbent.manifest.reward for row in range(len(found.log)))
     if foreign:
         message = f"{foreign} decisions were settled under another [reward]; open the trial after the last of them"

@@ -65,6 +65,16 @@ def test_a_worse_candidate_is_refused_offline() -> None:
     assert ending.step is None
 
 
+def test_an_apprentice_is_tried_as_what_it_imitates() -> None:
+    shop = Shop(f"{terms()}apprentice = true\n", SEED, KEEN, Calendar(decisions=150))
+    shop.open(8)
+    model = shop.learned()
+    shop.open(8)
+    verdict = shop.weighed(model).report.verdict
+    assert verdict.incumbent.endswith("an apprentice")
+    assert {reason.code for reason in verdict.reasons}.isdisjoint({"incumbent_rescored", "baseline_unknown"})
+
+
 def test_without_a_passing_report_nobody_is_answered_by_it_whoever_asks() -> None:
     shop = Shop(terms(), SEED, KEEN, Calendar(decisions=300))
     shop.open(3)

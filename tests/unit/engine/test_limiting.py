@@ -186,6 +186,21 @@ def test_an_apprentice_imitates_within_its_budgets() -> None:
     assert held.assignment.baseline == HOLD
 
 
+def test_beside_a_canary_an_apprentices_vector_is_the_one_it_would_have_imitated_with() -> None:
+    limited = Limited(LIMITED)
+    limited = Limited(LIMITED, apprentice=True, canary=canary(limited.routed.rollout))
+    seen: dict[Arm, set[tuple[float, ...]]] = {}
+    for number in range(40):
+        decision = limited.choose(Bounds(Purse()), subject=f"shopper-{number}", baseline=DISCOUNT).decision
+        assert decision.assignment is not None
+        beside = {one.place: one.probabilities for one in decision.assignment.beside}
+        live = decision.probabilities if decision.assignment.arm is Arm.LIVE else beside["live"]
+        seen.setdefault(decision.assignment.arm, set()).add(live)
+    assert seen[Arm.CANARY] == seen[Arm.LIVE]
+    ((vector,),) = [seen[Arm.LIVE]]
+    assert max(vector) == vector[decision.situation.eligible.index(DISCOUNT)] > 0.9
+
+
 def test_of_what_caps_are_about_only_what_is_permitted_may_be_drawn() -> None:
     limited = Limited(CAPPED)
     free = limited.choose(Bounds(Purse(), frozenset({DISCOUNT})), subject="s").decision
