@@ -47,7 +47,7 @@ def roll_back(
             f"since revision {seen.revision} of {policy} others answer: look again before rolling back"
         )
     if to is None and present.canary is None:
-        target = _before(releases.history(policy))
+        target = live_before(releases.history(policy))
         if target is None:
             raise WrongStep(f"nothing was live before on {policy}; `halt` sends everything to hold")
     else:
@@ -93,7 +93,7 @@ def revision_of(policy: PolicyName, revision: int | None, releases: Releases) ->
     return history[revision - 1]
 
 
-def _before(history: Sequence[Rollout]) -> Rollout | None:
+def live_before(history: Sequence[Rollout]) -> Rollout | None:
     """The last roll-out before the one that first made live what is live now; undone ones are passed over."""
     index = len(history) - 1
     while True:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from cxi_bandit.domain.assignment import Arm
-from cxi_bandit.domain.errors import RolloutConflict, WrongStep
+from cxi_bandit.domain.errors import RolloutConflict
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.promotion import Step
 from cxi_bandit.domain.release import AuditEntry
@@ -20,7 +20,7 @@ from cxi_bandit.domain.rollout import Canary
 from cxi_bandit.engine import watch_canary, watch_guard, watch_live
 from cxi_bandit.engine.override import halt
 from cxi_bandit.engine.promote import go_live, next_step
-from cxi_bandit.engine.rollback import roll_back
+from cxi_bandit.engine.rollback import live_before, roll_back
 from cxi_bandit.engine.watch_canary import CanaryWatch
 from cxi_bandit.engine.watch_guard import GuardWatch
 from cxi_bandit.engine.watch_live import Comparison, LiveWatch
@@ -204,18 +204,18 @@ class Watcher:
     def _taken_back(self, view: View, code: str, reason: str, line: Line, at: datetime) -> Act:
         """What is live is taken back, and a running canary with it; where nothing was live before, the trail says so.
 
-        A rollback ends a running canary and leaves what is live: then it is asked for once more.
+        Then a canary goes on: it may be what does better. Else, as a rollback ends a running canary and leaves what is
+        live, it is asked for once more.
         """
         releases, policy = self._ports.releases, view.rollout.policy
         evidence = _told(code, (line,))
-        try:
-            following = roll_back(view.rollout, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
-            if answers(following) == answers(view.rollout):
-                roll_back(following, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
-        except WrongStep as error:
-            detail = {"reason": f"{reason}; {error}", **evidence}
+        if live_before(view.history) is None:
+            detail = {"reason": f"{reason}; nothing was live before", **evidence}
             self._ports.registry.note(AuditEntry(at=at, actor=BY, action="alarm", policy=policy, detail=detail))
             return Act(policy=policy, action="tell", code=code, reason=reason)
+        following = roll_back(view.rollout, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
+        if answers(following) == answers(view.rollout):
+            roll_back(following, None, releases, by=BY, at=at, reason=reason, evidence=evidence)
         return Act(policy=policy, action="roll_back", code=code, reason=reason)
 
     def _promoted(self, view: View) -> int | None:

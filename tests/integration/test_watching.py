@@ -125,3 +125,17 @@ def test_worse_than_hold_is_said_where_nothing_was_live_before() -> None:
     assert shop.ports.releases.overrides() == []
     (line,) = status(CART, shop.watch_ports).lines
     assert (line.watch, line.alarms) == ("hold", 1)
+
+
+def test_what_does_worse_than_hold_and_cannot_be_taken_back_does_not_cost_the_canary_beside_it() -> None:
+    rules = ("previous_share", "hold_share = 0.2\nprevious_share"), ("canary_hours = 0.5", "canary_hours = 2160.0")
+    live, candidate = manifest(0.1), manifest(0.9)
+    for old, new in rules:
+        live, candidate = live.replace(old, new), candidate.replace(old, new)
+    shop = Shop(live, seed=7)
+    promotion = shop.promote(candidate)
+    shop.days(6000, WORSE)
+    assert [(act.action, act.code) for act in shop.acts] == [("tell", "worse_than_hold")]
+    assert shop.rollout.canary is not None
+    assert shop.ports.releases.promotion(promotion.promotion_id).step is Step.CANARY
+    assert shop.ports.registry.trail(CART)[-1].action == "alarm"
