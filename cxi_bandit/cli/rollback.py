@@ -10,13 +10,15 @@ from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.arms import show_arms
 from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json
 from cxi_bandit.cli.rebuild import known_policy
+from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.engine.again import looking_again
-from cxi_bandit.engine.rollback import revision_of, roll_back
+from cxi_bandit.engine.rollback import revision_of, roll_back, roll_back_all
 from cxi_bandit.settings import read_settings
 
 
 @click.command()
-@click.argument("policy")
+@click.argument("policy", required=False)
+@click.option("--all", "everything", is_flag=True, help="Roll back every policy of which something was live before.")
 @click.option("--reason", default="rolled back by hand", help="Why, for the audit trail.", show_default=True)
 @click.option("--to", type=click.IntRange(1, 2**31 - 1), help="Take up this revision of the roll-out instead.")
 @click.option(
@@ -28,19 +30,25 @@ from cxi_bandit.settings import read_settings
 @AS_JSON
 @database_options
 def rollback(
-    policy: str,
+    policy: str | None,
     reason: str,
     to: int | None,
     seen: int | None,
     *,
+    everything: bool,
     actor: str,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
-    """End the running canary of POLICY; without one, what was live before is live again.
+    """End the running canary of POLICY; without one, what was live before is live again. Or, with --all, of everything.
 
     Every worker of a running service serves it within seconds.
     """
+    if everything == (policy is not None) or (everything and (to, seen) != (None, None)):
+        raise InvalidInput("POLICY", "name one policy, or --all of them without --to and --seen")
+    if policy is None:
+        _all(reason, actor, as_json=as_json, options=options)
+        return
     with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         name = known_policy(engine, policy)
@@ -51,3 +59,17 @@ def rollback(
     else:
         sys.stdout.write(f"{policy} is rolled back: revision {made.revision}\n")
         show_arms([made])
+
+
+def _all(reason: str, actor: str, *, as_json: bool, options: dict[str, Any]) -> None:
+    with open_store(read_settings(**options)) as store:
+        engine = build_engine(store)
+        found = roll_back_all(store.releases, by=actor, at=engine.clock(), reason=reason)
+    if as_json:
+        show_json(found)
+    else:
+        for made in found.made:
+            sys.stdout.write(f"{made.policy} is rolled back: revision {made.revision}\n")
+        for name in found.untouched:
+            sys.stdout.write(f"{name}: nothing was live before; `halt` sends it to hold\n")
+        show_arms(found.made)

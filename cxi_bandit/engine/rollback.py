@@ -11,6 +11,7 @@ from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.promotion import Promotion, Step
 from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.rollout import Rollout, Stand
+from cxi_bandit.engine.again import looking_again
 from cxi_bandit.engine.candidacy import same, without
 from cxi_bandit.engine.ports import Releases
 
@@ -77,6 +78,33 @@ def roll_back(
         ended = msgspec.structs.replace(undone, step=Step.ROLLED_BACK, reason=reason, changed_at=at)
         releases.roll_out(following, entry, ended, undone)
     return following
+
+
+class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a rollback of everything.
+
+    Attributes:
+        made: The new revisions.
+        untouched: Policies of which nothing was live before.
+    """
+
+    made: list[Rollout]
+    untouched: list[PolicyName]
+
+
+def roll_back_all(releases: Releases, *, by: str, at: datetime, reason: str) -> RolledBack:
+    """Rolls back every policy, each by itself: one that cannot be keeps no other from it."""
+    made, untouched = [], []
+    for seen in releases.rollouts():
+        try:
+            made.append(_looked_at_again(seen, releases, by=by, at=at, reason=reason))
+        except WrongStep:
+            untouched.append(seen.policy)
+    return RolledBack(made=made, untouched=untouched)
+
+
+def _looked_at_again(seen: Rollout, releases: Releases, *, by: str, at: datetime, reason: str) -> Rollout:
+    return looking_again(lambda: roll_back(seen, None, releases, by=by, at=at, reason=reason))
 
 
 def revision_of(policy: PolicyName, revision: int | None, releases: Releases) -> Rollout:

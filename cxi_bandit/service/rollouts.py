@@ -14,7 +14,7 @@ from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.again import looking_again
-from cxi_bandit.engine.rollback import revision_of, roll_back
+from cxi_bandit.engine.rollback import RolledBack, revision_of, roll_back, roll_back_all
 from cxi_bandit.engine.shadow import leave_shadow, shadow
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.promotions import Number, VersionNumber, known_policy
@@ -34,6 +34,12 @@ class RollbackBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seen: VersionNumber | None = None
 
 
+class RollbackAllBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why everything is rolled back."""
+
+    reason: Sentence
+
+
 class ShadowBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A version that is to score beside those who answer; its model as in `PromotionBody`."""
 
@@ -42,6 +48,7 @@ class ShadowBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 _ROLLBACK: Final = msgspec.json.Decoder(RollbackBody)
+_ROLLBACK_ALL: Final = msgspec.json.Decoder(RollbackAllBody)
 _SHADOW: Final = msgspec.json.Decoder(ShadowBody)
 
 
@@ -68,6 +75,24 @@ def rollout_routes(engine: Engine, threads: Executor) -> list[HTTPRouteHandler]:
                 {"by": request.user.name, "reason": body.reason},
             )
             return looking_again(lambda: roll_back(seen, body.to, store.releases, at=engine.clock(), **told))
+
+        return json_answer(await in_thread(threads, rolled_back), 201)
+
+    @post(
+        "/v1/rollbacks",
+        opt=declared(
+            Scope.APPROVE,
+            "Roll back every policy of which something was live before",
+            body=RollbackAllBody,
+            answer=RolledBack,
+            status=201,
+        ),
+    )
+    async def roll_all_back(request: Request[Any, Any, Any]) -> ASGIResponse:
+        body = decode(_ROLLBACK_ALL, await body_of(request))
+
+        def rolled_back() -> RolledBack:
+            return roll_back_all(store.releases, by=request.user.name, at=engine.clock(), reason=body.reason)
 
         return json_answer(await in_thread(threads, rolled_back), 201)
 
@@ -103,4 +128,4 @@ def rollout_routes(engine: Engine, threads: Executor) -> list[HTTPRouteHandler]:
 
         return json_answer(await in_thread(threads, taken))
 
-    return [roll_one_back, put_shadow, take_shadow]
+    return [roll_one_back, roll_all_back, put_shadow, take_shadow]

@@ -26,6 +26,8 @@ BAD_INPUT: list[tuple[tuple[str | int, ...], str]] = [
     (("propose", POLICY, "--version", 2, "--evaluation", 77), "no evaluation '77'"),
     (("approve", 77), "no promotion '77'"),
     (("rollback", POLICY, "--to", 77), "no roll-out 'detail-page revision 77'"),
+    (("rollback",), "POLICY: name one policy, or --all"),
+    (("rollback", POLICY, "--all"), "POLICY: name one policy, or --all"),
     (("promotions", "nobody"), "no policy 'nobody'"),
     (("watches", "nobody"), "no policy 'nobody'"),
     (("shadow", POLICY, "--version", 2, "--model", 1, "--leave"), "--model: a version leaves the shadows"),
@@ -109,6 +111,8 @@ def test_from_the_proposal_to_the_rollback_by_name(run: Run, engine: Engine) -> 
     assert run("watches", POLICY).code == 0
     back = run("rollback", POLICY, "--reason", "complaints", "--actor", "eve", "--json")
     assert (back.code, back.document["canary"], back.document["made_by"]) == (0, None, "eve")
+    assert run("rollback", "--all", "--json").document == {"made": [], "untouched": [POLICY]}
+    assert "nothing was live before" in run("rollback", "--all").out
     nothing = run("rollback", POLICY)
     assert (nothing.code, nothing.err) == (
         2,

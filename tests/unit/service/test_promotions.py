@@ -122,6 +122,19 @@ def test_who_proposed_cannot_be_the_second_person_nor_can_a_step_be_taken_twice(
     assert (nothing.status_code, nothing.json()["type"]) == (409, "urn:cxi-bandit:problem:wrong-step")
 
 
+def test_everything_is_rolled_back_at_once_but_what_has_nothing_before_it(say, engine):
+    say("eve", "POST", f"{AT}/promotions", **proposal(engine))
+    say("bob", "POST", f"{AT}/promotions/1/approval")
+    assert say("ann", "POST", "/v1/rollbacks", reason="complaints").status_code == 403
+    found = say("bob", "POST", "/v1/rollbacks", reason="complaints")
+    assert found.status_code == 201
+    (made,) = found.json()["made"]
+    assert (made["policy"], made["canary"], made["made_by"]) == ("detail-page", None, "bob")
+    others = {rollout.policy for rollout in engine.store.releases.rollouts()} - {"detail-page"}
+    assert set(found.json()["untouched"]) == others
+    assert say("bob", "POST", "/v1/rollbacks", reason="complaints").json()["made"] == []
+
+
 @pytest.mark.parametrize(
     ("who", "method", "path", "body"),
     [
