@@ -2,7 +2,7 @@
 
 from cxi_bandit.domain.assignment import Assignment
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.ports import Releases
@@ -23,14 +23,20 @@ class Placements:
         What a policy answers that has nobody beside its live version logs no arm, and there is nothing to place.
         """
         if decision.override_id is not None:
-            return self._pinned(decision.override_id, decision.policy) == decision.intervention
+            return decision.assignment is None and self._pinned(decision, decision.override_id)
         return decision.assignment is None or self._placed(decision, decision.assignment)
 
-    def _pinned(self, override_id: int, policy: PolicyName) -> InterventionId | None:
+    def _pinned(self, decision: Decision, override_id: int) -> bool:
         if override_id not in self._overrides:
             self._overrides = {one.override_id: one for one in self._releases.overrides(standing=False)}
         found = self._overrides.get(override_id)
-        return found.intervention if found is not None and found.policy in (None, policy) else None
+        return (
+            found is not None
+            and found.intervention == decision.intervention
+            and found.policy in (None, decision.policy)
+            and found.defect in (None, decision.situation.defect.type)
+            and (found.expires_at is None or decision.decided_at < found.expires_at)
+        )
 
     def _placed(self, decision: Decision, assignment: Assignment) -> bool:
         rollout = self._rollout(decision.policy, assignment.revision)
