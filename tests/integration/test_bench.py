@@ -16,7 +16,7 @@ from simulator.bench.servers import POLICY
 
 @pytest.mark.timeout(170)
 def test_it_measures_and_says_where(tmp_path: Path) -> None:
-    rows = ["decisions", "decision-cpu", "tail", "rewards", "client-cpu"]
+    rows = ["decision-cpu", "rewards", "client-cpu"]
     options = ["--rounds", "1", "--seconds", "0.5", "--json", "--output", str(tmp_path / "bench.json")]
     command = [sys.executable, "-m", "simulator.bench", *rows, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=160, check=False)

@@ -83,6 +83,10 @@ def service(tmp_path: Path) -> Iterator[Service]:
         started.close()
 
 
+def had_by_shopper(rows: list[Decision]) -> Counter[bytes]:
+    return Counter(row.subject for row in rows if row.subject is not None and row.intervention != "hold")
+
+
 def uses(rows: list[Decision]) -> Counter[str]:
     return Counter(row.intervention for row in rows)
 
@@ -92,6 +96,11 @@ def test_no_budget_and_no_cap_is_ever_exceeded(service: Service) -> None:
     nobody: list[dict[str, object]] = [dict(DECISION)] * 500
     same: list[dict[str, object]] = [DECISION | {"subject": f"again-{number % 3}"} for number in range(600)]
     statuses = asyncio.run(asked(service.port, crowd + nobody + same))
+    for _ in range(ROUNDS):
+        # A permit that does not come in time withholds, so that on a busy machine a shopper may get nothing for a while.
+        if max(had_by_shopper(logged(service)).values()) > 1:
+            break
+        statuses += asyncio.run(asked(service.port, same))
     assert set(statuses) == {201}
     rows = logged(service)
     assert len(rows) == len(statuses)

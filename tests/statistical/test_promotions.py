@@ -1,6 +1,6 @@
 """Few runs of the promotion study's cases: the study itself has two hundred.
 
-With no change at most alpha = .05 of runs may go live, or be taken back; three of six would be a chance of .002 or less
+With no change at most alpha = .05 of runs may go live, or be taken back; two of three would be a chance of .008 or less
 for a right watch.
 """
 
@@ -16,11 +16,11 @@ pytestmark = pytest.mark.statistical
 
 
 def test_without_a_change_hardly_anything_goes_live() -> None:
-    endings = runs_of("no_change", range(1, 7))
-    assert len(endings) == 6
-    assert sum(ending.step is Step.LIVE for ending in endings) < 3
-    assert sum(ending.ruling is Ruling.GO for ending in endings) < 3
-    assert sum(ending.step is Step.ROLLED_BACK for ending in endings) < 3
+    endings = runs_of("no_change", range(1, 4))
+    assert len(endings) == 3
+    assert sum(ending.step is Step.LIVE for ending in endings) < 2
+    assert sum(ending.ruling is Ruling.GO for ending in endings) < 2
+    assert sum(ending.step is Step.ROLLED_BACK for ending in endings) < 2
     for ending in endings:
         assert ending.harm is not None
         assert abs(ending.harm.lost) < 1e-9, "all policies are worth the same"
