@@ -32,9 +32,9 @@ def as_json(replay: Replay) -> bytes:
 
 
 def document(replay: Replay) -> dict[str, Any]:
-    """The documented JSON as a value; with `trial` at its end where a gate was asked."""
+    """The documented JSON as a value; with `defects` and `trial` at its end where a gate was asked."""
     report = replay.report
-    trial = {} if report.trial is None else {"trial": msgspec.to_builtins(report.trial)}
+    trial = {} if report.trial is None else {"defects": report.defects, "trial": msgspec.to_builtins(report.trial)}
     return {
         "log": report.log,
         "candidate": report.candidate,

@@ -204,6 +204,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
         headline: The estimate to read first; the others stand beside it.
         estimates: By name.
         trial: The gate's trial, where one was asked for.
+        defects: The defect types whose decisions it is about; empty for all.
     """
 
     log: str
@@ -214,6 +215,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     provenance: Provenance
     trial: TrialRecord | None = None
+    defects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.headline not in self.estimates:

@@ -12,7 +12,7 @@ from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.promotion import Promotion
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.domain.rollout import Rollout, Stand
-from cxi_bandit.engine.incumbent import incumbent_of
+from cxi_bandit.engine.incumbent import incumbents_of
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Evaluations, FiledReport, Registry, Releases
 from cxi_bandit.policy.manifest import Manifest
@@ -161,7 +161,7 @@ def check_surface(pair: Pair, rollout: Rollout, ports: Ports) -> None:
 
 
 def objections(
-    pair: Pair, defects: Collection[str], filed: FiledReport, rollout: Rollout, ports: Ports
+    pair: Pair, defects: Collection[str], filed: FiledReport, ports: Ports
 ) -> tuple[Ruling, tuple[Reason, ...]]:
     """What the gate says now about a pair on a filed report; no reasons with a go."""
     model = pair.model
@@ -174,12 +174,13 @@ def objections(
     if not exactly:
         message = f"evaluation {filed.evaluation_id} is not about {pair.name}: evaluate exactly that pair"
         return Ruling.REFUSE, (Reason("another_candidate", message),)
+    if set(filed.report.defects) != set(defects):
+        return Ruling.REFUSE, (_other_defects(filed, defects),)
     if changed := _changed(pair, ports.registry):
         return Ruling.REFUSE, (changed,)
     # With none named, what is live for single defect types is replaced as well, and must have been tried against too.
-    names: tuple[str | None, ...] = tuple(defects) or (None, *rollout.by_defect)
-    for defect in names:
-        incumbent = incumbent_of(ports.registry, ports.releases, ports.manifests, pair.version.policy, defect)
+    live = incumbents_of(ports.registry, ports.releases, ports.manifests, pair.version.policy, defects)
+    for incumbent in live.values():
         verdict = filed.report.verdict.against(incumbent.name)
         if verdict.decision is not Ruling.GO:
             return verdict.decision, verdict.reasons or (Reason("no_go", "the gate said neither go nor why not"),)
@@ -202,6 +203,16 @@ def goes_on(pair: Pair, rollout: Rollout, registry: Registry) -> bool:
         return False
     learning = any(stand.follows_head and stand.version == pair.version.version for _, stand in rollout.stands())
     return learning or _changed(pair, registry) is None
+
+
+def _other_defects(filed: FiledReport, defects: Collection[str]) -> Reason:
+    tried = ", ".join(filed.report.defects) or "all"
+    asked = "--gate" + "".join(f" --defect {name}" for name in defects)
+    return Reason(
+        "other_defects",
+        f"evaluation {filed.evaluation_id} is about the defect types {tried}, the promotion about "
+        f"{', '.join(defects) or 'all'}: propose it for the former, or hold a trial with {asked}",
+    )
 
 
 def _changed(pair: Pair, registry: Registry) -> Reason | None:

@@ -1,5 +1,6 @@
 """The incumbent: what a policy serves now, named so that evidence against it expires when it is replaced."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from cxi_bandit.domain.identifiers import PolicyName
@@ -57,6 +58,21 @@ def incumbent_of(
         model = registry.model(policy, stand.model)
     warm = model is not None and model.lineage.learned_total >= manifest.exploration.cold_start.outcomes
     return Incumbent(version=version, manifest=manifest, model=model if warm else None)
+
+
+def incumbents_of(
+    registry: Registry, releases: Releases, manifests: Manifests, policy: PolicyName, defects: Collection[str]
+) -> dict[str | None, Incumbent]:
+    """Who is live for each of some defect types; None stands for those that no roll-out of their own has reached.
+
+    Args:
+        defects: Empty for all.
+
+    Raises:
+        NotFound: No version of the policy is.
+    """
+    names: tuple[str | None, ...] = tuple(defects) or (None, *releases.rollout(policy).by_defect)
+    return {name: incumbent_of(registry, releases, manifests, policy, name) for name in names}
 
 
 def serve(incumbent: Incumbent, registry: Registry, room: ModelRoom) -> ServedPolicy:

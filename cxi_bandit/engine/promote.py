@@ -61,7 +61,7 @@ def propose(asked: Proposal, ports: Ports, at: datetime) -> Promotion:
         reason="proposed",
         changed_at=at,
     )
-    ruling, reasons = objections(pair, defects, filed, rollout, ports)
+    ruling, reasons = objections(pair, defects, filed, ports)
     if reasons:
         told = {"ruling": ruling.value, "reason": _sentence(reasons), **_shown(filed)}
         registry.note(_entry("promotion turned down", promotion, asked.author, at, told))
@@ -96,7 +96,7 @@ def approve(promotion_id: int, by: str, ports: Ports, at: datetime) -> Promotion
         raise WrongStep(f"promotion {running} of {seen.policy} is at its canary: await its end, or roll it back")
     pair, filed = proposed_pair(seen, registry, manifests), evaluations.get(seen.evaluation_id)
     check_surface(pair, rollout, ports)
-    ruling, reasons = objections(pair, seen.defects, filed, rollout, ports)
+    ruling, reasons = objections(pair, seen.defects, filed, ports)
     if reasons:
         refuse(seen, _sentence(reasons), by, releases, at)
         raise RefusedByGate(ruling, reasons)

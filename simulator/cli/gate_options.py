@@ -37,10 +37,19 @@ _OPTIONS = (
         help="The incumbent against itself: nothing may be found. Needs no candidate; exit 1 if something is.",
     ),
     click.option(
+        "--defect",
+        "defects",
+        multiple=True,
+        metavar="TYPE",
+        envvar="CXI_BANDIT_DEFECT",
+        show_envvar=True,
+        help="Only decisions on this defect type, against who is live for it; may be given again. [default: all]",
+    ),
+    click.option(
         "--proposal",
         envvar="CXI_BANDIT_PROPOSAL",
         show_envvar=True,
-        help="The trial's line on the alpha ledger; a restart needs a new one. [default: named after the candidates]",
+        help="The trial's line on the alpha ledger; a restart needs a new one. [default: after what is tried]",
     ),
     click.option(
         "--since",
@@ -54,7 +63,7 @@ _OPTIONS = (
 
 
 def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--gate`, `--plan`, `--aa`, `--proposal` and `--since`."""
+    """`--gate`, `--plan`, `--aa`, `--defect`, `--proposal` and `--since`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

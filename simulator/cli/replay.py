@@ -117,6 +117,7 @@ def replay(
     engine: "Engine | None",
     request: LogRequest,
     ask: Literal["gate", "plan", "aa"] | None,
+    defects: tuple[str, ...],
     proposal: str | None,
     opening: datetime | None,
     page: Path | None,
@@ -136,6 +137,8 @@ def replay(
         raise click.UsageError("Missing option '--candidate'.")
     if ask is not None and request != LogRequest():
         raise click.UsageError("--as-of, --reward, --segment and their kin go with estimates, not with --gate")
+    if ask is None and defects:
+        raise click.UsageError("--defect goes with --gate, --plan or --aa; for estimates there is --segment defect")
     if ask is None and len(specs) > 1:
         raise click.UsageError("several --candidate go with --gate or --plan: estimates are replayed one by one")
     if page is not None and (ask in {"plan", "aa"} or len(specs) > 1):
@@ -166,6 +169,12 @@ def replay(
     from simulator.cli import run_gate  # noqa: PLC0415 - as above
 
     asked = run_gate.Asked(
-        ask=ask, log=name, specs=specs, train_fraction=train_fraction, proposal=proposal, opening=opening
+        ask=ask,
+        log=name,
+        specs=specs,
+        train_fraction=train_fraction,
+        defects=defects,
+        proposal=proposal,
+        opening=opening,
     )
     context.exit(run_gate.run(asked, settings, options, page=wanted, as_json=as_json))

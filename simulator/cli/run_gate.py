@@ -31,6 +31,7 @@ class Asked:
     """What the command line asks the gate.
 
     Args:
+        defects: The defect types it is about; empty for all.
         opening: Start of the trial's window, aware; None opens it as early as neither policy has learned from it.
     """
 
@@ -38,6 +39,7 @@ class Asked:
     log: str
     specs: Sequence[str]
     train_fraction: float
+    defects: tuple[str, ...] = ()
     proposal: str | None = None
     opening: datetime | None = None
 
@@ -57,7 +59,9 @@ def run(
         parts = Parts(registry=store.registry, room=room, train_fraction=asked.train_fraction)
         candidates = [parse_candidate(spec, parts) for spec in asked.specs]
         logged = read_log(store, room, asked.log, track)
-        docket = read_docket(store, room, logged, candidates, proposal=asked.proposal, track=track)
+        docket = read_docket(
+            store, room, logged, candidates, defects=asked.defects, proposal=asked.proposal, track=track
+        )
     # Outside: the weighing is long and must not keep a service from starting on this data directory.
     match asked.ask:
         case "aa":

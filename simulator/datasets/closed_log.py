@@ -1,6 +1,6 @@
 """A live log as a trial may see it: rewards as known when each window closed, whatever was corrected later."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, minted_at
-from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding
+from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, TrainingRow
 from cxi_bandit.engine.ports import OutcomeLog
 from simulator.datasets.history import evidence
 from simulator.datasets.live_contexts import LiveContexts
@@ -24,12 +24,33 @@ class ClosedLog:
     Args:
         log: With the reward of revision 0; without decisions that an override made.
         closes: Revision 0 of every decision, those included that the log leaves out.
+        rows: The log's rows of every defect type, which a model may have learned.
         through: Every window that ended before this moment has been closed.
     """
 
     log: ReplayLog
     closes: Mapping[DecisionId, OutcomeRevision]
+    rows: Sequence[TrainingRow]
     through: datetime
+
+    def about(self, defects: Collection[str]) -> "ClosedLog":
+        """Only the decisions of these defect types; of what was never shown the type is not known, and it all stays.
+
+        Raises:
+            InvalidInput: There is no such decision.
+        """
+        rows = live(self.log).rows
+        kept = [number for number, row in enumerate(rows) if row.decision.situation.defect.type in defects]
+        if not kept:
+            raise InvalidInput(
+                "defect", f"{self.log.name} has no decision on {', '.join(defects)} whose window has closed"
+            )
+        others = {row.decision.decision_id for row in rows} - {rows[number].decision.decision_id for number in kept}
+        return replace(
+            self,
+            log=self.log.take(np.array(kept, dtype=np.intp)),
+            closes={name: close for name, close in self.closes.items() if name not in others},
+        )
 
     def unactivated(self, since: datetime) -> int:
         """Decisions from `since` on that the log leaves out because they were never shown.
@@ -90,13 +111,15 @@ def at_close(log: ReplayLog, closes: Sequence[OutcomeRevision]) -> ClosedLog:
     completed = [close.settlement.completed for close in found]
     decisions = [row.decision for row in live(part).rows]
     manifests = {decision.manifest_sha: live(part).manifest_of(row) for row, decision in enumerate(decisions)}
+    closed = replace(
+        part.rewarded(np.array(rewards)),
+        completed=np.array(completed),
+        evidence=evidence(zip(decisions, rewards, completed, strict=True), manifests),
+        snapshot=None,  # no cut of the ledger has every value as it was at its own close
+    )
     return ClosedLog(
-        log=replace(
-            part.rewarded(np.array(rewards)),
-            completed=np.array(completed),
-            evidence=evidence(zip(decisions, rewards, completed, strict=True), manifests),
-            snapshot=None,  # no cut of the ledger has every value as it was at its own close
-        ),
+        log=closed,
         closes=by_decision,
+        rows=live(closed).rows,
         through=max(ends),
     )

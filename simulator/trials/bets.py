@@ -62,11 +62,14 @@ def learned_until(rows: Sequence[TrainingRow], models: Sequence[Model | None]) -
     return max(moments, default=None)
 
 
-def earliest_opening(log: ReplayLog, models: Sequence[Model | None]) -> datetime:
-    """The first moment from which neither policy has seen a row: a model's own lessons must not be its test."""
-    rows = live(log).rows
+def earliest_opening(log: ReplayLog, rows: Sequence[TrainingRow], models: Sequence[Model | None]) -> datetime:
+    """The first moment from which neither policy has seen a row: a model's own lessons must not be its test.
+
+    Args:
+        rows: What the models may have learned: more than the log where that is about some defect types alone.
+    """
     learned = learned_until(rows, models)
-    first = rows[0].decision.decided_at
+    first = live(log).rows[0].decision.decided_at
     return first if learned is None else max(first, learned + TICK)
 
 

@@ -1,6 +1,6 @@
 """The docket: all that is read from the store before a sitting, so that the weighing needs no database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -14,7 +14,7 @@ from cxi_bandit.domain.evaluation import EvidencePoint
 from cxi_bandit.domain.gate import GateRule
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.engine.decide import ServedPolicy
-from cxi_bandit.engine.incumbent import Incumbent, incumbent_of, serve
+from cxi_bandit.engine.incumbent import Incumbent, incumbent_of, incumbents_of, serve
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Evaluations, ModelRoom, OutcomeLog, Registry, Releases
 from cxi_bandit.policy.gate import gate_rule
@@ -69,9 +69,14 @@ class TrialState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ProposalState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All candidates of a proposal between sittings, by identity: they share its line on the alpha ledger."""
+    """All candidates of a proposal between sittings, by identity: they share its line on the alpha ledger.
+
+    Attributes:
+        defects: The defect types whose decisions they are tried on; empty for all.
+    """
 
     candidates: dict[str, TrialState]
+    defects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -79,6 +84,7 @@ class Docket:
     """What a sitting starts from.
 
     Args:
+        defects: The defect types whose decisions the log holds, and whose incumbent this is; empty for all.
         proposal: The line on the policy's alpha ledger.
         spending: That line; None before the first sitting.
         spent: How many lines the ledger has.
@@ -91,6 +97,7 @@ class Docket:
     incumbent: Incumbent
     served: ServedPolicy
     rule: GateRule
+    defects: tuple[str, ...]
     proposal: str
     spending: Spending | None
     spent: int
@@ -115,6 +122,7 @@ def read_docket(
     log: ReplayLog,
     candidates: Sequence[Candidate],
     *,
+    defects: Collection[str] = (),
     proposal: str | None = None,
     track: Track = silent,
 ) -> Docket:
@@ -122,10 +130,12 @@ def read_docket(
 
     Args:
         log: The live log of the policy whose place the candidates would take.
-        proposal: None names it after its candidates: asking again goes on with the same trial.
+        defects: The defect types that the trial is about; empty for all.
+        proposal: None names it after its candidates and defect types: asking again goes on with the same trial.
 
     Raises:
-        InvalidInput: The log is no live one, two candidates are the same, or the proposal is about other candidates.
+        InvalidInput: The log is no live one, two candidates are the same, the proposal is about other candidates or
+            defect types, one of these is not known, or not all of them have the same incumbent.
         NotFound: No version of the policy is live.
     """
     live(log)
@@ -133,27 +143,53 @@ def read_docket(
     names = [identity(candidate) for candidate in candidates]
     if len(set(names)) < len(names):
         raise InvalidInput("candidate", "is given twice")
-    title = proposal or " + ".join(sorted(names))
     manifests = Manifests(shelves.registry)
-    incumbent = incumbent_of(shelves.registry, shelves.releases, manifests, policy)
+    about, incumbent = _tried_against(shelves, manifests, policy, defects)
+    title = proposal or " + ".join(sorted(names)) + (f" on {', '.join(about)}" if about else "")
     spendings = shelves.evaluations.spendings(policy)
     kept = shelves.evaluations.sitting(policy, title)
     sitting, known = 0, dict[str, TrialState]()
     if kept is not None:
-        sitting, known = kept[0], msgspec.json.decode(kept[1], type=ProposalState).candidates
+        state = msgspec.json.decode(kept[1], type=ProposalState)
+        sitting, known = kept[0], state.candidates
+        if set(state.defects) != set(about):
+            raise InvalidInput(
+                "proposal",
+                f"{title!r} is about the defect types {', '.join(state.defects) or 'all'}; others are another proposal",
+            )
         if names and set(known) != set(names):
             raise InvalidInput(
                 "proposal", f"{title!r} is about {', '.join(known)}; other candidates are another proposal"
             )
+    closed = at_close(log, read_closes(policy, shelves.outcomes, track))
     return Docket(
         policy=policy,
-        closed=at_close(log, read_closes(policy, shelves.outcomes, track)),
+        closed=closed.about(about) if about else closed,
         incumbent=incumbent,
         served=serve(incumbent, shelves.registry, room),
         rule=gate_rule(incumbent.manifest),
+        defects=about,
         proposal=title,
         spending=next((spending for spending in spendings if spending.proposal == title), None),
         spent=len(spendings),
         sitting=sitting,
         known=known,
     )
+
+
+def _tried_against(
+    shelves: Shelves, manifests: Manifests, policy: PolicyName, defects: Collection[str]
+) -> tuple[tuple[str, ...], Incumbent]:
+    """The defect types in the live manifest's order, empty when it is all of them, and their one incumbent."""
+    known = incumbent_of(shelves.registry, shelves.releases, manifests, policy).manifest.defects
+    for name in defects:
+        if name not in known:
+            raise InvalidInput("defect", f"{name!r} is not one that the live version knows: {', '.join(known)}")
+    about = () if set(defects) == set(known) else tuple(name for name in known if name in defects)
+    live_for = incumbents_of(shelves.registry, shelves.releases, manifests, policy, about)
+    if len({incumbent.name for incumbent in live_for.values()}) > 1:
+        told = "; ".join(f"{name or 'the others'}: {incumbent.name}" for name, incumbent in live_for.items())
+        raise InvalidInput(
+            "defect", f"these are answered by different incumbents ({told}): hold one trial for each, with --defect"
+        )
+    return about, next(iter(live_for.values()))

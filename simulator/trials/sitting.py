@@ -50,7 +50,7 @@ def close_sitting(
     heard = [_heard(docket, found, spending, now) for found in weighed]
     states = {found.name: state for found, (state, _) in zip(weighed, heard, strict=True)}
     if docket.sitting == 0 or states != docket.known:
-        text = msgspec.json.encode(ProposalState(candidates=states)).decode()
+        text = msgspec.json.encode(ProposalState(candidates=states, defects=docket.defects)).decode()
         evaluations.sit(docket.policy, docket.proposal, docket.sitting + 1, text, now)
     answers = []
     for found, (state, refusals) in zip(weighed, heard, strict=True):
@@ -58,6 +58,7 @@ def close_sitting(
             found.replay.report,
             verdict=state.trial.verdict(docket.incumbent.name, refusals),
             trial=record(state, found.clipped),
+            defects=docket.defects,
         )
         sha = found.prepared.manifest_sha
         number = evaluations.save(

@@ -119,7 +119,7 @@ def _opening(
             raise InvalidInput("since", f"this trial was opened at {state.trial.opened_at.isoformat()}, and stays so")
         return state.trial.opened_at
     models = [docket.incumbent.model, own_model if _of(docket, own_model) else None]
-    earliest = earliest_opening(prepared.log, models)
+    earliest = earliest_opening(prepared.log, docket.closed.rows, models)
     if opening is None:
         return earliest
     if opening < earliest and opening < live(prepared.log).rows[-1].decision.decided_at:
@@ -143,6 +143,8 @@ def _notes(docket: Docket, rows: Rows | None, opened_at: datetime) -> list[str]:
         "closed, later corrections left out"
     )
     notes = [window, f"tried against {docket.incumbent.name}"]
+    if docket.defects:
+        notes.append(f"about decisions on {', '.join(docket.defects)} alone, and good for a promotion of exactly these")
     if rows is not None and (nobody := sum(subject is None for subject in rows.subject)):
         notes.append(
             f"{nobody} decisions name no shopper and are bets of their own; if they hide repeat shoppers, the bound "

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import msgspec
 import pytest
 
 from cxi_bandit.domain.alpha_ledger import AlphaLedger, Spending, share_of_alpha
@@ -64,6 +65,7 @@ def report(value: float = 0.1 + 0.2) -> EvaluationReport:
             log_from=NOON, log_to=None, manifest_sha="a" * 64, model_sha=None, seed=0, code_version="0"
         ),
         trial=trial,
+        defects=("price_jump", "coupon_failure"),
     )
 
 
@@ -85,6 +87,12 @@ def together(count: int, call: Any) -> list[Any]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(one, range(count)))
+
+
+def test_a_report_from_before_defect_types_had_trials_of_their_own_is_about_all() -> None:
+    document = msgspec.to_builtins(report())
+    assert document.pop("defects") == ["price_jump", "coupon_failure"]
+    assert msgspec.convert(document, EvaluationReport) == msgspec.structs.replace(report(), defects=())
 
 
 def test_a_report_comes_back_as_it_was(store: Any) -> None:

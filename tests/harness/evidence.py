@@ -18,13 +18,13 @@ def file_report(
     *,
     at: datetime,
     ruling: Ruling = Ruling.GO,
-    defect: str | None = None,
+    defects: tuple[str, ...] = (),
 ) -> int:
     """Files a report about a version with a model, against what is live now; returns its id."""
     registry, releases, evaluations = stores
     sha = next(known.manifest_sha for known in registry.versions(policy) if known.version == version)
     known_model = None if model is None else registry.model(policy, ModelVersion(model))
-    incumbent = incumbent_of(registry, releases, Manifests(registry), policy, defect)
+    incumbent = incumbent_of(registry, releases, Manifests(registry), policy, next(iter(defects), None))
     reasons = () if ruling is Ruling.GO else (Reason("few_units", "9 shoppers are too few"),)
     estimate = Estimate(
         value=0.31, interval=(0.2, 0.4), interval_method="t", confidence=0.95, target="value", assumptions="none"
@@ -44,6 +44,7 @@ def file_report(
             seed=0,
             code_version="test",
         ),
+        defects=defects,
     )
     return evaluations.save(
         report, policy=policy, manifest_sha=sha, model_version=None if model is None else ModelVersion(model), at=at

@@ -27,6 +27,7 @@ format = 1
 name = "quick"
 surface = "cart"
 [defects.slow_delivery]
+[defects.stockout]
 [context]
 [[interventions]]
 id = "hold"
@@ -195,6 +196,26 @@ def test_a_trial_that_opens_too_late_waits(cxi_bandit: Run, logged: PostgresStor
     assert cxi_bandit(*asked, "--since", "next week").returncode == 2
     future = cxi_bandit(*asked, "--since", "2027-01-01", "--proposal", "declared")
     assert future.returncode == 3, future.stderr
+
+
+def test_a_trial_about_one_defect_type_says_so_and_has_a_line_of_its_own(
+    cxi_bandit: Run, logged: PostgresStore
+) -> None:
+    asked = ("replay", "--log", "quick", "--candidate", "uniform", "--gate", "--json")
+    one = json.loads(cxi_bandit(*asked, "--defect", "slow_delivery").stdout)
+    assert (one["defects"], one["trial"]["proposal"]) == (["slow_delivery"], "uniform on slow_delivery")
+    assert logged.evaluations.get(one["evaluation"]).report.defects == ("slow_delivery",)
+    every = json.loads(cxi_bandit(*asked, "--defect", "stockout", "--defect", "slow_delivery").stdout)
+    assert (every["defects"], every["trial"]["proposal"], every["trial"]["ordinal"]) == ([], "uniform", 2)
+    for arguments, words in (
+        ((*asked, "--defect", "stockout"), "quick has no decision on stockout"),
+        ((*asked, "--defect", "thunder"), "'thunder' is not one that the live version knows: slow_delivery, stockout"),
+        ((*asked, "--proposal", "uniform", "--defect", "slow_delivery"), "others are another proposal"),
+        ((*asked[:5], "--defect", "slow_delivery"), "--defect goes with --gate, --plan or --aa"),
+    ):
+        done = cxi_bandit(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert words in " ".join(done.stderr.split())
 
 
 def test_a_plan_and_a_comparison_with_itself_spend_nothing(

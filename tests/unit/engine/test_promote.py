@@ -67,15 +67,15 @@ class Shop:
             pass
         return registry.head(CART, version).lineage.version
 
-    def report(self, version: int, model: int | None, ruling: Ruling = Ruling.GO, defect: str | None = None) -> int:
-        return file_report(self.ports[:3], CART, version, model, at=self.cart.now, ruling=ruling, defect=defect)
+    def report(self, version: int, model: int | None, *defects: str, ruling: Ruling = Ruling.GO) -> int:
+        return file_report(self.ports[:3], CART, version, model, at=self.cart.now, ruling=ruling, defects=defects)
 
     def asked(self, version: int, model: int | None, report: int, *defects: str) -> Promotion:
         asked = Proposal(policy=CART, version=version, model=model, evaluation_id=report, author="ann", defects=defects)
         return propose(asked, self.ports, self.cart.now)
 
     def proposed(self, version: int, model: int | None, *defects: str) -> Promotion:
-        return self.asked(version, model, self.report(version, model, defect=defects[0] if defects else None), *defects)
+        return self.asked(version, model, self.report(version, model, *defects), *defects)
 
     def approved(self, version: int, model: int | None, *defects: str) -> Promotion:
         return approve(self.proposed(version, model, *defects).promotion_id, "bob", self.ports, self.cart.now)
@@ -167,7 +167,7 @@ def test_shoppers_of_a_canary_stay_in_it_when_it_grows(shop):
 def test_without_a_go_nothing_is_filed_but_who_asked_and_what_was_said(shop, ruling, code):
     model = shop.learn()
     with pytest.raises(RefusedByGate, match="9 shoppers") as refused:
-        shop.asked(1, model, shop.report(1, model, ruling))
+        shop.asked(1, model, shop.report(1, model, ruling=ruling))
     assert (refused.value.decision, [reason.code for reason in refused.value.reasons]) == (ruling, [code])
     assert shop.releases.promotions() == []
     last = shop.cart.store.registry.trail(CART)[-1]
@@ -374,12 +374,32 @@ def test_a_promotion_can_be_about_some_defect_types_and_reach_the_others_later(s
     assert refused.value.reasons[0].code == "incumbent_changed", "what is live for one defect type was not tried"
     with pytest.raises(InvalidInput, match="is live already"):
         shop.proposed(1, model, "price_jump")
-    rest = shop.proposed(1, model)
-    assert rest.defects == ("coupon_failure",)
+    rest = shop.asked(1, model, shop.report(1, model, "coupon_failure"))
+    assert rest.defects == ("coupon_failure",), "what it is not live for yet"
     shop.gone_live(approve(rest.promotion_id, "bob", shop.ports, shop.cart.now))
     assert (shop.rollout.live, shop.rollout.by_defect) == (Stand(version=1, model=model), {})
     shop.back()
     assert shop.rollout.by_defect == {"price_jump": Stand(version=1, model=model)}
+
+
+def test_a_third_version_takes_a_defect_type_from_the_second_on_a_report_about_just_that(shop):
+    second, third = (shop.candidate(MANIFEST + GATED + COLD + ROLLOUT + f"# {name}\n") for name in ("second", "third"))
+    shop.live(second, None, "price_jump")
+    wrong = (
+        ((), ("price_jump",)),
+        (("coupon_failure",), ("price_jump",)),
+        (("price_jump",), ("coupon_failure",)),
+        (("price_jump",), ()),
+    )
+    for tried, named in wrong:
+        with pytest.raises(RefusedByGate, match=f"is about the defect types {', '.join(tried) or 'all'}, ") as refused:
+            shop.asked(third, None, shop.report(third, None, *tried), *named)
+        assert refused.value.decision is Ruling.REFUSE
+        assert [reason.code for reason in refused.value.reasons] == ["other_defects"]
+        assert shop.trail()[-1] == "promotion turned down"
+    promotion = shop.live(third, None, "price_jump")
+    assert promotion.incumbent == f"cart version {second}, cold start"
+    assert (shop.rollout.live, shop.rollout.by_defect) == (Stand(version=1), {"price_jump": Stand(version=third)})
 
 
 def test_an_apprentice_is_let_go_by_its_first_promotion(begin_cart):

@@ -71,9 +71,9 @@ def test_overridden_decisions_are_left_out_and_an_imported_log_is_refused(ran: L
 
 def test_a_window_opens_after_all_that_either_model_has_learned(ran: LoopResult, docket: Docket) -> None:
     log_, registry = docket.closed.log, ran.store.registry
-    assert earliest_opening(log_, [None]) == ran.decisions[0].decided_at
+    assert earliest_opening(log_, docket.closed.rows, [None]) == ran.decisions[0].decided_at
     third = registry.models(SEARCH)[3]
-    opening = earliest_opening(log_, [third, None])
+    opening = earliest_opening(log_, docket.closed.rows, [third, None])
     learned = [row for row in live(log_).rows if row.position <= third.lineage.up_to]
     assert len(learned) == third.lineage.learned_total
     assert opening > max(row.decision.decided_at for row in learned)
@@ -81,7 +81,7 @@ def test_a_window_opens_after_all_that_either_model_has_learned(ran: LoopResult,
     elsewhere = msgspec.structs.replace(
         third, lineage=msgspec.structs.replace(third.lineage, policy=PolicyName("cart"))
     )
-    assert earliest_opening(log_, [elsewhere]) == ran.decisions[0].decided_at
+    assert earliest_opening(log_, docket.closed.rows, [elsewhere]) == ran.decisions[0].decided_at
 
 
 def test_bounds_come_from_floors_where_others_logged(docket: Docket, asked: Vectors) -> None:
