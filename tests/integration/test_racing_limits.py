@@ -97,7 +97,7 @@ def test_no_budget_and_no_cap_is_ever_exceeded(service: Service) -> None:
     same: list[dict[str, object]] = [DECISION | {"subject": f"again-{number % 3}"} for number in range(600)]
     statuses = asyncio.run(asked(service.port, crowd + nobody + same))
     for _ in range(ROUNDS):
-        # A permit that does not come in time withholds, so that on a busy machine a shopper may get nothing for a while.
+        # A permit that does not come in time withholds: on a busy machine a shopper may get nothing for a while.
         if max(had_by_shopper(logged(service)).values()) > 1:
             break
         statuses += asyncio.run(asked(service.port, same))
