@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import msgspec
+import psycopg
 import pytest
 
 from cxi_bandit.domain.alpha_ledger import AlphaLedger, Spending, share_of_alpha
