@@ -38,7 +38,7 @@ def roll_back(
 
     Raises:
         NotFound: There is no such revision of the policy.
-        WrongStep: Nothing was live before.
+        WrongStep: Nothing was live before, or the revision was itself taken back: going forward to it needs a report.
         RolloutConflict: Somebody changed the roll-out meanwhile, or others answer than in `seen`; nothing was written.
     """
     policy = seen.policy
@@ -53,6 +53,8 @@ def roll_back(
             raise WrongStep(f"nothing was live before on {policy}; `halt` sends everything to hold")
     else:
         target = present if to is None else revision_of(policy, to, releases)
+        if to is not None and not _led_here(target, releases.history(policy)):
+            raise WrongStep(f"what was live in revision {to} of {policy} was taken back since; propose it again")
     changed = _live(target) != _live(present)
     following = present.following(
         by,
@@ -132,6 +134,17 @@ def live_before(history: Sequence[Rollout]) -> Rollout | None:
         if restored is None:
             return history[index - 1] if index > 0 else None
         index = restored - 1
+
+
+def _led_here(target: Rollout, history: Sequence[Rollout]) -> bool:
+    """Whether what was live in it is, or was replaced by promotions alone until it came to what is."""
+    index = len(history) - 1
+    while index >= 0:
+        if _live(history[index]) == _live(target):
+            return True
+        restored = history[index].restores
+        index = index - 1 if restored is None else restored - 1
+    return False
 
 
 def _live(rollout: Rollout) -> tuple[Stand, dict[str, Stand], bool]:

@@ -509,6 +509,21 @@ def test_any_revision_can_be_taken_up_again(shop):
         shop.back(to=0)
 
 
+def test_what_was_taken_back_goes_live_again_by_a_promotion_alone(shop):
+    first = shop.learn()
+    shop.live(1, first)
+    good = shop.rollout.revision
+    shop.live(1, shop.learn())
+    bad = shop.rollout.revision
+    shop.back()
+    assert shop.rollout.live == Stand(version=1, model=first)
+    with pytest.raises(WrongStep, match=f"revision {bad} of cart was taken back since; propose it again"):
+        shop.back(to=bad)
+    assert shop.back(to=1).live == Stand(version=1)
+    with pytest.raises(WrongStep, match="was taken back since"):
+        shop.back(to=good)
+
+
 def test_a_shadow_scores_and_becomes_a_canary_without_scoring_twice(shop):
     model = shop.learn()
     other = shop.candidate(MANIFEST + GATED)
