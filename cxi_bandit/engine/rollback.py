@@ -1,6 +1,6 @@
 """Roll back: a canary is ended, or what was live before is live again; at once, and for no evidence but a reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -125,26 +125,21 @@ def revision_of(policy: PolicyName, revision: int | None, releases: Releases) ->
 
 def live_before(history: Sequence[Rollout]) -> Rollout | None:
     """The last roll-out before the one that first made live what is live now; undone ones are passed over."""
-    index = len(history) - 1
-    while True:
-        present = history[index]
-        while index > 0 and _live(history[index - 1]) == _live(present):
-            index -= 1
-        restored = history[index].restores
-        if restored is None:
-            return history[index - 1] if index > 0 else None
-        index = restored - 1
+    return next((one for one in _line(history) if _live(one) != _live(history[-1])), None)
 
 
 def _led_here(target: Rollout, history: Sequence[Rollout]) -> bool:
     """Whether what was live in it is, or was replaced by promotions alone until it came to what is."""
+    return any(_live(one) == _live(target) for one in _line(history))
+
+
+def _line(history: Sequence[Rollout]) -> Iterator[Rollout]:
+    """The roll-outs that led to the last one, newest first. What a rollback took back is passed over."""
     index = len(history) - 1
     while index >= 0:
-        if _live(history[index]) == _live(target):
-            return True
+        yield history[index]
         restored = history[index].restores
         index = index - 1 if restored is None else restored - 1
-    return False
 
 
 def _live(rollout: Rollout) -> tuple[Stand, dict[str, Stand], bool]:
