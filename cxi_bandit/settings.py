@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         rate_per_second: What one key, or one sender of webhooks, may ask of one worker, in requests or items of a
             batch, unless the key says otherwise; 0 for no limit.
         rate_burst: How much of that at once.
+        session_hours: How long somebody stays signed in to the console.
+        tls: Browsers reach the console over TLS, ended before it gets here: its cookies are sent over nothing else.
         key_away_seconds: How long it goes on trusting a key while the database is away: shopping surfaces must be
             answered for as long as the spool can take their decisions.
         retention_days: Decisions go, with all that hangs on them, when their day ended so many days ago; 0 keeps them.
@@ -76,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_per_second: Annotated[float, Meta(ge=0.0)] = 2000.0
     rate_burst: Count = 4000
     key_away_seconds: Annotated[float, Meta(ge=0.0)] = 3600.0
+    session_hours: Annotated[float, Meta(gt=0.0, le=168.0)] = 8.0
+    tls: bool = False
     log_level: str = "info"
     retention_days: Annotated[int, Meta(ge=0)] = 0
     parked_days: Annotated[int, Meta(ge=7)] = 30

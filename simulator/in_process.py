@@ -36,6 +36,7 @@ class SeededKeyring:
     def __init__(self, seed: int) -> None:
         self._draw = DrawKey("draw-1", blake2b(b"draw %d" % seed, digest_size=32).digest())
         self._subject = blake2b(b"subject %d" % seed, digest_size=32).digest()
+        self._console = blake2b(b"console %d" % seed, digest_size=32).digest()
 
     def draw_key(self, key_id: str | None = None) -> DrawKey:
         """See the port."""
@@ -46,6 +47,10 @@ class SeededKeyring:
     def subject_key(self) -> bytes:
         """See the port."""
         return self._subject
+
+    def console_key(self) -> bytes:
+        """See the port."""
+        return self._console
 
 
 class _Boundless:

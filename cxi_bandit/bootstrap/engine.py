@@ -128,6 +128,7 @@ class Engine:
     serving: Serving
     draw_key: DrawKey
     subject_key: bytes
+    console_key: bytes
     mint: DecisionIdMint
     clock: Clock
 
@@ -159,6 +160,7 @@ def build_engine(store: Store, clock: Clock = wall_clock, room: ModelRoom | None
         serving=Serving(store.registry, store.releases, manifests, room),
         draw_key=store.keyring.draw_key(),
         subject_key=store.keyring.subject_key(),
+        console_key=store.keyring.console_key(),
         mint=DecisionIdMint(),
         clock=clock,
     )

@@ -3,21 +3,25 @@
 import asyncio
 import gc
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
 from litestar import Litestar
+from litestar.template import TemplateConfig
 from standardwebhooks.webhooks import Webhook
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.identifiers import Source
-from cxi_bandit.engine.ports import DecisionEntry, Spool
+from cxi_bandit.engine.ports import Access, DecisionEntry, Spool
 from cxi_bandit.engine.record import record
-from cxi_bandit.service.auth import Gatekeeper, declared_access
+from cxi_bandit.service.auth import Gatekeeper, KnownKeys, declared_access, guarding
 from cxi_bandit.service.batcher import Batcher
+from cxi_bandit.service.console.errors import Answering
+from cxi_bandit.service.console.routes import Console, console_routes
+from cxi_bandit.service.console.security import telling_browsers
 from cxi_bandit.service.decisions import decision_routes, one_commit
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.drainer import Drainer
@@ -27,7 +31,6 @@ from cxi_bandit.service.lane import Lane
 from cxi_bandit.service.limits import open_limits
 from cxi_bandit.service.overrides import override_routes
 from cxi_bandit.service.policies import policy_routes
-from cxi_bandit.service.problems import answer_problem
 from cxi_bandit.service.promotions import promotion_routes
 from cxi_bandit.service.readiness import Readiness
 from cxi_bandit.service.reload import Hints, Reloader
@@ -123,13 +126,6 @@ def create_app(
     limits = open_limits(engine, settings, log, metrics, lambda: writer.away)
     reloader = Reloader(engine.serving, log, metrics, seconds=settings.reload_seconds, hints=model_hints)
 
-    async def find_key(wanted: bytes) -> ApiKey | None:
-        return await in_thread(doorkeepers, lambda: store.access.key(wanted))
-
-    async def find_secrets(source: Source) -> list[Webhook]:
-        secrets = await in_thread(doorkeepers, lambda: store.access.webhook_secrets(source))
-        return [opened for secret in secrets if (opened := open_secret(secret)) is not None]
-
     async def start() -> None:
         back = partial(asyncio.get_running_loop().call_soon_threadsafe, writer.log_answers)
         drainer.start(lambda: writer.away, back)
@@ -154,11 +150,9 @@ def create_app(
         doorkeepers.shutdown()
 
     throttle = Throttle(settings.rate_per_second, settings.rate_burst)
-    guesses = Bucket(_GUESSES_PER_SECOND, _GUESSES_BURST)
-    fresh, away = settings.key_cache_seconds, settings.key_away_seconds
-    known_keys = Remembered(find_key, guesses, cache_seconds=fresh, away_seconds=away)
-    known_secrets = Remembered(find_secrets, guesses, cache_seconds=fresh, away_seconds=away)
+    known_keys, known_secrets = _remembering(store.access, doorkeepers, settings)
     gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
+    console = Console(engine, settings, known_keys, throttle)
     desk = Desk(engine, writer, spool, metrics, threads, limits)
     commit_one = one_commit(desk, settings)
     app = Litestar(
@@ -177,20 +171,40 @@ def create_app(
             *watch_routes(engine, threads),
             *trail_routes(engine, threads),
             *health_routes(engine, threads, metrics, Readiness(engine, threads, draining, spool)),
+            *console_routes(console),
         ],
-        middleware=[gatekeeper.guarding],
-        exception_handlers={Exception: answer_problem},
+        middleware=[guarding(gatekeeper, console.gatekeeper)],
+        exception_handlers={Exception: Answering(console.pages)},
+        template_config=TemplateConfig(instance=console.pages.engine),
         on_startup=[start],
-        on_shutdown=[stop],
+        on_shutdown=[stop, console.close],
         request_max_body_size=settings.body_bytes,
         openapi_config=None,
         logging_config=None,
     )
     declared_access(app)
     requests = RequestLog(log, lines, metrics, draining)
-    framework = requests.watching(app.asgi_handler)
+    framework = requests.watching(telling_browsers(app.asgi_handler))
     app.asgi_handler = Lane(app, framework, gatekeeper, requests, desk, commit_one, body_bytes=settings.body_bytes)
     return app
+
+
+def _remembering(
+    access: Access, doorkeepers: Executor, settings: Settings
+) -> tuple[KnownKeys, Remembered[Source, list[Webhook]]]:
+    async def find_key(wanted: bytes) -> ApiKey | None:
+        return await in_thread(doorkeepers, lambda: access.key(wanted))
+
+    async def find_secrets(source: Source) -> list[Webhook]:
+        secrets = await in_thread(doorkeepers, lambda: access.webhook_secrets(source))
+        return [opened for secret in secrets if (opened := open_secret(secret)) is not None]
+
+    guesses = Bucket(_GUESSES_PER_SECOND, _GUESSES_BURST)
+    fresh, away = settings.key_cache_seconds, settings.key_away_seconds
+    return (
+        Remembered(find_key, guesses, cache_seconds=fresh, away_seconds=away),
+        Remembered(find_secrets, guesses, cache_seconds=fresh, away_seconds=away),
+    )
 
 
 def _spooled(spool: Spool, entries: Sequence[DecisionEntry]) -> list[None]:

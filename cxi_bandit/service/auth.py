@@ -4,6 +4,7 @@ import hmac
 import secrets
 import string
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPMethod
@@ -26,6 +27,10 @@ OPEN: Final = "open"
 """Said by a route that anyone may call."""
 SIGNED: Final = "signed"
 """Said by a route that checks a signature over the body itself."""
+
+SESSION: Final = "session"
+"""Said at `DOOR` by a page for people: who calls it is told by the session, and by no `Authorization` header."""
+DOOR: Final = "door"
 
 Access = KeyScope | Literal["open", "signed"]
 KnownKeys = Remembered[bytes, ApiKey | None]
@@ -87,15 +92,6 @@ class Gatekeeper:
         self._throttle = throttle
         self._dev = dev
 
-    def guarding(self, app: ASGIApp) -> ASGIApp:
-        """Stands before every route; the framework's own guards would copy the route handler for each request."""
-
-        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            await self.admit(scope)
-            await app(scope, receive, send)
-
-        return guarded
-
     async def admit(self, scope: Scope) -> None:
         """Lets a request pass, and notes whose it is.
 
@@ -108,7 +104,7 @@ class Gatekeeper:
         access: Access | None = scope["route_handler"].opt.get(_DECLARED)
         if access in (OPEN, SIGNED):
             return
-        key = DEVELOPER if self._dev else await self._identify(_authorization(scope))
+        key = DEVELOPER if self._dev else await self._identify(scope)
         scope["user"] = key
         facts(scope)["key"] = key.name
         if not self._dev:
@@ -117,8 +113,8 @@ class Gatekeeper:
             needed = "no scope opens this route" if access is None else f"it needs the scope {access}"
             raise Forbidden(f"key {key.name!r} does not allow this: {needed}")
 
-    async def _identify(self, header: str) -> ApiKey:
-        kind, _, secret = header.partition(" ")
+    async def _identify(self, scope: Scope) -> ApiKey:
+        kind, _, secret = _authorization(scope).partition(" ")
         secret = secret.strip()
         if kind.lower() != "bearer" or not secret:
             raise Unauthenticated("send `Authorization: Bearer <key>`")
@@ -132,6 +128,25 @@ class Gatekeeper:
         if key is None:
             raise Unauthenticated("this key is unknown or revoked")
         return key
+
+
+def guarding(callers: Gatekeeper, people: Gatekeeper) -> Callable[[ASGIApp], ASGIApp]:
+    """Stands before every route; the framework's own guards would copy the route handler for each request.
+
+    Args:
+        callers: Asks for a key.
+        people: Asks for a session, where the route says so.
+    """
+
+    def before(app: ASGIApp) -> ASGIApp:
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            gatekeeper = people if scope["route_handler"].opt.get(DOOR) == SESSION else callers
+            await gatekeeper.admit(scope)
+            await app(scope, receive, send)
+
+        return guarded
+
+    return before
 
 
 def _authorization(scope: Scope) -> str:

@@ -41,7 +41,7 @@ _QUERY: Final = {
 
 
 def openapi(app: Litestar) -> dict[str, Any]:
-    """The document for all routes of `app`."""
+    """The document for the routes of `app` that programs call: pages for people are no contract, and say no summary."""
     handlers = [
         (_PATH_PARAMETER.sub(r"{\g<name>}", route.path_format), str(method).lower(), handler.opt)
         for route in app.routes

@@ -1,20 +1,37 @@
-"""Every route against every set of scopes, every method and every spelling of its path; from the app's own routes."""
+"""Every route against every set of scopes, every method and every spelling of its path; from the app's own routes.
+
+The console's pages go by a session instead of a key in a header: there the same is tried with each key's session, and
+with the key itself in the header, which must open nothing; elsewhere the session must open nothing.
+"""
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import Final, NamedTuple
 
 from litestar import Litestar
+from litestar.middleware.csrf import generate_csrf_token
 from litestar.routes import HTTPRoute
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import ApiKey, Scope
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.auth import OPEN, SIGNED, Access, declared_access, digest, new_secret
-from tests.security.raw import Headers, RawClient
+from cxi_bandit.service.console.errors import SIGN_IN
+from cxi_bandit.service.console.security import CSRF_COOKIE, csrf_secret, of_console
+from cxi_bandit.service.console.session import Sessions
+from tests.security.raw import Answer, Headers, RawClient
 
-OPEN_ROUTES: Final = {("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/schema")}
+OPEN_ROUTES: Final = {
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/schema"),
+    ("GET", "/console/sign-in"),
+    ("POST", "/console/sign-in"),
+    ("POST", "/console/sign-out"),
+    ("GET", "/console/static/{name}"),
+}
 """Who may be asked by anybody. Adding to it is a decision; nothing else opens a route."""
 SIGNED_ROUTES: Final = {("POST", "/v1/webhooks/rewards/{source}")}
 METHODS: Final = (
@@ -68,6 +85,25 @@ def bearer(secret: str) -> Headers:
     return [(b"authorization", f"Bearer {secret}".encode())]
 
 
+def session(engine: Engine, secret: str) -> Headers:
+    """The cookies of a browser whose holder signed in with a key, and the token that its forms bring."""
+    token = generate_csrf_token(csrf_secret(engine.console_key))
+    sealed = Sessions(engine.console_key, seconds=3600, tls=False).cookie(digest(secret))
+    return [(b"cookie", f"{sealed}; {CSRF_COOKIE}={token}".encode()), (b"x-csrftoken", token.encode())]
+
+
+def presented(engine: Engine, path: str, secret: str) -> Headers:
+    """A key as the route of this path asks for it."""
+    return session(engine, secret) if of_console(path) else bearer(secret)
+
+
+def turned_away(path: str, answer: Answer) -> bool:
+    """Whether somebody whom the route does not know was let nowhere: a page sends readers to sign in."""
+    if of_console(path) and answer.status == 303:
+        return answer.headers["location"].startswith(f"{SIGN_IN}?")
+    return answer.status == 401
+
+
 def add_key(engine: Engine, name: str, scopes: frozenset[Scope]) -> str:
     """A key's secret, made for the matrix; it has no rate limit."""
     secret = new_secret()
@@ -87,57 +123,67 @@ def try_every_route(app: Litestar, engine: Engine, told: Callable[[int], object]
     notes: list[str] = []
     with RawClient(app) as client:
         for request, headers, holds in _trials(app, engine):
-            status = client.send(request[0], request[1].encode(), headers).status
+            answer = client.send(request[0], request[1].encode(), headers)
             trials += 1
-            if not holds(status):
+            if not holds(answer):
                 opened += 1
                 if len(notes) < _MOST_NOTES:
-                    notes.append(f"{request[0]} {request[1]} answered {status} to {headers or 'nobody'}")
+                    notes.append(f"{request[0]} {request[1]} answered {answer.status} to {headers or 'nobody'}")
             told(trials)
     return MatrixFindings(trials, opened, notes)
 
 
-_Trial = tuple[tuple[str, str], Headers, Callable[[int], bool]]
+_Holds = Callable[[Answer], bool]
+_Trial = tuple[tuple[str, str], Headers, _Holds]
 
 
 def _trials(app: Litestar, engine: Engine) -> Iterator[_Trial]:
     routes = routes_of(app)
-    keys = {scopes: bearer(add_key(engine, f"matrix {number}", scopes)) for number, scopes in enumerate(subsets())}
+    keys = {scopes: add_key(engine, f"matrix {number}", scopes) for number, scopes in enumerate(subsets())}
+    tokens = session(engine, new_secret())
     for method, path, access in routes:
-        yield (method, path), [], _let_in if access == OPEN else _unknown
-        yield (method, path), bearer(new_secret()), _let_in if access == OPEN else _unknown
-        for scopes, headers in keys.items():
-            yield (method, path), headers, _expected(access, scopes)
+        unknown = _let_in if access == OPEN else partial(turned_away, path)
+        yield (method, path), tokens if access == OPEN else [], unknown
+        yield (method, path), presented(engine, path, new_secret()), unknown
+        for scopes, secret in keys.items():
+            yield (method, path), presented(engine, path, secret), _expected(path, access, scopes)
+        if access != OPEN:
+            yield (method, path), _elsewhere(engine, path, keys[ALL]), partial(turned_away, path)
         for variant in variants(path) if access != OPEN else ():
             yield (method, variant), [], _nowhere
     known = {(method, path) for method, path, _ in routes}
     for path in {path for _, path, _ in routes}:
         for method in METHODS:
             if (method, path) not in known:
-                for headers in ([], keys[frozenset()], keys[ALL]):
+                for headers in ([], *(presented(engine, path, keys[scopes]) for scopes in (frozenset[Scope](), ALL))):
                     yield (method, path), headers, _nowhere
 
 
-def _expected(access: Access, scopes: frozenset[Scope]) -> Callable[[int], bool]:
+def _elsewhere(engine: Engine, path: str, secret: str) -> Headers:
+    """A key as other routes ask for it, and this one does not."""
+    return bearer(secret) if of_console(path) else session(engine, secret)
+
+
+def _expected(path: str, access: Access, scopes: frozenset[Scope]) -> _Holds:
     if access == OPEN or access in scopes:
         return _let_in
-    return _unknown if access == SIGNED else _forbidden
+    return partial(turned_away, path) if access == SIGNED else _forbidden
 
 
-def _let_in(status: int) -> bool:
-    return status not in (401, 403) and status < 500
+def _let_in(answer: Answer) -> bool:
+    if answer.status == 303:
+        return not answer.headers["location"].startswith(f"{SIGN_IN}?")
+    return answer.status not in (401, 403) and answer.status < 500
 
 
-def _unknown(status: int) -> bool:
-    return status == 401
+def _forbidden(answer: Answer) -> bool:
+    return answer.status == 403
 
 
-def _forbidden(status: int) -> bool:
-    return status == 403
-
-
-def _nowhere(status: int) -> bool:
-    return status in (401, 403, 404, 405)
+def _nowhere(answer: Answer) -> bool:
+    if answer.status == 303:
+        return answer.headers["location"].startswith(f"{SIGN_IN}?")
+    return answer.status in (401, 403, 404, 405)
 
 
 def variants(path: str) -> list[str]:

@@ -19,6 +19,10 @@ class Keyring(Protocol):
         """The key under which shoppers are pseudonymised."""
         ...
 
+    def console_key(self) -> bytes:
+        """What the console's sessions and forms are sealed with: 32 bytes."""
+        ...
+
 
 class Access(Protocol):
     """API keys by digest and webhook secrets by source; durable when a call returns.

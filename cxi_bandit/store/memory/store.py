@@ -258,6 +258,7 @@ class MemoryKeyring:
     def __init__(self) -> None:
         self._draw = DrawKey("draw-1", secrets.token_bytes(32))
         self._subject = secrets.token_bytes(32)
+        self._console = secrets.token_bytes(32)
 
     def draw_key(self, key_id: str | None = None) -> DrawKey:
         """See the port."""
@@ -268,3 +269,7 @@ class MemoryKeyring:
     def subject_key(self) -> bytes:
         """See the port."""
         return self._subject
+
+    def console_key(self) -> bytes:
+        """See the port."""
+        return self._console

@@ -9,6 +9,7 @@ from cxi_bandit.store.postgres.connection import Database
 
 _DRAW: Final = "draw"
 _SUBJECT: Final = "subject"
+_CONSOLE: Final = "console"
 _BYTES: Final = 32
 
 _NEWEST: Final = "SELECT name, secret FROM secrets WHERE purpose = %s ORDER BY created_at DESC, name DESC LIMIT 1"
@@ -36,6 +37,10 @@ class PostgresKeyring:
     def subject_key(self) -> bytes:
         """See the port."""
         return self._current(_SUBJECT)[1]
+
+    def console_key(self) -> bytes:
+        """See the port."""
+        return self._current(_CONSOLE)[1]
 
     def _current(self, purpose: str) -> tuple[str, bytes]:
         with self._database.connection() as connection:

@@ -139,7 +139,7 @@ secrets = Table(
     "secrets",
     metadata,
     Column("name", Text, nullable=False),
-    Column("purpose", Text, nullable=False),  # `draw` or `subject`; the newest of a purpose is in use
+    Column("purpose", Text, nullable=False),  # `draw`, `subject` or `console`; the newest of a purpose is in use
     Column("secret", LargeBinary, nullable=False),
     Column("created_at", _MOMENT, nullable=False, server_default=text("now()")),
     PrimaryKeyConstraint("name", name="secrets_pkey"),

@@ -1,0 +1,127 @@
+"""What a browser is told about the console's pages, and what is asked of its requests before a page sees them."""
+
+import hashlib
+import hmac
+from typing import Any, Final
+
+from litestar import Request
+from litestar.config.csrf import CSRFConfig
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.csrf import CSRFMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.service.problems import Forbidden
+from cxi_bandit.service.routing import body_of, headers_of
+
+PATH: Final = "/console"
+STATIC: Final = f"{PATH}/static"
+CSRF_COOKIE: Final = "cxi_console_csrf"
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Not `no-referrer`: browsers then send forms with the origin `null`.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_ENCODED: Final = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_NOT_KEPT: Final = (b"cache-control", b"no-store")
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN: Final = frozenset({b"same-origin", b"none"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "[::1]", "localhost"})
+_FORM: Final = b"application/x-www-form-urlencoded"
+
+
+def of_console(path: str) -> bool:
+    """Whether a path is the console's to answer."""
+    return path == PATH or path.startswith(f"{PATH}/")
+
+
+def secret_for(purpose: str, secret: bytes) -> bytes:
+    """A key of its own for each purpose, from the one secret that the deployment keeps for its console."""
+    return hmac.digest(secret, purpose.encode(), hashlib.sha256)
+
+
+def telling_browsers(app: ASGIApp) -> ASGIApp:
+    """Puts the headers on every answer under the console's path, whoever gave it."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        if not of_console(scope["path"]):
+            await app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [] if scope["path"].startswith(f"{STATIC}/") else [_NOT_KEPT]
+                message["headers"] = [*message["headers"], *_ENCODED, *kept]
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return told
+
+
+def csrf_protection(secret: bytes, *, tls: bool) -> DefineMiddleware:
+    """A token that a form must bring as its cookie does: the framework's, on the console's routes alone."""
+    return DefineMiddleware(
+        CSRFMiddleware,
+        config=CSRFConfig(
+            secret=csrf_secret(secret),
+            cookie_name=CSRF_COOKIE,
+            cookie_path=PATH,
+            cookie_secure=tls,
+            cookie_httponly=True,
+            cookie_samesite="strict",
+        ),
+    )
+
+
+def csrf_secret(secret: bytes) -> str:
+    """What the tokens are signed with."""
+    return secret_for("csrf", secret).hex()
+
+
+class HouseRules:
+    """Refuses what no page of ours would send.
+
+    - Nobody signs in in development mode, so a name that is not this machine's must not lead here: a page elsewhere
+      could make its own name point to the loopback address, and would speak as its reader.
+    - What changes something comes from a page of ours: browsers say so (`Sec-Fetch-Site`) where they can, beside the
+      token that every form brings.
+    """
+
+    def __init__(self, app: ASGIApp, *, dev: bool) -> None:
+        self._app = app
+        self._dev = dev
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request pass, its body read.
+
+        Raises:
+            Forbidden: It comes from another site, or by another name.
+            InvalidInput: It is no form.
+            MalformedBody: It ended before its end.
+        """
+        headers = headers_of(scope)
+        if self._dev and not _by_loopback(headers.get(b"host", b"")):
+            raise Forbidden("in development mode the console answers to localhost, 127.0.0.1 and [::1] alone")
+        if str(scope.get("method")) not in _SAFE:
+            if headers.get(b"sec-fetch-site", b"none") not in _OWN:
+                raise Forbidden("this was sent by another site; nothing was done")
+            if headers.get(b"content-type", _FORM).partition(b";")[0].strip().lower() != _FORM:
+                raise InvalidInput("content-type", f"must be {_FORM.decode()}")
+            await body_of(Request[Any, Any, Any](scope, receive))
+        await self._app(scope, receive, send)
+
+
+def _by_loopback(host: bytes) -> bool:
+    name = host.decode("latin-1").lower()
+    port = name.rpartition(":")[2]
+    return name.removesuffix(f":{port}") in _LOOPBACK if port.isdecimal() else name in _LOOPBACK

@@ -1,0 +1,94 @@
+/* Draws the charts of a page from the numbers that stand beside them, again when the page's part or its light changes. */
+"use strict";
+
+(() => {
+  const HEIGHT = 240;
+  const COLOURS = 8;
+  const drawn = new Map();
+
+  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const colour = (index) => style(`--series-${(index % COLOURS) + 1}`);
+
+  const written = (data) => (value) => {
+    if (value === null || value === undefined) return "–";
+    if (data.shares) return `${Number((100 * value).toPrecision(3))} %`;
+    return value.toLocaleString("en", { maximumSignificantDigits: 4 });
+  };
+
+  function axes(data, names) {
+    const shared = { stroke: style("--faint"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line") } };
+    const along = { ...shared };
+    if (names) {
+      along.values = (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? names[mark] ?? "" : ""));
+      along.splits = () => names.map((_, index) => index);
+    }
+    const up = { ...shared, size: 70, values: (_, marks) => marks.map(written(data)) };
+    if (data.unit) up.label = data.unit;
+    return [along, up];
+  }
+
+  function line(series, index, data) {
+    const told = { label: series.label, stroke: colour(index), width: 2, spanGaps: false, value: (_, value) => written(data)(value) };
+    if (data.kind === "bars") {
+      const width = 0.8 / data.series.length;
+      told.fill = colour(index);
+      told.paths = uPlot.paths.bars({ size: [width, 60], align: data.series.length === 1 ? 0 : index === 0 ? -1 : 1 });
+      told.points = { show: false };
+    }
+    return told;
+  }
+
+  function plan(data, width) {
+    const names = data.x.some((at) => typeof at === "string") ? data.x : null;
+    const columns = [names ? names.map((_, index) => index) : data.x];
+    const lines = [{ value: (_, at) => (names ? names[at] ?? "–" : data.timed ? (at === null ? "–" : new Date(1000 * at).toISOString().slice(0, 16).replace("T", " ")) : written({})(at)) }];
+    const bands = [];
+    data.series.forEach((series, index) => {
+      columns.push(series.values);
+      lines.push(line(series, index, data));
+      if (!series.low || !series.high) return;
+      for (const [ends, words] of [[series.high, "upper"], [series.low, "lower"]]) {
+        columns.push(ends);
+        lines.push({ label: `${series.label}, ${words} end`, stroke: colour(index), width: 1, dash: [4, 4], points: { show: false }, value: (_, value) => written(data)(value) });
+      }
+      bands.push({ series: [columns.length - 2, columns.length - 1], fill: `${colour(index)}22` });
+    });
+    const options = {
+      width, height: HEIGHT, series: lines, bands, axes: axes(data, names),
+      scales: { x: { time: data.timed, ...(names ? { range: [-0.6, names.length - 0.4] } : {}) }, ...(data.shares ? { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 1, 0.01) * 1.05] } } : {}) },
+      tzDate: (at) => uPlot.tzDate(new Date(1000 * at), "Etc/UTC"),
+    };
+    return [options, columns];
+  }
+
+  function draw(figure) {
+    const source = document.getElementById(figure.dataset.source);
+    const place = figure.querySelector(".drawing");
+    if (!source || !place || !window.uPlot) return;
+    drawn.get(figure)?.destroy();
+    place.replaceChildren();
+    const [options, columns] = plan(JSON.parse(source.textContent), Math.max(280, place.clientWidth));
+    drawn.set(figure, new uPlot(options, columns, place));
+  }
+
+  function drawAll(within) {
+    for (const figure of drawn.keys()) {
+      if (!figure.isConnected) {
+        drawn.get(figure).destroy();
+        drawn.delete(figure);
+      }
+    }
+    within.querySelectorAll("figure[data-chart]").forEach(draw);
+  }
+
+  const redraw = () => drawAll(document);
+  let waiting = 0;
+  addEventListener("resize", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(redraw, 150);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  document.addEventListener("htmx:afterSettle", (event) => drawAll(event.detail.elt ?? document));
+  document.addEventListener("htmx:sseMessage", (event) => drawAll(event.detail.elt ?? event.target ?? document));
+  redraw();
+})();
