@@ -385,6 +385,8 @@ class TestSecrets:
         assert len(keys[0].secret) == 32
         assert store.keyring.draw_key(keys[0].key_id) == keys[0]
         assert store.keyring.subject_key() == store.keyring.subject_key() != keys[0].secret
+        assert store.keyring.console_key() == store.keyring.console_key() != store.keyring.subject_key()
+        assert len(store.keyring.console_key()) == 32
         with pytest.raises(NotFound):
             store.keyring.draw_key("draw-99")
 

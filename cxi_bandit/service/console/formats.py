@@ -19,9 +19,7 @@ def number(value: float | None) -> str:
     """Whole numbers by thousands; others with four significant digits."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    if isinstance(value, int) or (value == int(value) and abs(value) >= _WHOLE):
-        return f"{int(value):,}"
-    text = f"{value:,.4g}" if abs(value) < _WHOLE else f"{value:,.0f}"
+    text = f"{value:,.4g}" if isinstance(value, float) and abs(value) < _WHOLE else f"{value:,.0f}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 

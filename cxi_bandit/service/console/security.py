@@ -59,8 +59,9 @@ def telling_browsers(app: ASGIApp) -> ASGIApp:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [] if scope["path"].startswith(f"{STATIC}/") else [_NOT_KEPT]
-                message["headers"] = [*message["headers"], *_ENCODED, *kept]
+                usual = [*message["headers"], *_ENCODED]
+                kept = any(name.lower() == b"cache-control" for name, _ in usual)
+                message["headers"] = usual if kept else [*usual, _NOT_KEPT]
             await send(message)
 
         await app(scope, receive, sending)

@@ -7,6 +7,7 @@ bring the session back. Whether the key is still good is asked anew with every r
 from collections.abc import Callable
 from typing import Any, Final
 
+from cryptography.exceptions import InvalidTag
 from litestar.connection import ASGIConnection
 from litestar.exceptions import SerializationException
 from litestar.middleware.session import SessionMiddleware
@@ -30,7 +31,7 @@ class SealedCookies(ClientSideSessionBackend):
         """What was sealed. The framework reads the stated end before it opens the seal, and may trip over it."""
         try:
             return super().load_data(data)
-        except (SerializationException, ValueError, LookupError, TypeError, RecursionError):
+        except (InvalidTag, SerializationException, ValueError, LookupError, TypeError, RecursionError):
             return {}
 
 

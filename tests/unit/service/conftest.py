@@ -15,6 +15,7 @@ from cxi_bandit.service.auth import digest, new_secret
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.browser import Browser
 
 MANIFEST = Path(__file__).parents[3] / "policies" / "detail-page.toml"
 
@@ -56,6 +57,23 @@ def new_key(engine: Engine) -> Callable[..., str]:
         return secret
 
     return make
+
+
+@pytest.fixture
+def browser(anyone: TestClient[Litestar]) -> Browser:
+    """A reader who has not signed in."""
+    return Browser(anyone)
+
+
+@pytest.fixture
+def signed_in(browser: Browser, new_key: Callable[..., str]) -> Callable[..., Browser]:
+    """A reader who signed in with a key of these scopes, and `read`."""
+
+    def sign_in(*scopes: Scope, name: str = "anna") -> Browser:
+        assert browser.sign_in(new_key(Scope.READ, *scopes, name=name)).status == 200
+        return browser
+
+    return sign_in
 
 
 @pytest.fixture
