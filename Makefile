@@ -1,5 +1,7 @@
 # One environment, made once: uv when present, pip otherwise, versions pinned in constraints.txt.
 PYTHON ?= python3
+# The suite waits more than it computes: three processes for two cores.
+TEST_PROCESSES ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -25,7 +27,7 @@ serve: $(STAMP)  ## the service on 127.0.0.1:8000, development mode (no keys)
 	$(BIN)/cxi-bandit serve --dev
 
 test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
 bench-replay: $(STAMP)  ## a replay beside bare numpy, scoring beside VW's own driver
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m simulator.bench.replay

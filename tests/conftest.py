@@ -2,34 +2,54 @@
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
+from xdist.remote import Producer
 
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.migrate import upgrade
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from cxi_bandit.store.spool import SpoolShelf
 from tests.harness.ground import BRITTLE
+from tests.harness.leftovers import directory_of_this_run, watch_over_this_process
+from tests.harness.schedule import WholeFiles, turn
 
 _numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keeps pytest-alembic from collecting tests of its own here: tests/migration names those it wants."""
+    """Keeps pytest-alembic from collecting tests of its own here: tests/migration names those it wants.
+
+    No example of hypothesis is held to a time, which on a busy machine says nothing about the code. And one watcher for
+    all processes of the run: what they start bears the mark of the first.
+    """
     config.option.pytest_alembic_tests_path = "tests/migration/none"
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
+    if not hasattr(config, "workerinput"):
+        watch_over_this_process()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: turn(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFiles:
+    return WholeFiles(config, log)
 
 
 @pytest.fixture(scope="session")
 def servers_directory() -> Iterator[Path]:
     """Where servers keep their data. Not pytest's own: every run closes that to the user a server is run as by root."""
-    with tempfile.TemporaryDirectory(prefix="cxi-bandit-", ignore_cleanup_errors=True) as directory:
-        yield Path(directory)
+    with directory_of_this_run() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """One of several learners works, and another one as soon as it does not."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.connection import conninfo
 from cxi_bandit.store.postgres.election import Election
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
+from tests.harness.ports import free_port
 from tests.harness.service import until
 
 CONNECTIONS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'cxi-bandit learner' ORDER BY backend_start"
@@ -73,9 +73,7 @@ def test_one_that_stands_still_is_elected_no_more(
 
 
 def test_a_server_soon_lets_go_of_what_a_vanished_machine_held(servers_directory: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     server = EmbeddedPostgres(
         servers_directory / "over-tcp", {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off"}
     )

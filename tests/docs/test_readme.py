@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from simulator.manifests import shipped_texts, with_value
+from tests.harness.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -26,7 +26,7 @@ COMMANDS = [
 ]
 MAKE_RUNS = {
     "make demo": ["$(BIN)/cxi-bandit", "demo"],
-    "make test": ["$(BIN)/python", "-m", "pytest"],
+    "make test": ["$(BIN)/python", "-m", "pytest", "-n", "$(TEST_PROCESSES)"],
     "make serve": ["$(BIN)/cxi-bandit", "serve", "--dev"],
 }
 """What the README's make targets come down to. The first is run by the demo's test, the second by whoever runs this."""
@@ -44,9 +44,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def port(environment: dict[str, str]) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
+    free = free_port()
     command = [str(BIN / "cxi-bandit"), *MAKE_RUNS["make serve"][1:], "--port", str(free)]
     process = subprocess.Popen(command, env=environment, cwd=ROOT)
     try:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import msgspec
 from tests.faults.promises import PROMISES
 from tests.faults.proof import Promise, Proof
 from tests.harness.ground import Ground
+from tests.harness.leftovers import directory_of_this_run, watch_over_this_process
 
 _QUIET_SECONDS = 15.0
 
@@ -110,10 +110,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"there is no promise {min(unknown)}; known: {', '.join(str(each.number) for each in PROMISES)}")
     started_at, started, load_average = datetime.now(UTC), time.monotonic(), os.getloadavg()[0]
     lines = []
-    with tempfile.TemporaryDirectory(prefix="cxi-bandit-faults-", ignore_cleanup_errors=True) as directory:
-        # A server that root starts runs as another user, who must be able to get there.
-        Path(directory).chmod(0o755)
-        ground = Ground(Path(directory))
+    with directory_of_this_run() as directory:
+        ground = Ground(directory)
         for promise in chosen:
             line = hold(promise, promise.full if given.full else promise.scaled, ground)
             lines.append(line)
@@ -135,4 +133,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    watch_over_this_process()
     sys.exit(main(sys.argv[1:]))

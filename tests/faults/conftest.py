@@ -1,17 +1,15 @@
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.harness.ground import Ground
+from tests.harness.leftovers import directory_of_this_run
 
 
 @pytest.fixture(scope="session")
 def _grounds() -> Iterator[Ground]:
-    with tempfile.TemporaryDirectory(prefix="cxi-bandit-faults-", ignore_cleanup_errors=True) as directory:
-        Path(directory).chmod(0o755)
-        yield Ground(Path(directory))
+    with directory_of_this_run() as directory:
+        yield Ground(directory)
 
 
 @pytest.fixture

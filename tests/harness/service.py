@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.harness.ports import free_port
 
 MANIFEST = """
 format = 1
@@ -77,9 +78,7 @@ class Service:
         policies = beside / "policies"
         policies.mkdir(exist_ok=True)
         (policies / "quick.toml").write_text(manifest)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.data_dir = data_dir
         self.policies = policies
         self.environment = {

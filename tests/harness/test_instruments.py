@@ -21,6 +21,8 @@ class Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+    # All can wait at the door: on a busy machine the thread that lets them in comes late.
+    request_queue_size = 64
     behaviour = "answer"
 
 
@@ -62,7 +64,8 @@ def server(behaviour: str) -> Iterator[int]:
 def test_every_request_of_an_open_loop_has_its_fate(
     behaviour: str, fate: Fate, good: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "LONGEST_ANSWER_SECONDS", 0.5)
+    if fate is Fate.SILENT:
+        monkeypatch.setattr(load, "LONGEST_ANSWER_SECONDS", 0.5)
     with server(behaviour) as port, Load(port, lambda n: Request("/", {}, name=str(n)), 100.0, most=20) as sent:
         answers = sent.finish()
     assert {answer.fate for answer in answers} == {fate}

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+from unittest.mock import patch
 
 import hypothesis
 import requests
@@ -85,6 +86,9 @@ def run_schema_cases(
 ) -> SchemaFindings:
     """Sends cases for all operations, positive and negative data by turns, in development mode.
 
+    hypothesis refuses to draw where anybody else draws from the global `random` meanwhile, as a pool's threads do when
+    they open connections: for as long as this takes, they have one of their own.
+
     Args:
         engine: Serves `MANIFEST`.
         shelf: Where the application keeps its spool meanwhile.
@@ -99,7 +103,7 @@ def run_schema_cases(
         if isinstance(operation, Ok)
     ]
     strategies = [operation.as_strategy(generation_mode=mode) for operation in operations for mode in GenerationMode]
-    with RawClient(app) as client:
+    with RawClient(app) as client, patch("psycopg_pool.base.random", random.Random(seed).random):
         attempt = _Attempt(client, random.Random(seed))
         while attempt.sent < cases:
             _draw(strategies, attempt, min(_CHUNK, cases - attempt.sent), seed + attempt.sent)
