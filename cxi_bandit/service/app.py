@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.identifiers import Source
-from cxi_bandit.engine.ports import Access, DecisionEntry, Spool
+from cxi_bandit.engine.ports import Access, DecisionEntry, PromptLog, Spool
 from cxi_bandit.engine.record import record
 from cxi_bandit.service.auth import Gatekeeper, KnownKeys, declared_access, guarding
 from cxi_bandit.service.batcher import Batcher
@@ -68,6 +68,7 @@ def create_app(
     lines: RequestLines | None = None,
     model_hints: Hints | None = None,
     draining: Draining | None = None,
+    prompt: PromptLog | None = None,
 ) -> Litestar:
     """The application over an engine. It starts its threads when the server starts it and ends them with it.
 
@@ -76,6 +77,7 @@ def create_app(
         lines: Where each request leaves its line; None for nowhere, save those that failed, which `log` tells.
         model_hints: Tells when models were published; None means to look every `reload_seconds`.
         draining: Whether this worker is about to end.
+        prompt: Appends decisions without a thread where it can; None where the store has no such way.
 
     Raises:
         UndeclaredRoute: A route does not say who may call it.
@@ -88,8 +90,9 @@ def create_app(
     doorkeepers = ThreadPoolExecutor(_DOORKEEPERS, thread_name_prefix="access")
     decisions: DecisionBatcher = Batcher(
         "decision log",
-        store.decisions.append,
+        store.decisions.append if prompt is None else prompt.append,
         metrics,
+        prompt=None if prompt is None else prompt.prompt,
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
         stall_seconds=settings.stall_ms / 1000,

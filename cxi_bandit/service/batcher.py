@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
@@ -52,6 +52,8 @@ class Batcher(Generic[Item, Result]):
     A request whose deadline passes while it is still queued is taken out, so nothing is written for it.
 
     Args:
+        prompt: The same port without a thread, where it can: it runs on the loop and does not raise. None says that
+            `run` is to be asked, which must be safe whatever has become of the items.
         retries: How often a port that was away is sent the same batch again.
         stall_seconds: How long one commit may take before everyone who waits for it is sent away, and everyone who
             comes while it goes on.
@@ -67,12 +69,14 @@ class Batcher(Generic[Item, Result]):
         *,
         queue_entries: int,
         batch_entries: int,
+        prompt: Callable[[Sequence[Item]], Awaitable[Sequence[Result] | None]] | None = None,
         retries: int = 2,
         stall_seconds: float | None = None,
         abandon: Callable[[Sequence[Item]], object] | None = None,
     ) -> None:
         self._name = name
         self._run = run
+        self._prompt = prompt
         self._batch_entries = batch_entries
         self._queue_entries = queue_entries
         self._retries = retries
@@ -194,9 +198,11 @@ class Batcher(Generic[Item, Result]):
         items = [item for waiting in batch for item in waiting.items]
         self._entries.observe(len(items))
         started = time.perf_counter()
-        loop = asyncio.get_running_loop()
+        results = None if self._prompt is None else await self._prompt(items)
         try:
-            results: Sequence[Result] = await loop.run_in_executor(self._thread, self._patiently, items)
+            if results is None:
+                loop = asyncio.get_running_loop()
+                results = await loop.run_in_executor(self._thread, self._patiently, items)
         except Exception as error:  # noqa: BLE001 - every failure belongs to the requests that wait, not to this task
             await self._fail(batch, error)
         else:

@@ -20,6 +20,7 @@ from cxi_bandit.service.draining import Draining
 from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.listen import listen
+from cxi_bandit.store.postgres.prompt_log import PromptDecisionLog
 from cxi_bandit.store.postgres.registry import MODELS_CHANNEL
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.log import open_log
@@ -37,16 +38,19 @@ def open_app() -> Litestar:
     log = open_log("worker", settings.log_level)
     end_with_parent(settings.parent_pid, _end)
     forget_dead_processes()
-    engine = _patient_engine(settings, log)
+    store, engine = _patient_engine(settings, log)
     every = timedelta(seconds=settings.reload_seconds)
     hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, every)
     shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
     draining = Draining()
     lines = RequestLines("worker", settings.log_level)
-    app = create_app(engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints, draining=draining)
+    prompt = PromptDecisionLog(store.decisions, store.database)
+    app = create_app(
+        engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints, draining=draining, prompt=prompt
+    )
     app.on_startup.append(partial(draining.follow, settings.draining_fd, settings.listen_fd))
     app.on_startup.append(partial(_report, settings.serving_fd))
-    app.on_shutdown.extend([engine.store.close, forget_this_process])
+    app.on_shutdown.extend([prompt.close, engine.store.close, forget_this_process])
     return app
 
 
@@ -58,12 +62,13 @@ def _report(descriptor: int) -> None:
             os.write(descriptor, b".")
 
 
-def _patient_engine(settings: Settings, log: FilteringBoundLogger) -> Engine:
+def _patient_engine(settings: Settings, log: FilteringBoundLogger) -> tuple[PostgresStore, Engine]:
     """A worker that starts while the database is recovering waits for it: dying would only make it start again."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            return build_engine(PostgresStore.open(settings.database_url or ""))
+            store = PostgresStore.open(settings.database_url or "")
+            return store, build_engine(store)
         except Unavailable as error:
             if time.monotonic() > deadline:
                 raise

@@ -11,7 +11,7 @@ from cxi_bandit.engine.ports.attribution import Addresses, Crediting, Sighting
 from cxi_bandit.engine.ports.deliveries import Deliveries
 from cxi_bandit.engine.ports.evaluations import Evaluations, FiledReport
 from cxi_bandit.engine.ports.limits import Budgets, LeaseRequest, PermitRequest, Permits, Unspent
-from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, RewardLedger
+from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, PromptLog, RewardLedger
 from cxi_bandit.engine.ports.models import ModelRoom, Scorer
 from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, Segment, Sequencing
 from cxi_bandit.engine.ports.privacy import Privacy
@@ -46,6 +46,7 @@ __all__ = [
     "PermitRequest",
     "Permits",
     "Privacy",
+    "PromptLog",
     "Rebuilds",
     "Registry",
     "Releases",

@@ -1,6 +1,6 @@
 """Where decisions and rewards are kept as they came: append-only, idempotent, durable."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -104,6 +104,21 @@ class DecisionLog(Protocol):
 
     def latest(self, policy: PolicyName, limit: int) -> list[Decision]:
         """The last `limit` decisions of a policy, in id (time) order."""
+        ...
+
+
+class PromptLog(Protocol):
+    """A decision log's way to append on an event loop, for where handing over to a thread is dearer than appending."""
+
+    def append(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
+        """As `DecisionLog.append`; called in one thread."""
+        ...
+
+    def prompt(self, entries: Sequence[DecisionEntry]) -> Awaitable[Sequence[Decision | IdempotencyConflict] | None]:
+        """What `append` would give, on the loop and one batch at a time; the awaitable does not raise.
+
+        None: this batch is `append`'s, whatever has become of it here.
+        """
         ...
 
 

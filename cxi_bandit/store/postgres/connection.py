@@ -223,10 +223,22 @@ class Database:
         with translated(), self._watchdog.watching(connection, SHORT + _GRACE):
             yield
 
-    def dedicated(self, application: str) -> Connection:
-        """A connection outside the pool, without a statement timeout. The caller closes it."""
+    def watch(self, connection: Connection) -> int:
+        """As `watched`, for a use that ends elsewhere: `leave` it by the number that this returns."""
+        return self._watchdog.watch(connection, SHORT + _GRACE)
+
+    def leave(self, number: int) -> None:
+        """A use that `watch` bounds is over."""
+        self._watchdog.leave(number)
+
+    def dedicated(self, application: str, statement_timeout: timedelta | None = None) -> Connection:
+        """A connection outside the pool. The caller closes it.
+
+        Args:
+            statement_timeout: None for one that waits on purpose.
+        """
         with translated():
-            return psycopg.connect(conninfo(self.dsn, application, None), autocommit=True)
+            return psycopg.connect(conninfo(self.dsn, application, statement_timeout), autocommit=True)
 
 
 def _milliseconds(timeout: timedelta) -> str:

@@ -18,7 +18,7 @@ from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 # several times as much. The columns that are JSON themselves are strings in it, or NUL could not be spelled in them.
 # Sorted, so that two batches with ids in common never deadlock; a rival that is appending the same id now is waited
 # for. Returns how many were new.
-_APPEND: Final = """
+APPEND: Final = """
 WITH fresh AS (
   INSERT INTO decisions (
     decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
@@ -206,7 +206,7 @@ def _tokens(entries: Sequence[DecisionEntry]) -> list[tuple[IdempotencyToken, De
 
 def _appended(connection: Connection, decisions: Sequence[Decision]) -> list[Decision]:
     """Appends, and returns what stands for each: usually itself."""
-    row = connection.execute(_APPEND, [decision_rows.document(decisions)]).fetchone()
+    row = connection.execute(APPEND, [decision_rows.document(decisions)]).fetchone()
     if row is not None and row[0] == len(decisions):
         return list(decisions)
     standing = decision_rows.by_id(connection, {decision.decision_id for decision in decisions})

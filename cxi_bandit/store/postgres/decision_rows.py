@@ -129,9 +129,14 @@ class _Row(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     request_id: UUID | None = None
 
 
-def document(decisions: Iterable[Decision]) -> str:
+def encoded(decisions: Iterable[Decision]) -> bytes:
     """The rows of these decisions as one JSON document. A float64 is written so that it is read back to the bit."""
-    return _encode([_row(decision) for decision in decisions]).decode()
+    return _encode([_row(decision) for decision in decisions])
+
+
+def document(decisions: Iterable[Decision]) -> str:
+    """The same as text."""
+    return encoded(decisions).decode()
 
 
 def _row(decision: Decision) -> _Row:

@@ -1,0 +1,177 @@
+"""The decision log without a thread: a batch is written to a socket by the event loop, and its commit read from it.
+
+Handing a batch to a thread and its answer back wakes two threads up, and where few wait for a commit that costs more
+than the commit. So what is plain is sent by the loop itself, through libpq's own non-blocking calls. Whatever is not
+plain (a key to be claimed, a connection that is not there, an answer that is anything but "all of them are new") is the
+thread's, which sends the same batch by the log's own way: that is safe, and says what was the matter.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from psycopg import Error
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq.abc import PGresult
+
+from cxi_bandit.domain.decision import Decision
+from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
+from cxi_bandit.engine.ports import DecisionEntry
+from cxi_bandit.store.postgres import decision_rows
+from cxi_bandit.store.postgres.connection import SHORT, Connection, Database, translated
+from cxi_bandit.store.postgres.decision_log import APPEND, PostgresDecisionLog
+
+Landed = Sequence[Decision | IdempotencyConflict]
+
+_STATEMENT: Final = b"append"
+_JSON_OID: Final = 114
+_BINARY: Final = (Format.BINARY,)
+_AGAIN_SECONDS: Final = 1.0
+"""A connection that could not be made is tried for again, beside a batch, after so long."""
+
+
+class _Flight:
+    """A batch that was sent: who waits for it, its number with the watchdog, and what came back so far."""
+
+    __slots__ = ("answer", "entries", "results", "watched")
+
+    def __init__(self, entries: Sequence[DecisionEntry], answer: "asyncio.Future[Landed | None]", watched: int) -> None:
+        self.entries = entries
+        self.answer = answer
+        self.watched = watched
+        self.results: list[PGresult] = []
+
+
+class PromptDecisionLog:
+    """Appends on one event loop, one batch at a time, over a connection of its own.
+
+    `append` belongs to one thread, which makes the connection; `prompt` and `close` belong to the loop, which uses it.
+    """
+
+    def __init__(self, log: PostgresDecisionLog, database: Database) -> None:
+        self._log = log
+        self._database = database
+        self._missing = True
+        self._made: Connection | None = None
+        self._try_at = 0.0
+        self._connection: Connection | None = None
+        self._flight: _Flight | None = None
+
+    def append(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
+        """The port's own way. A log that answers is one to which the loop's connection can be made, if it has none."""
+        landed = self._log.append(entries)
+        if self._missing and self._made is None and time.monotonic() >= self._try_at:
+            self._connect()
+        return landed
+
+    def prompt(self, entries: Sequence[DecisionEntry]) -> "asyncio.Future[Landed | None]":
+        """What `append` gives, without a thread; None where `append` is to be asked, which is safe in any case."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Landed | None] = loop.create_future()
+        if self._made is not None:
+            self._take_up(self._made)
+        connection = self._connection
+        if connection is None or any(entry.idempotency is not None for entry in entries):
+            answer.set_result(None)
+            return answer
+        document = decision_rows.encoded([entry.decision for entry in entries])
+        self._flight = _Flight(entries, answer, self._database.watch(connection))
+        try:
+            connection.pgconn.send_query_prepared(_STATEMENT, [document], _BINARY, Format.BINARY)
+            self._flush()
+        except Error:
+            self._lose()
+        return answer
+
+    def close(self) -> None:
+        """Hangs up, once nothing is under way any more."""
+        if self._made is not None:
+            self._take_up(self._made)
+        self._lose()
+        self._missing = False
+
+    def _connect(self) -> None:
+        self._try_at = time.monotonic() + _AGAIN_SECONDS
+        # What fails here is not the batch, which is in the log: another one will ask again.
+        with suppress(Unavailable), translated():
+            made = self._database.dedicated("cxi-bandit decisions", SHORT)
+            try:
+                prepared = made.pgconn.prepare(_STATEMENT, APPEND.replace("%b", "$1").encode(), [_JSON_OID])
+                if prepared.status != ExecStatus.COMMAND_OK:
+                    raise error_from_result(prepared)
+                made.pgconn.nonblocking = 1
+            except Error:
+                made.close()
+                raise
+            self._made = made
+
+    def _take_up(self, made: Connection) -> None:
+        self._connection, self._made, self._missing = made, None, False
+        asyncio.get_running_loop().add_reader(made.fileno(), self._hear)
+
+    def _flush(self) -> None:
+        """Sends what is left to be sent, now or when the socket takes more."""
+        if self._connection is not None and self._connection.pgconn.flush():
+            asyncio.get_running_loop().add_writer(self._connection.fileno(), self._go_on)
+
+    def _go_on(self) -> None:
+        if self._connection is None:
+            return
+        asyncio.get_running_loop().remove_writer(self._connection.fileno())
+        try:
+            self._flush()
+        except Error:
+            self._lose()
+
+    def _hear(self) -> None:
+        """Something came: of the batch under way, or the server's farewell."""
+        if self._connection is None:
+            return
+        pgconn, flight = self._connection.pgconn, self._flight
+        try:
+            pgconn.consume_input()
+            # The row comes before the commit: only that nothing more will come says that it has committed.
+            while flight is not None and not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    self._land(flight)
+                    break
+                flight.results.append(result)
+        except Error:
+            self._lose()
+        else:
+            if pgconn.status != ConnStatus.OK:
+                self._lose()
+
+    def _land(self, flight: _Flight) -> None:
+        self._flight = None
+        self._database.leave(flight.watched)
+        if not flight.answer.done():
+            flight.answer.set_result(_landed(flight))
+
+    def _lose(self) -> None:
+        """The connection is of no use any more. Whether a batch under way was committed is for `append` to find out."""
+        connection, flight = self._connection, self._flight
+        self._connection, self._flight, self._missing = None, None, True
+        if flight is not None:
+            self._database.leave(flight.watched)
+            if not flight.answer.done():
+                flight.answer.set_result(None)
+        if connection is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(connection.fileno())
+            loop.remove_writer(connection.fileno())
+            connection.close()
+
+
+def _landed(flight: _Flight) -> Landed | None:
+    """Every decision as itself, where the server says that all of them are new, and nothing else."""
+    if len(flight.results) != 1 or flight.results[0].status != ExecStatus.TUPLES_OK:
+        return None
+    new = flight.results[0].get_value(0, 0)
+    if new is None or int.from_bytes(new) != len(flight.entries):
+        return None
+    return [entry.decision for entry in flight.entries]
