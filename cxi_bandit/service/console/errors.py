@@ -58,7 +58,8 @@ class Answering:
         detail = _STALE_FORM if isinstance(error, PermissionDeniedException) else told.detail
         reasons = () if told.reasons is UNSET else told.reasons
         signing = isinstance(error, Unauthenticated)
-        context = {"problem": told, "detail": detail, "reasons": reasons, "sign_in": SIGN_IN if signing else None}
+        title = "The form was not taken" if isinstance(error, PermissionDeniedException) else told.title
+        context = {"problem": told, "title": title, "detail": detail, "reasons": reasons, "signing": signing}
         return self._pages.render(request, "error.html", context)
 
 
