@@ -36,10 +36,8 @@ def serve(**options: Any) -> None:  # noqa: ANN401 - settings of any type
         log.info("ready", address=address, workers=settings.workers, dev=settings.dev)
         keys = "no keys are asked for" if settings.dev else "make a key with `cxi-bandit keys create`"
         sys.stderr.write(
-            sys.stderr.write(
-                f"cxi-bandit answers on {address} ({keys}); the console is at {address}/console, "
-                f"the contract at {address}/schema\n"
-            )
+            f"cxi-bandit answers on {address} ({keys}); the console is at {address}/console, "
+            f"the contract at {address}/schema\n"
         )
 
     supervise(settings, log, ready)

@@ -10,18 +10,19 @@ from markupsafe import Markup
 
 
 class Kind(StrEnum):
-    """How a chart is drawn. `band`: a line within its interval."""
+    """How a chart is drawn. `band`: a line within its interval; `intervals`: each value by itself within its own."""
 
     LINE = "line"
     BARS = "bars"
     BAND = "band"
+    INTERVALS = "intervals"
 
 
 class Series(msgspec.Struct, frozen=True):
     """One line, or one colour of bars; None where nothing is known.
 
     Attributes:
-        low: The lower end of each value's interval, in a chart of the kind `band`.
+        low: The lower end of each value's interval, in a chart of the kinds `band` and `intervals`.
         high: The upper end.
     """
 

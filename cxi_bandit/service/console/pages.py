@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response
@@ -22,9 +22,14 @@ from cxi_bandit.service.routing import in_thread
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 HTML: Final = "text/html"
 
-NAVIGATION: Final = ((PATH, "Overview"),)
+NAVIGATION: Final = (
+    (PATH, "Overview"),
+    (f"{PATH}/policies", "Policies"),
+    (f"{PATH}/evaluations", "Evaluations"),
+)
 """Where the pages begin, in the order of the navigation."""
 
+T = TypeVar("T")
 Read = Callable[[], Mapping[str, Any]]
 
 
@@ -49,6 +54,10 @@ class Pages:
         """
         html = await in_thread(self._threads, lambda: self.render(request, template, read()))
         return Response(html, status_code=status, media_type=HTML)
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Awaits what a page does, where pages are read."""
+        return await in_thread(self._threads, call)
 
     def render(self, request: HTMXRequest, template: str, context: Mapping[str, Any]) -> str:
         """The HTML. The names `request`, `holder` and `may` stand in every template."""

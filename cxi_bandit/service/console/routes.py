@@ -11,8 +11,11 @@ from litestar.types import ControllerRouterHandler
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.service.auth import DOOR, SESSION, KnownKeys
+from cxi_bandit.service.console.actions import action_pages
+from cxi_bandit.service.console.evaluations import evaluation_pages
 from cxi_bandit.service.console.overview import overview_pages
 from cxi_bandit.service.console.pages import Pages
+from cxi_bandit.service.console.policies import policy_pages
 from cxi_bandit.service.console.security import PATH, HouseRules, csrf_protection
 from cxi_bandit.service.console.session import SessionGatekeeper, Sessions
 from cxi_bandit.service.console.sign_in import sign_in_pages
@@ -62,6 +65,9 @@ def console_routes(console: Console) -> Sequence[ControllerRouterHandler]:
         request_max_body_size=_FORM_BYTES,
         route_handlers=[
             *overview_pages(console.engine, console.pages),
+            *policy_pages(console.engine, console.pages),
+            *evaluation_pages(console.engine, console.pages),
+            *action_pages(console.engine, console.pages),
             *sign_in_pages(console.pages, console.sessions, console.keys, dev=dev),
         ],
     )

@@ -27,6 +27,39 @@
     return [along, up];
   }
 
+  /* A dot within its interval, for values that nothing runs along. */
+  function whiskers(data) {
+    return (plot) => {
+      const pen = plot.ctx;
+      const reach = 6 * devicePixelRatio;
+      pen.save();
+      pen.lineWidth = 2 * devicePixelRatio;
+      data.series.forEach((series, index) => {
+        pen.strokeStyle = pen.fillStyle = colour(index);
+        series.values.forEach((value, at) => {
+          const across = plot.valToPos(at, "x", true);
+          const [low, high] = [series.low?.[at], series.high?.[at]];
+          pen.beginPath();
+          if (typeof low === "number" && typeof high === "number") {
+            const [bottom, top] = [low, high].map((end) => plot.valToPos(end, "y", true));
+            pen.moveTo(across, bottom);
+            pen.lineTo(across, top);
+            for (const end of [bottom, top]) {
+              pen.moveTo(across - reach, end);
+              pen.lineTo(across + reach, end);
+            }
+          }
+          pen.stroke();
+          if (value === null) return;
+          pen.beginPath();
+          pen.arc(across, plot.valToPos(value, "y", true), 0.7 * reach, 0, 2 * Math.PI);
+          pen.fill();
+        });
+      });
+      pen.restore();
+    };
+  }
+
   function line(series, index, data) {
     const told = { label: series.label, stroke: colour(index), width: 2, spanGaps: false, value: (_, value) => written(data)(value) };
     if (data.kind === "bars") {
@@ -43,19 +76,24 @@
     const columns = [names ? names.map((_, index) => index) : data.x];
     const lines = [{ value: (_, at) => (names ? names[at] ?? "–" : data.timed ? (at === null ? "–" : new Date(1000 * at).toISOString().slice(0, 16).replace("T", " ")) : written({})(at)) }];
     const bands = [];
+    const apart = data.kind === "intervals";
     data.series.forEach((series, index) => {
       columns.push(series.values);
       lines.push(line(series, index, data));
+      if (apart) Object.assign(lines.at(-1), { paths: () => null, points: { show: false } });
       if (!series.low || !series.high) return;
       for (const [ends, words] of [[series.high, "upper"], [series.low, "lower"]]) {
         columns.push(ends);
-        lines.push({ label: `${series.label}, ${words} end`, stroke: colour(index), width: 1, dash: [4, 4], points: { show: false }, value: (_, value) => written(data)(value) });
+        const drawing = apart ? { paths: () => null } : { width: 1, dash: [4, 4] };
+        lines.push({ label: `${series.label}, ${words} end`, stroke: colour(index), points: { show: false }, value: (_, value) => written(data)(value), ...drawing });
       }
+      if (apart) return;
       bands.push({ series: [columns.length - 2, columns.length - 1], fill: `${colour(index)}22` });
     });
     const options = {
       width, height: HEIGHT, series: lines, bands, axes: axes(data, names),
       scales: { x: { time: data.timed, ...(names ? { range: [-0.6, names.length - 0.4] } : {}) }, ...(data.shares ? { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 1, 0.01) * 1.05] } } : {}) },
+      hooks: apart ? { draw: [whiskers(data)] } : {},
       tzDate: (at) => uPlot.tzDate(new Date(1000 * at), "Etc/UTC"),
     };
     return [options, columns];
