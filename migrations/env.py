@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy.engine import Connection, Engine
 
 from cxi_bandit.store.postgres.partitions import PARTITION_PREFIX
-from cxi_bandit.store.schema.limits import metadata
+from cxi_bandit.store.schema.tallies import metadata
 
 
 def _ours(name: str | None, kind: str, _parents: object) -> bool:

@@ -25,6 +25,7 @@ from cxi_bandit.engine.ports import (
     Registry,
     Releases,
     RewardLedger,
+    Tallies,
     Trail,
     Visits,
 )
@@ -111,6 +112,11 @@ class Store(Protocol):
     @property
     def permits(self) -> Permits:
         """Which shoppers' permits are out."""
+        ...
+
+    @property
+    def tallies(self) -> Tallies:
+        """What was decided and how it ended, counted."""
         ...
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from cxi_bandit.engine.ports.registry import Registry
 from cxi_bandit.engine.ports.releases import Releases
 from cxi_bandit.engine.ports.secrets import Access, Keyring
 from cxi_bandit.engine.ports.spool import Spool
+from cxi_bandit.engine.ports.tallies import Tallies
 from cxi_bandit.engine.ports.trail import Trail
 from cxi_bandit.engine.ports.visits import Visit, Visits
 
@@ -56,6 +57,7 @@ __all__ = [
     "Sequencing",
     "Sighting",
     "Spool",
+    "Tallies",
     "Trail",
     "Unspent",
     "Visit",

@@ -23,6 +23,7 @@ from cxi_bandit.store.memory.mending import MemoryPrivacy, MemoryRebuilds
 from cxi_bandit.store.memory.outcomes import MemoryOutcomes
 from cxi_bandit.store.memory.registry import MemoryRegistry
 from cxi_bandit.store.memory.releases import MemoryReleases
+from cxi_bandit.store.memory.tallies import MemoryTallies
 from cxi_bandit.store.memory.visits import MemoryVisits
 from cxi_bandit.store.memory.windows import OpenWindows
 
@@ -50,6 +51,7 @@ class MemoryStore:
         self.privacy = MemoryPrivacy(lock)
         self.budgets = MemoryBudgets(lock)
         self.permits = MemoryPermits(lock, rows)
+        self.tallies = MemoryTallies(lock, rows, self.outcomes.by_decision, self.outcomes.log)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -11,6 +11,7 @@ from cxi_bandit.domain.erasure import Erasure
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.store.postgres.connection import Connection
+from cxi_bandit.store.postgres.counting import take_back
 from cxi_bandit.store.postgres.rebuilds import ask_for_rebuild
 
 _NUMBER: Final = """
@@ -107,6 +108,7 @@ def erase(connection: Connection, policy: PolicyName, decisions: Sequence[Decisi
         decisions: Sorted, so that two erasures never wait for each other in a ring.
     """
     names = list(decisions)
+    take_back(connection, policy, names)
     row = connection.execute(_NUMBER, {"policy": policy, "at": at}).fetchone()
     number = 0 if row is None else int(row[0])
     emptied = connection.execute(_EMPTY, [number, policy, names]).fetchall()

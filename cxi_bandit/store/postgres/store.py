@@ -22,6 +22,7 @@ from cxi_bandit.store.postgres.registry import PostgresRegistry
 from cxi_bandit.store.postgres.releases import PostgresReleases
 from cxi_bandit.store.postgres.retention import Retention
 from cxi_bandit.store.postgres.reward_ledger import PostgresRewardLedger
+from cxi_bandit.store.postgres.tallies import PostgresTallies
 from cxi_bandit.store.postgres.trail import PostgresTrail
 from cxi_bandit.store.postgres.visits import PostgresVisits
 
@@ -46,6 +47,7 @@ class PostgresStore:
     privacy: PostgresPrivacy
     budgets: PostgresBudgets
     permits: PostgresPermits
+    tallies: PostgresTallies
     imported: ImportedLogs
     partitions: Partitions
     retention: Retention
@@ -81,6 +83,7 @@ class PostgresStore:
             privacy=PostgresPrivacy(database),
             budgets=PostgresBudgets(database),
             permits=PostgresPermits(database),
+            tallies=PostgresTallies(database),
             imported=ImportedLogs(database),
             partitions=partitions,
             retention=Retention(database, partitions),
