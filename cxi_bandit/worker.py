@@ -1,4 +1,4 @@
-"""The learner's process: join, learn, watch roll-outs and mend, for ever."""
+"""The learner's process: join, learn, watch roll-outs, mend and count, for ever."""
 
 import gc
 import math
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.counting import Counting
 from cxi_bandit.bootstrap.drift_watch import DriftWatch
 from cxi_bandit.bootstrap.mending import Mender
 from cxi_bandit.bootstrap.process import await_database, end_with_parent, give_way
@@ -64,13 +65,14 @@ class Workbench:
         self._unseen = Unseen(store.outcomes, engine.manifests, store.releases)
         self._told_of: set[tuple[PolicyName, ManifestSha]] = set()
         self._mender = Mender(engine, log, metrics)
+        self._counting = Counting(engine)
         self._learned: dict[tuple[PolicyName, int], int] = {}
         self._published: dict[PolicyName, float] = {}
         self._resting: dict[PolicyName, _Rest] = {}
         self._stuck: set[str] = set()
 
     def turn(self) -> bool:
-        """Joins once, lets every live policy learn at most one segment, looks after roll-outs, mends for a moment.
+        """Joins once, lets every live policy learn at most one segment, looks after roll-outs, mends, counts for a moment.
 
         A policy that cannot learn, or be watched, rests, ever longer, while the others go on.
 
@@ -93,7 +95,8 @@ class Workbench:
         busy |= self._watch.turn()
         if away is not None:
             raise away
-        return self._mender.turn() or busy
+        busy |= self._mender.turn()
+        return self._counting.turn(others_busy=busy) or busy
 
     def keep_up(self) -> float:
         """What mending needs now and then; in how many seconds it is due again."""

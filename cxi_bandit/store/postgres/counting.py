@@ -25,22 +25,18 @@ _COUNTS: Final = "decided, decided_mass, closed, closed_mass, judged, reward, sq
 # What is counted of each of `named`, a row a decision: once for the intervention drawn, and its probability for each
 # that was eligible. By minute first: there are few of those in one go, and an hour or a day is made of them.
 _SUMMED: Final[LiteralString] = """
-spread AS (
-  SELECT policy, date_trunc('minute', decided_at) AS minute, policy_version, arm, intervention,
-    decided, 0::int8 AS decided_mass, closed, 0::int8 AS closed_mass, judged, reward, squares
-  FROM named
-  UNION ALL
-  SELECT policy, date_trunc('minute', decided_at), policy_version, arm, each.name,
-    0, decided * each.mass, 0, closed * each.mass, 0, 0, 0
-  FROM named CROSS JOIN LATERAL (
-    SELECT name, round(probability * 1e9)::int8 AS mass FROM unnest(eligible, probabilities) AS e (name, probability)
-  ) each
-  WHERE decided <> 0 OR closed <> 0
+each AS (
+  SELECT policy, minute, policy_version, arm, decided, closed,
+    unnest(eligible) AS intervention, unnest(probabilities) AS probability
+  FROM named WHERE decided <> 0 OR closed <> 0
 ), by_minute AS (
-  SELECT policy, minute, policy_version, arm, intervention, sum(decided)::int8 AS decided,
-    sum(decided_mass)::int8 AS decided_mass, sum(closed)::int8 AS closed, sum(closed_mass)::int8 AS closed_mass,
-    sum(judged)::int8 AS judged, sum(reward) AS reward, sum(squares) AS squares
-  FROM spread GROUP BY policy, minute, policy_version, arm, intervention
+  SELECT policy, minute, policy_version, arm, intervention, sum(decided) AS decided, 0 AS decided_mass,
+    sum(closed) AS closed, 0 AS closed_mass, sum(judged) AS judged, sum(reward) AS reward, sum(squares) AS squares
+  FROM named GROUP BY policy, minute, policy_version, arm, intervention
+  UNION ALL
+  SELECT policy, minute, policy_version, arm, intervention, 0, sum(decided * round(probability * 1e9)::int8),
+    0, sum(closed * round(probability * 1e9)::int8), 0, 0, 0
+  FROM each GROUP BY policy, minute, policy_version, arm, intervention
 ), summed AS (
   SELECT policy, span, date_trunc(span, minute) AS starts_at, policy_version, arm, intervention,
     sum(decided)::int8 AS decided, sum(decided_mass)::int8 AS decided_mass, sum(closed)::int8 AS closed,
@@ -58,7 +54,7 @@ ON CONFLICT ({_KEY}) DO UPDATE SET
   squares = tallies.squares + excluded.squares
 """  # noqa: S608 - made of constants
 
-_DECISION: Final[LiteralString] = """d.policy, d.decided_at, d.policy_version,
+_DECISION: Final[LiteralString] = """d.policy, date_trunc('minute', d.decided_at) AS minute, d.policy_version,
     coalesce(d.assignment ->> 'arm', 'live') AS arm, d.intervention, d.eligible, d.probabilities"""
 
 _COUNT_DECIDED: Final = f"""
@@ -75,7 +71,8 @@ SELECT count(*), (SELECT decision_id FROM named ORDER BY decision_id DESC LIMIT 
 _ENDED: Final = """
 SELECT o.decision_id, (o.revision = 0)::int, (o.standing = ANY(%(judged)s::text[]))::int, o.reward, before.reward
 FROM outcomes o LEFT JOIN LATERAL (
-  SELECT b.reward FROM outcomes b WHERE b.decision_id = o.decision_id AND b.revision = o.revision - 1
+  SELECT b.reward FROM outcomes b
+  WHERE o.revision > 0 AND b.decision_id = o.decision_id AND b.revision = o.revision - 1 LIMIT 1
 ) before ON true
 WHERE o.policy = %(policy)s::text AND o.position > %(after)s::bigint AND o.position <= %(up_to)s::bigint
   AND o.erased IS NULL

@@ -1,0 +1,46 @@
+"""The learner counts beside its work: never for more than a tenth of the time while anything is joined or learned."""
+
+import time
+from datetime import datetime
+from typing import Final
+
+from cxi_bandit.bootstrap.engine import Engine
+from cxi_bandit.engine.count import MINUTES_KEPT, count
+
+_REST_FOR_OTHERS: Final = 9.0
+"""So many times as long as a piece took it is let be afterwards, where others have work to do."""
+_REST_SECONDS: Final = 1.0
+_PRUNE_SECONDS: Final = 3600.0
+
+
+class Counting:
+    """Counts a piece whenever its turn has come. What it leaves waits; an overview says how far it has come."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._due = self._prune_at = 0.0
+
+    def turn(self, *, others_busy: bool) -> bool:
+        """Counts a piece; whether more is waiting and there is time for it.
+
+        Raises:
+            Unavailable: The database is away; nothing is lost, turn again.
+        """
+        started = time.monotonic()
+        if started < self._due:
+            return False
+        store = self._engine.store
+        counted = count(store.registry, store.tallies, self._engine.clock())
+        if started >= self._prune_at:
+            store.tallies.forget_minutes(_whole(self._engine.clock() - MINUTES_KEPT))
+            self._prune_at = started + _PRUNE_SECONDS
+        ended = time.monotonic()
+        if not counted:
+            self._due = ended + _REST_SECONDS
+        elif others_busy:
+            self._due = ended + _REST_FOR_OTHERS * (ended - started)
+        return bool(counted) and not others_busy
+
+
+def _whole(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
