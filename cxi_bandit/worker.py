@@ -65,7 +65,7 @@ class Workbench:
         self._unseen = Unseen(store.outcomes, engine.manifests, store.releases)
         self._told_of: set[tuple[PolicyName, ManifestSha]] = set()
         self._mender = Mender(engine, log, metrics)
-        self._counting = Counting(engine)
+        self._counting = Counting(engine, log, metrics)
         self._learned: dict[tuple[PolicyName, int], int] = {}
         self._published: dict[PolicyName, float] = {}
         self._resting: dict[PolicyName, _Rest] = {}

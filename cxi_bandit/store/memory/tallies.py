@@ -90,6 +90,7 @@ class MemoryTallies:
         return [
             DrawnTally(starts_at=at, intervention=name, decided=decided, expected=mass / _BILLION)
             for (at, name), (decided, mass) in sorted(found.items())
+            if decided or mass
         ]
 
     def by_arm(

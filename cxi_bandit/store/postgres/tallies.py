@@ -27,18 +27,21 @@ _FIRST: Final = "SELECT decision_id FROM decisions ORDER BY decision_id LIMIT 1"
 _UNCOUNT: Final = "DELETE FROM tallies WHERE starts_at >= date_trunc('day', %b::timestamptz)"
 _BEGIN: Final = "UPDATE tally_marks SET last_decision = %b::uuid, last_position = 0"
 
+# What erasures emptied says nothing any more.
 _DRAWN: Final = """
 SELECT starts_at, intervention, sum(greatest(decided, closed))::int8,
   sum(greatest(decided_mass, closed_mass))::float8 / 1e9
 FROM tallies WHERE policy = %b::text AND span = %b::text AND starts_at >= %b::timestamptz
-GROUP BY starts_at, intervention ORDER BY starts_at, intervention COLLATE "C"
+GROUP BY starts_at, intervention HAVING sum(greatest(decided, closed)) > 0 OR sum(greatest(decided_mass, closed_mass)) > 0
+ORDER BY starts_at, intervention COLLATE "C"
 """
 _BY_ARM: Final = """
 SELECT starts_at, policy_version, arm, sum(greatest(decided, closed))::int8, sum(closed)::int8, sum(judged)::int8,
   sum(reward)::float8, sum(squares)::float8
 FROM tallies WHERE policy = %b::text AND span = %b::text AND starts_at >= %b::timestamptz
   AND starts_at < coalesce(%b::timestamptz, 'infinity')
-GROUP BY starts_at, policy_version, arm ORDER BY starts_at, policy_version, arm COLLATE "C"
+GROUP BY starts_at, policy_version, arm HAVING sum(greatest(decided, closed)) > 0
+ORDER BY starts_at, policy_version, arm COLLATE "C"
 """
 
 
