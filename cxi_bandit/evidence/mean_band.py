@@ -137,4 +137,5 @@ def _reach(spread: Floats, alpha: float) -> Floats:
         highest = exponents.max(axis=1)
         reached = highest + np.log(np.exp(exponents - highest[:, None]).mean(axis=1)) >= floor
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    return high
+    found: Floats = high
+    return found

@@ -155,7 +155,7 @@ def create_app(
     throttle = Throttle(settings.rate_per_second, settings.rate_burst)
     known_keys, known_secrets = _remembering(store.access, doorkeepers, settings)
     gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
-    console = Console(engine, settings, known_keys, throttle)
+    console = Console(engine, settings, known_keys, throttle, metrics, draining, log)
     desk = Desk(engine, writer, spool, metrics, threads, limits)
     commit_one = one_commit(desk, settings)
     app = Litestar(

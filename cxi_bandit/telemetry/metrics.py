@@ -227,12 +227,16 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Prometheus text: of all processes when they share a directory, of this one otherwise."""
+        return generate_latest(self.summed())
+
+    def summed(self) -> CollectorRegistry:
+        """The same, to be read by a program."""
         shared = os.environ.get(MULTIPROCESS_VARIABLE)
         if not shared:
-            return generate_latest(self._registry)
+            return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=shared)  # type: ignore[no-untyped-call] # the package leaves it untyped
-        return generate_latest(registry)
+        return registry
 
 
 def forget_dead_processes() -> None:

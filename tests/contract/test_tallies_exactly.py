@@ -26,7 +26,7 @@ class Course:
     """One course of events, told to several stores alike."""
 
     def __init__(self, seed: int, *stores: Any) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - a course to be repeated, no secret
+        self.random = random.Random(seed)
         self.stores = stores
         self._make = Maker()
         self._unlogged: list[Any] = []
@@ -34,7 +34,7 @@ class Course:
         self._closed: dict[Any, tuple[Any, int]] = {}
 
     def step(self) -> None:
-        """Something happens: a decision is made, or reaches the log, closes, is corrected or erased; some is counted."""
+        """A decision is made, or reaches the log, closes, is corrected or erased; or some are counted."""
         kinds = (self._decide, self._decide, self._commit, self._close, self._correct, self._erase, self._count)
         self.random.choice(kinds)()
 

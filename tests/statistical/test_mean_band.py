@@ -27,7 +27,9 @@ def spread_out(rng: np.random.Generator, means: np.ndarray) -> np.ndarray:
     return rng.beta(means * 5, (1 - means) * 5)
 
 
-def hourly(rng: np.random.Generator, means: np.ndarray, per_hour: int, draw: Draw) -> tuple[list[RewardSums], np.ndarray]:
+def hourly(
+    rng: np.random.Generator, means: np.ndarray, per_hour: int, draw: Draw
+) -> tuple[list[RewardSums], np.ndarray]:
     """Sums by hour, and after each hour the average of the means so far."""
     sizes = rng.poisson(per_hour, HOURS)
     stretches = []
@@ -52,7 +54,7 @@ def test_the_band_holds_at_all_hours_together(means: np.ndarray, per_hour: int, 
 
 
 def test_an_effect_shows_and_none_does_not() -> None:
-    """A tenth more conversions, 500 an hour served and 25 held back: found in 100 hours in most runs, falsely in few."""
+    """500 an hour served, 25 held back: a tenth more is found in 100 hours in most runs, and falsely in few."""
     rng = np.random.default_rng(2)
     found = {0.3: 0, 0.4: 0}
     for mean in found:

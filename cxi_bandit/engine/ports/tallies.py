@@ -48,9 +48,7 @@ class Tallies(Protocol):
         """What was drawn since a moment, by time and intervention."""
         ...
 
-    def by_arm(
-        self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None
-    ) -> list[ArmTally]:
+    def by_arm(self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None) -> list[ArmTally]:
         """How decisions made in [since, until) ended, by time, version and arm.
 
         Args:

@@ -59,6 +59,10 @@ class Pages:
         """Awaits what a page does, where pages are read."""
         return await in_thread(self._threads, call)
 
+    def part(self, template: str, context: Mapping[str, Any]) -> str:
+        """A part of a page that is the same for every reader."""
+        return self.engine.get_template(template).render(context)
+
     def render(self, request: HTMXRequest, template: str, context: Mapping[str, Any]) -> str:
         """The HTML. The names `request`, `holder` and `may` stand in every template."""
         holder = request.scope.get("user")

@@ -93,9 +93,7 @@ class MemoryTallies:
             if decided or mass
         ]
 
-    def by_arm(
-        self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None
-    ) -> list[ArmTally]:
+    def by_arm(self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None) -> list[ArmTally]:
         """See the port."""
         found: dict[tuple[datetime, int, Arm], _Sum] = defaultdict(_Sum)
         with self._lock:

@@ -142,9 +142,7 @@ def count_decided(
     return (0, None) if row is None else (row[0], row[1])
 
 
-def count_closed(
-    connection: Connection, policy: PolicyName, span: tuple[int, int], minutes_since: datetime
-) -> None:
+def count_closed(connection: Connection, policy: PolicyName, span: tuple[int, int], minutes_since: datetime) -> None:
     """Counts the outcome positions in (after, up to]."""
     after, up_to = span
     with connection.cursor(binary=True) as cursor:

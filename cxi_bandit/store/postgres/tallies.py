@@ -32,7 +32,8 @@ _DRAWN: Final = """
 SELECT starts_at, intervention, sum(greatest(decided, closed))::int8,
   sum(greatest(decided_mass, closed_mass))::float8 / 1e9
 FROM tallies WHERE policy = %b::text AND span = %b::text AND starts_at >= %b::timestamptz
-GROUP BY starts_at, intervention HAVING sum(greatest(decided, closed)) > 0 OR sum(greatest(decided_mass, closed_mass)) > 0
+GROUP BY starts_at, intervention
+HAVING sum(greatest(decided, closed)) > 0 OR sum(greatest(decided_mass, closed_mass)) > 0
 ORDER BY starts_at, intervention COLLATE "C"
 """
 _BY_ARM: Final = """
@@ -100,9 +101,7 @@ class PostgresTallies:
                 for at, name, decided, expected in cursor
             ]
 
-    def by_arm(
-        self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None
-    ) -> list[ArmTally]:
+    def by_arm(self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None) -> list[ArmTally]:
         """See the port."""
         with self._database.connection() as connection, connection.cursor(binary=True) as cursor:
             cursor.execute(_BY_ARM, [policy, span.value, since, until])

@@ -1,6 +1,18 @@
 """The tallies' part of the schema: decisions and their ends, counted by minute, hour and day; see `logs`."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, Numeric, PrimaryKeyConstraint, Table, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 
 from cxi_bandit.store.schema.limits import metadata
 
@@ -22,9 +34,7 @@ tallies = Table(
     Column("judged", BigInteger, nullable=False),  # closed ones whose reward counts
     Column("reward", Numeric, nullable=False),  # exact, so that no order of adding matters
     Column("squares", Numeric, nullable=False),
-    PrimaryKeyConstraint(
-        "policy", "span", "starts_at", "policy_version", "arm", "intervention", name="tallies_pkey"
-    ),
+    PrimaryKeyConstraint("policy", "span", "starts_at", "policy_version", "arm", "intervention", name="tallies_pkey"),
     Index("tallies_minutes", "starts_at", postgresql_where=text("span = 'minute'")),
     postgresql_with={"fillfactor": 70},
 )

@@ -1,0 +1,219 @@
+"""What the overview says of each policy: read from tallies, never from the log, whatever its length."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from cxi_bandit.bootstrap import Engine
+from cxi_bandit.domain.assignment import Arm
+from cxi_bandit.domain.decision import Stage
+from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.release import PolicyVersion
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, TallyProgress
+from cxi_bandit.evidence.mean_band import Band, RewardSums, difference_band, mean_band
+
+ALPHA: Final = 0.05
+"""With this probability, at most, a policy's bands fail at some moment of its life."""
+
+_BY_HOUR: Final = timedelta(days=2)
+"""So much is shown by the hour; what is older, by the day."""
+_SHARES_KEPT: Final = timedelta(days=14)
+_RATES_KEPT: Final = timedelta(hours=2)
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE_SECONDS: Final = 60.0
+_LENGTH: Final = {Span.MINUTE: timedelta(minutes=1), Span.HOUR: timedelta(hours=1), Span.DAY: timedelta(days=1)}
+
+
+class Comparison(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """Reward per decision of the live version since it went live, after each stretch of time.
+
+    Attributes:
+        ends_at: When each stretch ended.
+        served: Of those whom the live version answers.
+        held: Of those who are left alone meanwhile; None where nobody is.
+        difference: served - held; None where `held` is.
+    """
+
+    ends_at: list[datetime]
+    served: Band
+    held: Band | None
+    difference: Band | None
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """How often each intervention was drawn.
+
+    Attributes:
+        starts_at: The starts of stretches of a day, and of an hour for the latest.
+        interventions: In the manifest's order, then those of other versions.
+        shares: Of the decisions of each stretch, by intervention.
+        expected: The same as the logged probabilities say.
+    """
+
+    starts_at: list[datetime]
+    interventions: list[InterventionId]
+    shares: dict[InterventionId, list[float]]
+    expected: dict[InterventionId, list[float]]
+
+
+class PolicyFigures(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A policy at a glance.
+
+    Attributes:
+        holds_back: The share of shoppers who are left alone; 0 where the policy declares none.
+        lag: Outcome positions that the live version has not learned yet; None before its first model.
+        uncounted: Outcome positions that the figures do not know yet.
+        counted_until: Decisions made before are in them; None where nothing was counted yet.
+        decided: Decisions of the last day.
+    """
+
+    version: PolicyVersion
+    holds_back: float
+    lag: int | None
+    uncounted: int
+    counted_until: datetime | None
+    decided: int
+    comparison: Comparison
+    drawn: Drawn
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions a second in each minute of the last hours, by policy, of all who write to the database."""
+
+    starts_at: list[datetime]
+    by_policy: dict[PolicyName, list[float]]
+
+
+def live_versions(engine: Engine) -> list[PolicyVersion]:
+    """The version that answers whoever is in no other arm, of each policy."""
+    store = engine.store
+    live = {rollout.policy: rollout.live.version for rollout in store.releases.rollouts()}
+    return [
+        version
+        for version in store.registry.versions()
+        if version.version == live.get(version.policy) and version.stage is Stage.LIVE
+    ]
+
+
+def rates(engine: Engine, policies: Sequence[PolicyName]) -> Rates:
+    """Up to the last minute that is counted whole."""
+    tallies = engine.store.tallies
+    since = _minute(engine.clock() - _RATES_KEPT)
+    until = min((_minute(one.decided_until) for one in tallies.progress(policies).values()), default=since)
+    minute = _LENGTH[Span.MINUTE]
+    starts = [since + number * minute for number in range(max(0, (until - since) // minute))]
+    by_policy = {}
+    for policy in policies:
+        decided = _summed(tallies.by_arm(policy, Span.MINUTE, since, until))
+        by_policy[policy] = [decided.get(start, 0) / _MINUTE_SECONDS for start in starts]
+    return Rates(starts_at=starts, by_policy=by_policy)
+
+
+def lag(engine: Engine, version: PolicyVersion) -> int | None:
+    """Outcome positions that a version has not learned yet; None before its first model."""
+    head = engine.store.registry.head(version.policy, version.version)
+    return None if head is None else max(0, engine.store.outcomes.head(version.policy) - head.lineage.up_to)
+
+
+def policy_figures(engine: Engine, version: PolicyVersion) -> PolicyFigures:
+    """All figures of a policy."""
+    store, policy = engine.store, version.policy
+    now = engine.clock()
+    by_hour_since = _day(now - _BY_HOUR)
+    progress = store.tallies.progress([policy])[policy]
+    hours = store.tallies.by_arm(policy, Span.HOUR, by_hour_since)
+    days = store.tallies.by_arm(policy, Span.DAY, _EVER, by_hour_since)
+    drawn = [
+        tally
+        for span, since in ((Span.DAY, _day(now - _SHARES_KEPT)), (Span.HOUR, by_hour_since))
+        for tally in store.tallies.drawn(policy, span, since)
+        if span is Span.HOUR or tally.starts_at < by_hour_since
+    ]
+    manifest = engine.manifests.by_sha(version.manifest_sha)
+    hold = store.releases.rollout(policy).hold
+    yesterday = now - timedelta(days=1)
+    stretches = [(Span.DAY, tally) for tally in days] + [(Span.HOUR, tally) for tally in hours]
+    return PolicyFigures(
+        version=version,
+        holds_back=0.0 if hold is None else hold.share,
+        lag=lag(engine, version),
+        uncounted=max(0, store.outcomes.head(policy) - progress.position),
+        counted_until=progress.decided_until if progress.decided_until > _EVER else None,
+        decided=sum(tally.decided for tally in hours if tally.starts_at >= yesterday),
+        comparison=comparison(
+            [(span, tally) for span, tally in stretches if tally.policy_version == version.version],
+            progress,
+            (manifest.reward.min, manifest.reward.max),
+        ),
+        drawn=_drawn(drawn, [InterventionId(entry.id) for entry in manifest.interventions]),
+    )
+
+
+def comparison(
+    stretches: Iterable[tuple[Span, ArmTally]], progress: TallyProgress, reward_range: tuple[float, float]
+) -> Comparison:
+    """Served against left alone, up to the first stretch of which a window may still be open.
+
+    Beyond it those that a reward closed early would be over-represented.
+
+    Args:
+        stretches: Of one version, in the order of time, each with the length it was counted by.
+    """
+    served: dict[datetime, RewardSums] = {}
+    held: dict[datetime, RewardSums] = {}
+    unsettled: datetime | None = None
+    for span, tally in stretches:
+        ends_at = tally.starts_at + _LENGTH[span]
+        if tally.arm not in (Arm.LIVE, Arm.HOLD):
+            continue
+        if not tally.settled or ends_at > progress.decided_until:
+            unsettled = ends_at if unsettled is None else min(unsettled, ends_at)
+        arm = served if tally.arm is Arm.LIVE else held
+        arm[ends_at] = RewardSums(number=tally.judged, total=tally.reward, squares=tally.squares)
+    ends = sorted(end for end in {*served, *held} if unsettled is None or end < unsettled)
+    own = _band(served, ends, reward_range)
+    other = _band(held, ends, reward_range) if any(held[end].number for end in ends if end in held) else None
+    return Comparison(
+        ends_at=ends,
+        served=own,
+        held=other,
+        difference=None if other is None else difference_band(own, other),
+    )
+
+
+def _band(arm: dict[datetime, RewardSums], ends: Sequence[datetime], reward_range: tuple[float, float]) -> Band:
+    # Two arms are looked at together: each has half of what may fail.
+    return mean_band([arm.get(end, RewardSums()) for end in ends], reward_range, ALPHA / 2)
+
+
+def _drawn(tallies: Sequence[DrawnTally], declared: Sequence[InterventionId]) -> Drawn:
+    starts = sorted({tally.starts_at for tally in tallies})
+    decided = {(tally.starts_at, tally.intervention): tally.decided for tally in tallies}
+    expected = {(tally.starts_at, tally.intervention): tally.expected for tally in tallies}
+    whole = dict.fromkeys(starts, 0)
+    for tally in tallies:
+        whole[tally.starts_at] += tally.decided
+    others = sorted({tally.intervention for tally in tallies} - {*declared})
+    names = [*declared, *others]
+
+    def shares(of: Mapping[tuple[datetime, InterventionId], float]) -> dict[InterventionId, list[float]]:
+        return {name: [of.get((start, name), 0) / max(whole[start], 1) for start in starts] for name in names}
+
+    return Drawn(starts_at=starts, interventions=names, shares=shares(decided), expected=shares(expected))
+
+
+def _summed(tallies: Iterable[ArmTally]) -> dict[datetime, int]:
+    found: dict[datetime, int] = {}
+    for tally in tallies:
+        found[tally.starts_at] = found.get(tally.starts_at, 0) + tally.decided
+    return found
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
