@@ -72,7 +72,7 @@ class Workbench:
         self._stuck: set[str] = set()
 
     def turn(self) -> bool:
-        """Joins once, lets every live policy learn at most one segment, looks after roll-outs, mends and counts a little.
+        """Joins once, lets every live policy learn at most one segment, looks after roll-outs, mends, counts a little.
 
         A policy that cannot learn, or be watched, rests, ever longer, while the others go on.
 

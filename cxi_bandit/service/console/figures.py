@@ -17,8 +17,10 @@ from cxi_bandit.evidence.mean_band import Band, RewardSums, difference_band, mea
 ALPHA: Final = 0.05
 """With this probability, at most, a policy's bands fail at some moment of its life."""
 
+_BY_MINUTE: Final = timedelta(hours=1)
+"""So much, and the hour begun before it, is looked at by the minute."""
 _BY_HOUR: Final = timedelta(days=2)
-"""So much is shown by the hour; what is older, by the day."""
+"""So much is looked at by the hour; what is older, by the day."""
 _SHARES_KEPT: Final = timedelta(days=14)
 _RATES_KEPT: Final = timedelta(hours=2)
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -121,10 +123,17 @@ def policy_figures(engine: Engine, version: PolicyVersion) -> PolicyFigures:
     """All figures of a policy."""
     store, policy = engine.store, version.policy
     now = engine.clock()
-    by_hour_since = _day(now - _BY_HOUR)
+    by_hour_since, by_minute_since = _day(now - _BY_HOUR), _hour(now - _BY_MINUTE)
     progress = store.tallies.progress([policy])[policy]
-    hours = store.tallies.by_arm(policy, Span.HOUR, by_hour_since)
-    days = store.tallies.by_arm(policy, Span.DAY, _EVER, by_hour_since)
+    stretches = [
+        (span, tally)
+        for span, since, until in (
+            (Span.DAY, _EVER, by_hour_since),
+            (Span.HOUR, by_hour_since, by_minute_since),
+            (Span.MINUTE, by_minute_since, None),
+        )
+        for tally in store.tallies.by_arm(policy, span, since, until)
+    ]
     drawn = [
         tally
         for span, since in ((Span.DAY, _day(now - _SHARES_KEPT)), (Span.HOUR, by_hour_since))
@@ -134,14 +143,13 @@ def policy_figures(engine: Engine, version: PolicyVersion) -> PolicyFigures:
     manifest = engine.manifests.by_sha(version.manifest_sha)
     hold = store.releases.rollout(policy).hold
     yesterday = now - timedelta(days=1)
-    stretches = [(Span.DAY, tally) for tally in days] + [(Span.HOUR, tally) for tally in hours]
     return PolicyFigures(
         version=version,
         holds_back=0.0 if hold is None else hold.share,
         lag=lag(engine, version),
         uncounted=max(0, store.outcomes.head(policy) - progress.position),
         counted_until=progress.decided_until if progress.decided_until > _EVER else None,
-        decided=sum(tally.decided for tally in hours if tally.starts_at >= yesterday),
+        decided=sum(tally.decided for _, tally in stretches if tally.starts_at >= yesterday),
         comparison=comparison(
             [(span, tally) for span, tally in stretches if tally.policy_version == version.version],
             progress,
@@ -213,6 +221,10 @@ def _summed(tallies: Iterable[ArmTally]) -> dict[datetime, int]:
 
 def _minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _day(moment: datetime) -> datetime:
