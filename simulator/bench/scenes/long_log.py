@@ -1,4 +1,4 @@
-"""A log of many millions beside one of ten thousand: deciding, joining and learning, by turns."""
+"""A log of many millions beside one of ten thousand: deciding, joining, learning and looking at it, by turns."""
 
 import tempfile
 import time
@@ -7,20 +7,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from cxi_bandit.engine.count import count
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.ports import DecisionEntry
 from simulator.bench.by_turns import by_turns
 from simulator.bench.databases import Filled, filled
-from simulator.bench.figures import Row, Sample, at_least
+from simulator.bench.figures import Row, Sample, at_least, at_most
 from simulator.bench.plan import Plan, Samples, Scene
+from simulator.bench.processes import settle
+from simulator.bench.reader import Reader
 from simulator.bench.scenes.learning import step
-from simulator.bench.servers import service
+from simulator.bench.servers import Service, service
 from simulator.bench.taught import decided, lessons, publish
 
 _FEW: Final = 10_000
 _FRESH: Final = 5000
 _PART: Final = 500
 _LESSON: Final = 2000
+_COUNTED: Final = 20_000
 _BESIDE: Final = "with 10,000 logged"
 
 _DECISIONS, _JOIN, _LEARN = (
@@ -30,6 +34,15 @@ _DECISIONS, _JOIN, _LEARN = (
         ("long-join", "windows closed"),
         ("long-learn", "outcomes learned"),
     )
+)
+_CONSOLE: Final = Row(
+    name="long-console",
+    title="the console's overview, 95th percentile, long log",
+    unit="ms",
+    beside=_BESIDE,
+    targets=(at_most(300.0, of="measured"),),
+    better="lower",
+    statistic="p95",
 )
 
 
@@ -43,7 +56,10 @@ def _measure(plan: Plan, wanted: frozenset[str]) -> Samples:
                 plan.tell(f"long log: filling {count:,}")
                 logs.append(ending.enter_context(filled(plan.policy, folder, count)))
                 _learned(logs[-1], count)
-            for number in plan.each_round("long log: join and learn"):
+                if _CONSOLE.name in wanted:
+                    plan.tell(f"long log: counting {count:,}")
+                    _counted(logs[-1])
+            for number in plan.each_round("long log: join and learn") if wanted & {_JOIN.name, _LEARN.name} else ():
                 # By turns each is the first: whoever comes second finds the processor's caches warm.
                 places = [0, 1] if number % 2 else [1, 0]
                 found = {place: _joined_and_learned(logs[place]) for place in places}
@@ -51,8 +67,8 @@ def _measure(plan: Plan, wanted: frozenset[str]) -> Samples:
                 for row, place in ((_JOIN, 0), (_LEARN, 1)):
                     if row.name in wanted:
                         samples[row.name].append(Sample(many[place], few[place]))
-        if _DECISIONS.name in wanted:
-            samples[_DECISIONS.name] = _decisions(plan, folders)
+        if wanted & {_DECISIONS.name, _CONSOLE.name}:
+            samples |= _served(plan, folders, wanted)
     return samples
 
 
@@ -62,6 +78,12 @@ def _learned(log: Filled, count: int) -> None:
     taught = lessons(log.engine, log.manifest, 1, _LESSON)[0]
     publish(log.store.registry, log.engine.room, log.manifest, taught, learned=count, up_to=count)
     log.engine.serving.refresh()
+
+
+def _counted(log: Filled) -> None:
+    """As if the learner had counted all of it."""
+    while count(log.store.registry, log.store.tallies, log.engine.clock(), _COUNTED):
+        pass
 
 
 def _joined_and_learned(log: Filled) -> tuple[float, float]:
@@ -78,10 +100,27 @@ def _joined_and_learned(log: Filled) -> tuple[float, float]:
     return joined, model.lineage.learned / seconds
 
 
-def _decisions(plan: Plan, folders: list[Path]) -> list[Sample]:
+def _served(plan: Plan, folders: list[Path], wanted: frozenset[str]) -> Samples:
+    """The console first: what is decided afterwards makes the logs longer."""
+    samples: Samples = {}
     with ExitStack() as ending:
         services = [ending.enter_context(service([plan.policy], data_dir=folder / "data")) for folder in folders]
-        return by_turns(plan, services, "long log: decisions", seed=10)
+        if _CONSOLE.name in wanted:
+            samples[_CONSOLE.name] = _looked_at(plan, services)
+        if _DECISIONS.name in wanted:
+            samples[_DECISIONS.name] = by_turns(plan, services, "long log: decisions", seed=10)
+    return samples
 
 
-SCENE: Final = Scene("long log", (_DECISIONS, _JOIN, _LEARN), _measure, long=True)
+def _looked_at(plan: Plan, services: list[Service]) -> list[Sample]:
+    readers = [Reader(server) for server in services]
+    samples = []
+    for _ in plan.each_round("long log: the console"):
+        for server in services:
+            settle(server.process)
+        few, many = (reader.overview_milliseconds() for reader in readers)
+        samples.append(Sample(many, few))
+    return samples
+
+
+SCENE: Final = Scene("long log", (_DECISIONS, _JOIN, _LEARN, _CONSOLE), _measure, long=True)
