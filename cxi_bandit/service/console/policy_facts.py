@@ -15,6 +15,7 @@ from cxi_bandit.engine.watch_status import status
 from cxi_bandit.policy.budgets import EXPLORING, day_of, lines
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.service.console.lineage import line_of
+from cxi_bandit.service.console.policy_charts import learning_curve, propensities
 from cxi_bandit.service.overrides import standing
 from cxi_bandit.service.policies import ArmAnswer, describe_arms, describe_versions
 
@@ -124,6 +125,8 @@ def whole_policy(engine: Engine, policy: PolicyName) -> dict[str, Any]:
         "history": history[: -_REVISIONS - 1 : -1],
         "promotions": promotions[::-1],
         "overrides": standing(engine, policy),
+        "learning": learning_curve(engine, policy),
+        "propensities": propensities(engine, policy, manifest),
         "spent": spent(engine, policy, manifest),
         "watch": status(policy, engine.watching),
         "line": line_of(policy, None, store.registry, _MODELS),

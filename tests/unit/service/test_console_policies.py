@@ -1,19 +1,23 @@
 """The console's pages of policies and evaluations, over memory and over PostgreSQL: whole, readable, and escaped."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.domain.access import Scope
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.gate import Ruling
-from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.override import halt
 from cxi_bandit.service.console.formats import UNKNOWN
 from cxi_bandit.service.console.lineage import line_of
+from cxi_bandit.service.console.policy_charts import learning_curve, propensities
 from cxi_bandit.service.console.policy_facts import spent
 from cxi_bandit.store.memory import MemoryStore
 from tests.harness.browser import Browser, Page
@@ -83,6 +87,61 @@ def test_a_policys_page_tells_all_of_it(signed_in: SignedIn, engine: Engine) -> 
         assert told in page.text
     budgets = next(table for table in page.root.all("table") if table.text.startswith("Today's budgets"))
     assert [row.all("th")[0].text for row in budgets.all("tr")[1:]] == ["live chat", "exploring"]
+
+
+def test_what_was_earned_is_told_once_all_windows_are_closed(
+    engine: Engine, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight = engine.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight - timedelta(days=number) for number in (9, 8)]
+
+    def tally(starts_at: datetime, arm: Arm, version: int, reward: float, **changes: int) -> ArmTally:
+        numbers = {"decided": 4, "closed": 4, "judged": 4, **changes}
+        return ArmTally(
+            starts_at=starts_at, policy_version=version, arm=arm, reward=reward, squares=reward * reward, **numbers
+        )
+
+    by_day = [
+        tally(days[0], Arm.LIVE, 1, 2.0),
+        tally(days[0], Arm.PREVIOUS, 1, 4.0, judged=2, closed=4),
+        tally(days[0], Arm.HOLD, 1, 1.0),
+        tally(days[1], Arm.LIVE, 1, 2.0, closed=3),
+        tally(days[1], Arm.CANARY, 2, 3.0),
+    ]
+    by_hour = [tally(midnight, Arm.HOLD, 2, 0.0, judged=0)]
+    monkeypatch.setattr(engine.store.tallies, "by_arm", lambda _, span, *__: by_day if span is Span.DAY else by_hour)
+    chart = learning_curve(engine, POLICY)
+    assert list(chart.x) == [*days, midnight]
+    assert {series.label: series.values for series in chart.series} == {
+        "version 1": [1.0, None, None],
+        "version 2": [None, 0.75, None],
+        "left alone": [0.25, None, None],
+    }
+    assert chart.series[-1].label == "left alone"
+    page = sound(signed_in().open(f"/console/policies/{POLICY}"))
+    assert page.chart("learning-curve")["series"][0]["values"] == [1.0, None, None]
+
+
+def test_propensities_are_means_over_all_decisions_of_their_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight = engine.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    earlier = midnight - timedelta(days=5)
+
+    def drawn(starts_at: datetime, name: str, decided: int, expected: float) -> DrawnTally:
+        return DrawnTally(starts_at=starts_at, intervention=InterventionId(name), decided=decided, expected=expected)
+
+    by_day = [drawn(earlier, "hold", 3, 2.5), drawn(earlier, "gone", 1, 1.5), drawn(midnight, "hold", 9, 9.0)]
+    by_hour = [drawn(midnight, "hold", 2, 1.0), drawn(midnight, "free_shipping", 0, 1.0)]
+    monkeypatch.setattr(engine.store.tallies, "drawn", lambda _, span, *__: by_day if span is Span.DAY else by_hour)
+    manifest = engine.manifests.by_sha(engine.store.registry.versions(POLICY)[0].manifest_sha)
+    chart = propensities(engine, POLICY, manifest)
+    assert list(chart.x) == [earlier, midnight], "what the hours tell, the day does not tell again"
+    values = {series.label: series.values for series in chart.series}
+    assert values["hold"] == [0.625, 0.5]
+    assert values["free_shipping"] == [0.0, 0.5]
+    assert values["gone"] == [0.375, 0.0], "an intervention of an earlier version"
+    assert list(values)[-1] == "gone"
 
 
 @BOTH_STORES
