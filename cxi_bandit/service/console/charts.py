@@ -70,6 +70,7 @@ def data_block(chart: Chart) -> Markup:
     data = {
         "kind": chart.kind,
         "timed": chart.timed,
+        "over": chart.over,
         "unit": chart.unit,
         "shares": chart.shares,
         "x": at,

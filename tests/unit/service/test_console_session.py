@@ -1,6 +1,7 @@
 """Signing in to the console, and out: what a session is good for, how long, and what is no session at all."""
 
 import base64
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,9 @@ from cxi_bandit.service.console.session import COOKIE, SealedCookies, Sessions
 from cxi_bandit.service.console.sign_in import page_wanted
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
+from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.request_lines import RequestLines
 from tests.harness.browser import Browser
 from tests.security.matrix import session
 from tests.security.raw import RawClient
@@ -261,3 +264,32 @@ def test_the_console_ships_with_its_templates_and_files() -> None:
         "htmx-sse.LICENSE.txt",
         "uplot.LICENSE.txt",
     }
+
+
+def test_no_sign_in_tells_a_key(
+    engine: Engine, new_key: NewKey, shelf: SpoolShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the log, a metric or a page: not of a good key, not of one that is unknown, not when the look-up fails."""
+    log, metrics = io.StringIO(), Metrics()
+    lines = RequestLines("worker", "debug", log)
+    app = create_app(engine, Settings(), open_log("worker", "debug", log), metrics, shelf, lines=lines)
+    good, unknown, unlucky = new_key(Scope.READ), new_secret(), new_secret()
+    told: list[str] = []
+    with TestClient(app, raise_server_exceptions=False) as client:
+        browser = Browser(client)
+        asked = browser.open("/console?next=x")
+        for secret, status in ((good, 303), (unknown, 401), (f"{good}x", 422), (unlucky, 500)):
+            if secret is unlucky:
+                monkeypatch.setattr(engine.store.access, "key", _fail)
+            page = browser.send(asked, "/console/sign-in", follow=False, key=secret)
+            assert page.status == status
+            told.append(f"{page.response.headers} {page.response.text}")
+    everything = "\n".join([log.getvalue(), metrics.exposition().decode(), *told])
+    assert "on purpose" in everything
+    for secret in (good, unknown, unlucky):
+        assert secret not in everything
+        assert secret[4:-6] not in everything
+
+
+def _fail(_: bytes) -> None:
+    raise RuntimeError("on purpose")

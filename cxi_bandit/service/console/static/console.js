@@ -4,6 +4,15 @@
 (() => {
   const HEIGHT = 240;
   const COLOURS = 8;
+  const HOUR = 3600;
+  /* How uPlot writes marks of time, from the coarsest to the finest; a new day or year is told below. */
+  const MARKS = [
+    [365 * 24 * HOUR, "{YYYY}", null, null, null, null, null, null, 1],
+    [28 * 24 * HOUR, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+    [24 * HOUR, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+  ];
   const drawn = new Map();
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -17,14 +26,15 @@
 
   function axes(data, names) {
     const shared = { stroke: style("--faint"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line") } };
-    const along = { ...shared };
+    const across = { ...shared };
+    if (data.timed) across.values = MARKS;
     if (names) {
-      along.values = (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? names[mark] ?? "" : ""));
-      along.splits = () => names.map((_, index) => index);
+      across.values = (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? names[mark] ?? "" : ""));
+      across.splits = () => names.map((_, index) => index);
     }
     const up = { ...shared, size: 70, values: (_, marks) => marks.map(written(data)) };
     if (data.unit) up.label = data.unit;
-    return [along, up];
+    return [across, up];
   }
 
   /* A dot within its interval, for values that nothing runs along. */
@@ -74,7 +84,7 @@
   function plan(data, width) {
     const names = data.x.some((at) => typeof at === "string") ? data.x : null;
     const columns = [names ? names.map((_, index) => index) : data.x];
-    const lines = [{ value: (_, at) => (names ? names[at] ?? "–" : data.timed ? (at === null ? "–" : new Date(1000 * at).toISOString().slice(0, 16).replace("T", " ")) : written({})(at)) }];
+    const lines = [{ label: data.over, value: (_, at) => (names ? names[at] ?? "–" : data.timed ? (at === null ? "–" : new Date(1000 * at).toISOString().slice(0, 16).replace("T", " ")) : written({})(at)) }];
     const bands = [];
     const apart = data.kind === "intervals";
     data.series.forEach((series, index) => {
@@ -91,12 +101,20 @@
       bands.push({ series: [columns.length - 2, columns.length - 1], fill: `${colour(index)}22` });
     });
     const options = {
-      width, height: HEIGHT, series: lines, bands, axes: axes(data, names),
-      scales: { x: { time: data.timed, ...(names ? { range: [-0.6, names.length - 0.4] } : {}) }, ...(data.shares ? { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 1, 0.01) * 1.05] } } : {}) },
+      width, height: HEIGHT, legend: { show: !apart }, series: lines, bands, axes: axes(data, names),
+      scales: { x: { time: data.timed, ...along(data, names) }, ...(data.shares ? { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 1, 0.01) * 1.05] } } : {}) },
       hooks: apart ? { draw: [whiskers(data)] } : {},
       tzDate: (at) => uPlot.tzDate(new Date(1000 * at), "Etc/UTC"),
     };
     return [options, columns];
+  }
+
+  /* Names stand at whole numbers. A single moment gets an hour on both sides, or uPlot shows years. */
+  function along(data, names) {
+    if (names) return { range: [-0.6, names.length - 0.4] };
+    if (data.x.length !== 1) return {};
+    const room = data.timed ? HOUR : 1;
+    return { range: [data.x[0] - room, data.x[0] + room] };
   }
 
   function draw(figure) {
