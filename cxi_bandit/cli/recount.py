@@ -28,7 +28,7 @@ class Recounted(msgspec.Struct, frozen=True, kw_only=True):
 @ACTOR
 @AS_JSON
 @database_options
-def recount(later: bool, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401, FBT001 - settings of any type; click's signature
+def recount(later: bool, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
     """Count what the console's overview shows again, from the log.
 
     Nothing needs it in the ordinary way: counts are exact once windows are closed. Runs beside the service; until it is

@@ -53,7 +53,6 @@ GROWING = (
 )
 _EVER = datetime(2030, 1, 1, tzinfo=UTC)
 _COUNTED = {"names": _IDS, "lowest": _IDS[0], "highest": _IDS[1], "minutes_since": _EVER, "judged": ["learnable"]}
-_ENDED = {"first": [1, 1], "judges": [1, 1], "rewards": [0.5, 0.5], "earlier": [None, None]}
 
 LOGS = re.compile(r"\b(?:FROM|JOIN)\s+(?:decisions\w*|outcomes|reward_ledger|open_windows|credits|activations)\b")
 
@@ -80,8 +79,7 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
         counting._COUNT_DECIDED,
         {"after": _IDS[0], "before": _IDS[1], "minutes_since": _EVER, "limit": 100},
     ),
-    "ends to count": (counting._ENDED, {"judged": ["learnable"], "policy": "cart", "after": 1, "up_to": 9}),
-    "counting ends": (counting._COUNT_CLOSED, _COUNTED | _ENDED),
+    "ends to count": (counting._COUNT_CLOSED, _COUNTED | {"policy": "cart", "after": 1, "up_to": 9}),
     "counting erased ones no more": (counting._TAKE_BACK, _COUNTED),
     "what was drawn": (tallies._DRAWN, ["cart", "hour", _EVER]),
     "how arms did": (tallies._BY_ARM, ["cart", "hour", _EVER, None]),
