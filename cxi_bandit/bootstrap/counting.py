@@ -1,4 +1,4 @@
-"""The learner counts beside its work: never for more than a tenth of the time while anything is joined or learned."""
+"""The learner counts beside its work: for a fifteenth of the time at most while anything is joined or learned."""
 
 import time
 from datetime import datetime
@@ -11,7 +11,7 @@ from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.engine.count import MINUTES_KEPT, count
 from cxi_bandit.telemetry.metrics import Metrics
 
-_REST_FOR_OTHERS: Final = 9.0
+_REST_FOR_OTHERS: Final = 14.0
 """So many times as long as a piece took it is let be afterwards, where others have work to do."""
 _REST_SECONDS: Final = 1.0
 _AFTER_FAILURE_SECONDS: Final = 60.0

@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "shadow": "cxi_bandit.cli.shadow:shadow",
     "erase": "cxi_bandit.cli.erase:erase",
     "quarantine": "cxi_bandit.cli.quarantine:quarantine",
+    "recount": "cxi_bandit.cli.recount:recount",
     "rebuild": "cxi_bandit.cli.rebuild:rebuild",
     "serve": "cxi_bandit.cli.serve:serve",
     "keys": "cxi_bandit.cli.keys:keys",

@@ -4,15 +4,38 @@ The planner is told to avoid what pays for small tables alone: one that is read 
 serves the statement, whatever the statistics say.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
+import pytest
 from psycopg.sql import SQL, Composed
 
-from cxi_bandit.store.postgres import decision_rows, lessons, permits, registry, reward_ledger, sequencing, visits
+from cxi_bandit.bootstrap import build_engine
+from cxi_bandit.domain.identifiers import PolicyName
+from cxi_bandit.engine.install import install
+from cxi_bandit.service.console.overview import Overview
+from cxi_bandit.service.console.pages import Pages
+from cxi_bandit.store.postgres import (
+    PostgresStore,
+    counting,
+    decision_rows,
+    lessons,
+    permits,
+    registry,
+    reward_ledger,
+    sequencing,
+    tallies,
+    visits,
+)
+from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.readings import Pulses
 
 _IDS = [UUID(int=1), UUID(int=2)]
 _BETWEEN = [_IDS, _IDS[0], _IDS[1]]
@@ -26,8 +49,12 @@ GROWING = (
     "set_asides",
     "model",
     "permits",
+    "tallies",
 )
 _EVER = datetime(2030, 1, 1, tzinfo=UTC)
+_COUNTED = {"names": _IDS, "lowest": _IDS[0], "highest": _IDS[1], "minutes_since": _EVER, "judged": ["learnable"]}
+
+LOGS = re.compile(r"\b(?:FROM|JOIN)\s+(?:decisions\w*|outcomes|reward_ledger|open_windows|credits|activations)\b")
 
 HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, object]]] = {
     "a segment's range": (lessons._RANGE, [9, "cart", 1, 5, 0, 9]),
@@ -48,6 +75,15 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
     "what follows a first decision": (visits._FOLLOWING, [_IDS[:1], [b"a"], ["cart"], _IDS[1:], 1000]),
     "first closes of decisions": (visits._CLOSES, [_IDS]),
     "what a shopper had": (permits._USES, [[0], ["cart"], [b"a"], _IDS[:1], _IDS[0], _IDS[:1]]),
+    "decisions to count": (
+        counting._COUNT_DECIDED,
+        {"after": _IDS[0], "before": _IDS[1], "minutes_since": _EVER, "limit": 100},
+    ),
+    "ends to count": (counting._COUNT_CLOSED, _COUNTED | {"policy": "cart", "after": 1, "up_to": 9}),
+    "counting erased ones no more": (counting._TAKE_BACK, _COUNTED),
+    "what was drawn": (tallies._DRAWN, ["cart", "hour", _EVER]),
+    "how arms did": (tallies._BY_ARM, ["cart", "hour", _EVER, None]),
+    "minutes to forget": (tallies._FORGET_MINUTES, [_EVER]),
     "models to thin": (registry._MODELS_WITH_BYTES, ["cart"]),
 }
 
@@ -82,3 +118,34 @@ def test_the_hot_path_looks_up_and_reads_nothing_whole(postgres_dsn: str) -> Non
         connection.execute("DROP INDEX reward_ledger_decision")
         noticed = {"a segment's range": ["reward_ledger"], "entries of decisions": ["reward_ledger"]}
         assert scanned(connection) == noticed
+
+
+@contextmanager
+def overheard() -> Iterator[list[str]]:
+    """Every statement that is sent meanwhile."""
+    statements: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def noting(cursor: Any, query: Any, *rest: Any, **options: Any) -> Any:
+        statements.append(query if isinstance(query, str) else query.as_string(cursor))
+        return execute(cursor, query, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", noting)
+        yield statements
+
+
+def test_the_overview_reads_no_log_however_long_it_is(postgres_store: PostgresStore) -> None:
+    manifest = Path("policies/cart.toml")
+    engine = build_engine(postgres_store)
+    install(engine.store.registry, [(manifest.name, manifest.read_text())], engine.clock(), actor="test")
+    engine.serving.refresh()
+    pages = Pages(ThreadPoolExecutor(1), engine.clock, dev=True)
+    with overheard() as statements:
+        shown = Overview(engine, pages, Pulses(Metrics())).whole()
+    assert [one["figures"].version.policy for one in shown["policies"]] == ["cart"]
+    assert any("FROM tallies" in statement for statement in statements)
+    assert [statement for statement in statements if LOGS.search(statement)] == []
+    with overheard() as statements:
+        postgres_store.decisions.latest(PolicyName("cart"), 1)
+    assert [statement for statement in statements if LOGS.search(statement)], "what reads a log is noticed"

@@ -12,6 +12,7 @@ from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import DecisionIdMint, PolicyName, minted_at
 from cxi_bandit.domain.reward import RewardStatus
+from cxi_bandit.domain.tallies import Span
 from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.settings import Settings
@@ -84,6 +85,30 @@ def test_a_day_goes_with_all_that_hangs_on_it_and_the_others_stay_whole(
         taken = sequencing.take_rewards(10)
         assert sequencing.closed({entry.event.decision_id for entry in taken}).keys() == {days[3].decision_id}
     assert postgres_store.retention.drop(noon + 5 * DAY, 2 * DAY, 30 * DAY).rewards == 1
+
+
+def test_what_was_counted_of_a_day_stays_when_the_day_goes_and_when_all_is_counted_again(
+    postgres_store: PostgresStore, days: list[Any], make: Any, noon: datetime
+) -> None:
+    tallies, ever = postgres_store.tallies, noon - DAY
+
+    def by_day() -> list[tuple[datetime, int, int, float]]:
+        while tallies.count_decided(noon + 9 * DAY, ever, 3) + tallies.count_closed(CART, ever, 3):
+            pass
+        found = tallies.by_arm(CART, Span.DAY, ever)
+        return [(tally.starts_at, tally.decided, tally.closed, tally.reward) for tally in found]
+
+    midnight = noon.replace(hour=0)
+    before = [(midnight + ahead * DAY, 1, 1, 1.0) for ahead in range(4)]
+    assert by_day() == before
+    assert postgres_store.retention.drop(noon + 3 * DAY, 2 * DAY, 30 * DAY).days == [noon.date()]
+    with postgres_store.outcomes.sequencing() as sequencing:
+        assert sequencing is not None
+        sequencing.append([make.closure(days[0], 0.5, revision=1), make.closure(days[1], 0.5, revision=1)], noon)
+    after = [before[0], (*before[1][:3], 0.5), *before[2:]]
+    assert by_day() == after, "a correction of what is gone changes nothing"
+    tallies.recount()
+    assert by_day() == after
 
 
 def test_what_was_dropped_is_no_change_of_what_was_learned_whatever_was_revised_or_unlearned(

@@ -6,7 +6,7 @@ whatever order, and taken away again, leaves what the log would give there and t
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 from uuid import UUID
 
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
@@ -67,27 +67,22 @@ WITH named AS (
 SELECT count(*), (SELECT decision_id FROM named ORDER BY decision_id DESC LIMIT 1) FROM named
 """  # noqa: S608 - as above
 
-# A revision's difference to the one before it. Decisions are looked up apart, by id, so that no plan scans the log.
-_ENDED: Final = """
-SELECT o.decision_id, (o.revision = 0)::int, (o.standing = ANY(%(judged)s::text[]))::int, o.reward, before.reward
-FROM outcomes o LEFT JOIN LATERAL (
-  SELECT b.reward FROM outcomes b
-  WHERE o.revision > 0 AND b.decision_id = o.decision_id AND b.revision = o.revision - 1 LIMIT 1
-) before ON true
-WHERE o.policy = %(policy)s::text AND o.position > %(after)s::bigint AND o.position <= %(up_to)s::bigint
-  AND o.erased IS NULL
-"""
+# A revision's difference to the one before it. Decisions are looked up one by one, so that no plan scans the log.
 _COUNT_CLOSED: Final = f"""
 WITH named AS (
-  SELECT {_DECISION}, 0 AS decided, given.closed, given.closed * given.judges AS judged,
-    given.judges * (given.reward::numeric - coalesce(given.earlier::numeric, 0)) AS reward,
-    given.judges * (given.reward::numeric * given.reward::numeric
-      - coalesce(given.earlier::numeric * given.earlier::numeric, 0)) AS squares
-  FROM decisions d JOIN unnest(
-    %(names)s::uuid[], %(first)s::int4[], %(judges)s::int4[], %(rewards)s::float8[], %(earlier)s::float8[]
-  ) AS given (decision_id, closed, judges, reward, earlier) USING (decision_id)
-  WHERE d.decision_id = ANY(%(names)s::uuid[])
-    AND d.decision_id >= %(lowest)s::uuid AND d.decision_id <= %(highest)s::uuid
+  SELECT {_DECISION}, 0 AS decided, (o.revision = 0)::int AS closed, (o.revision = 0 AND judges)::int AS judged,
+    judges::int * (o.reward::numeric - coalesce(before.reward::numeric, 0)) AS reward,
+    judges::int * (o.reward::numeric * o.reward::numeric
+      - coalesce(before.reward::numeric * before.reward::numeric, 0)) AS squares
+  FROM outcomes o
+  CROSS JOIN LATERAL (SELECT o.standing = ANY(%(judged)s::text[]) AS judges) j
+  CROSS JOIN LATERAL (SELECT * FROM decisions d WHERE d.decision_id = o.decision_id LIMIT 1) d
+  LEFT JOIN LATERAL (
+    SELECT b.reward FROM outcomes b
+    WHERE o.revision > 0 AND b.decision_id = o.decision_id AND b.revision = o.revision - 1 LIMIT 1
+  ) before ON true
+  WHERE o.policy = %(policy)s::text AND o.position > %(after)s::bigint AND o.position <= %(up_to)s::bigint
+    AND o.erased IS NULL
 ), {_SUMMED}
 {_ADD}"""  # noqa: S608 - as above
 
@@ -145,26 +140,8 @@ def count_decided(
 def count_closed(connection: Connection, policy: PolicyName, span: tuple[int, int], minutes_since: datetime) -> None:
     """Counts the outcome positions in (after, up to]."""
     after, up_to = span
-    with connection.cursor(binary=True) as cursor:
-        ended: list[tuple[Any, ...]] = cursor.execute(
-            _ENDED, {"judged": _JUDGED, "policy": policy, "after": after, "up_to": up_to}
-        ).fetchall()
-    if not ended:
-        return
-    names, first, judges, rewards, earlier = (list(column) for column in zip(*ended, strict=True))
-    connection.execute(
-        _COUNT_CLOSED,
-        {
-            "names": names,
-            "first": first,
-            "judges": judges,
-            "rewards": rewards,
-            "earlier": earlier,
-            "lowest": min(names),
-            "highest": max(names),
-            "minutes_since": minutes_since,
-        },
-    )
+    values = {"policy": policy, "after": after, "up_to": up_to, "judged": _JUDGED, "minutes_since": minutes_since}
+    connection.execute(_COUNT_CLOSED, values)
 
 
 def seed(connection: Connection, name: str) -> None:

@@ -24,7 +24,7 @@ def test_a_reading_sums_what_matters_and_leaves_out_the_rest() -> None:
     reading = read(metrics, 7.0)
     assert (reading.at, reading.decisions, reading.spooled, reading.queued) == (7.0, 7.0, 5.0, 3.0)
     assert dict(reading.answered)[ENDLESS] == 1.0
-    assert [bound for bound, number in reading.answered if number][0] == 0.005
+    assert next(bound for bound, number in reading.answered if number) == 0.005
 
 
 def test_between_two_readings_only_what_happened_meanwhile_counts() -> None:

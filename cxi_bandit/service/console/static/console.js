@@ -145,6 +145,10 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   document.addEventListener("htmx:afterSettle", (event) => drawAll(event.detail.elt ?? document));
+  // Who reads the numbers of a chart is not interrupted by newer ones.
+  document.addEventListener("htmx:sseBeforeMessage", (event) => {
+    if (event.target.querySelector("details[open]")) event.preventDefault();
+  });
   document.addEventListener("htmx:sseMessage", (event) => drawAll(event.detail.elt ?? event.target ?? document));
   redraw();
 })();
