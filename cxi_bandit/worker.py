@@ -14,7 +14,9 @@ from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.drift_watch import DriftWatch
+from cxi_bandit.bootstrap.learner_signals import LearnerSignals
 from cxi_bandit.bootstrap.mending import Mender
+from cxi_bandit.bootstrap.pool_watch import PoolWatch
 from cxi_bandit.bootstrap.process import await_database, end_with_parent, give_way
 from cxi_bandit.bootstrap.release_watch import ReleaseWatch
 from cxi_bandit.bootstrap.upkeep import Upkeep
@@ -59,7 +61,9 @@ class Workbench:
         self._metrics = metrics
         self._lateness = timedelta(seconds=settings.lateness_seconds)
         store = engine.store
-        self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room, self._too_far)
+        self._signals = LearnerSignals(engine, metrics)
+        parts = (store.registry, store.outcomes, engine.manifests, engine.room)
+        self._learner = Learner(*parts, self._too_far, self._signals.learned)
         self._watch = ReleaseWatch(engine, log, metrics)
         self._unseen = Unseen(store.outcomes, engine.manifests, store.releases)
         self._told_of: set[tuple[PolicyName, ManifestSha]] = set()
@@ -83,7 +87,9 @@ class Workbench:
         report = self._join()
         busy = not report.idle
         away: Unavailable | None = None
-        for version in self._engine.store.registry.versions():
+        versions = self._engine.store.registry.versions()
+        self._signals.turn(versions)
+        for version in versions:
             if version.stage is Stage.LIVE:
                 try:
                     busy |= self._learn_or_rest(version)
@@ -102,14 +108,13 @@ class Workbench:
     def stand_down(self) -> None:
         """Lets go of what it holds beyond a turn: another learner works from now on."""
         self._mender.stand_down()
+        self._signals.stand_down()
 
     def _join(self) -> JoinReport:
         engine = self._engine
         report = join(engine.store.outcomes, engine.manifests, engine.clock(), self._lateness, unseen=self._unseen)
         self._tell_of_denials()
-        for kind, number in (("rewards", report.sequenced), ("closed", report.closed), ("revised", report.revised)):
-            if number:
-                self._metrics.joined.labels(kind).inc(number)
+        self._signals.joined(report)
         return report
 
     def _tell_of_denials(self) -> None:
@@ -169,7 +174,6 @@ class Workbench:
     def _learn(self, version: PolicyVersion) -> bool:
         engine, policy = self._engine, version.policy
         head = engine.store.outcomes.head(policy)
-        self._metrics.outcome_position.labels(policy).set(head)
         learned = self._learned.get((policy, version.version), -1)
         patience = engine.manifests.by_sha(version.manifest_sha).learning.publish_seconds
         if head <= learned or time.monotonic() - self._published.get(policy, -math.inf) < patience:
@@ -190,8 +194,6 @@ class Workbench:
         lineage = model.lineage
         self._learned[policy, version.version] = lineage.up_to
         self._published[policy] = time.monotonic()
-        self._metrics.learned_position.labels(policy).set(lineage.up_to)
-        self._metrics.published.labels(policy).inc()
         self._mender.published(policy)
         self._log.info(
             "model_published",
@@ -237,6 +239,7 @@ def work(
                 due = time.monotonic() + _UPKEEP_AGAIN_SECONDS
                 due = time.monotonic() + upkeep()
             busy = bench.turn()
+            metrics.learner_turn.set(time.time())
         except Exception as error:
             # Whatever it was: a learner that ended would be started again, to meet the same.
             metrics.learner_errors.labels(type(error).__name__).inc()
@@ -270,6 +273,9 @@ def main() -> int:
         return _UNAVAILABLE
     try:
         metrics = Metrics()
+        metrics.started("learner")
+        pool_watch = PoolWatch(store.database, "learner", metrics)
+        pool_watch.start()
         engine = build_engine(store)
         bench = Workbench(engine, settings, log, metrics)
         watch = DriftWatch(engine, settings, log, metrics)

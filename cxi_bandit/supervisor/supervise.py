@@ -26,7 +26,7 @@ from cxi_bandit.supervisor.api import Api, Generation
 from cxi_bandit.supervisor.child import Child
 from cxi_bandit.supervisor.gate import Gate
 from cxi_bandit.supervisor.listener import listen
-from cxi_bandit.telemetry.metrics import MULTIPROCESS_VARIABLE
+from cxi_bandit.telemetry.exposition import MULTIPROCESS_VARIABLE
 
 _POLL_SECONDS: Final = 0.1
 _ORPHANS_SECONDS: Final = 10.0

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from cxi_bandit.telemetry.log import open_log
-from cxi_bandit.telemetry.metrics import Totals
 from cxi_bandit.telemetry.request_lines import RequestLines
 from cxi_bandit.telemetry.tally import Tally
+from cxi_bandit.telemetry.totals import Totals
 
 
 def samples(metric: Any) -> list[tuple[str, str, float]]:
