@@ -2,11 +2,10 @@
 
 import platform
 import time
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from cxi_bandit.telemetry.exposition import exposed
 from cxi_bandit.telemetry.learning_metrics import LearningMetrics
@@ -94,7 +93,8 @@ class Metrics(LearningMetrics):
         )
         self.refused = Counter(
             "cxi_bandit_queue_refused_total",
-            "Entries refused: `full`, `late` (still queued at the deadline) or `abandoned` (in flight at it).",
+            "Entries refused: `full`, `late` (still queued at the deadline), `abandoned` (in flight at it), "
+            "`stalled` (the commit under way takes too long).",
             ["queue", "reason"],
             registry=registry,
         )
@@ -117,6 +117,7 @@ class Metrics(LearningMetrics):
             ["kind"],
             registry=registry,
         )
+        self.spool_moves.labels("damaged")
         self.unlogged = Counter(
             "cxi_bandit_unlogged_total",
             "Decisions answered with the default because they could be logged nowhere.",
@@ -197,9 +198,13 @@ class Metrics(LearningMetrics):
         self.build.labels(version("cxi-bandit"), platform.python_version(), version("vowpalwabbit")).set(1)
         self.process_start.labels(process).set(time.time())
 
-    def families(self) -> Iterable[Metric]:
-        """What there is, without samples where nothing was counted yet: for who documents or checks it."""
-        return self._registry.collect()
+    def serves(self, policy: str) -> None:
+        """A policy is served: what should never happen to it is told as 0 from now on.
+
+        A counter that appears has not increased, as Prometheus sees it: an alert would not hear of its first one.
+        """
+        for counter in (self.models_refused, self.unlogged):
+            counter.labels(policy)
 
     def exposition(self) -> bytes:
         """Prometheus text: of all processes when they share a directory, of this one otherwise."""
