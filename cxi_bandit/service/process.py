@@ -18,6 +18,8 @@ from cxi_bandit.bootstrap.process import end_with_parent
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.draining import Draining
+from cxi_bandit.service.making import UNTRACED
+from cxi_bandit.service.tracing import Traces
 from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.listen import listen
@@ -28,6 +30,7 @@ from cxi_bandit.telemetry.exposition import forget_dead_processes, forget_this_p
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.request_lines import RequestLines
+from cxi_bandit.telemetry.tracing import open_tracing
 
 _PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
@@ -49,14 +52,26 @@ def open_app() -> Litestar:
     prompt = PromptDecisionLog(store.decisions, store.database)
     metrics = Metrics()
     metrics.started("worker")
+    tracing = open_tracing(settings, "worker", settings.trace_ratio)
     app = create_app(
-        engine, settings, log, metrics, shelf, lines=lines, model_hints=hints, draining=draining, prompt=prompt
+        engine,
+        settings,
+        log,
+        metrics,
+        shelf,
+        lines=lines,
+        model_hints=hints,
+        draining=draining,
+        prompt=prompt,
+        making=UNTRACED if tracing is None else Traces(tracing),
     )
     app.on_startup.append(partial(draining.follow, settings.draining_fd, settings.listen_fd))
     app.on_startup.append(partial(_report, settings.serving_fd))
     pool_watch = PoolWatch(store.database, "worker", metrics)
     app.on_startup.append(pool_watch.start)
     app.on_shutdown.extend([prompt.close, pool_watch.stop, store.close, forget_this_process])
+    if tracing is not None:
+        app.on_shutdown.append(tracing.close)
     return app
 
 
