@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
+from cxi_bandit.cli import main
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.lane import Lane
@@ -314,6 +315,8 @@ def test_traces_without_their_packages_are_bad_input(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tracing_module, "find_spec", lambda _name: None)
     with pytest.raises(InvalidInput, match=r"CXI_BANDIT_TRACES.*cxi-bandit\[otel\]"):
         open_tracing(Settings(traces=True), "worker", 1.0)
+    monkeypatch.setenv("CXI_BANDIT_TRACES", "1")
+    assert main(["serve"]) == 2
 
 
 def test_a_process_names_itself_and_heeds_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
