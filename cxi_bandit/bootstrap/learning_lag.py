@@ -39,15 +39,21 @@ class LearningLag:
         self._due = time.monotonic() + _EVERY_SECONDS
         found = self._engine.store.registry.heads()
         heads = {(model.lineage.policy, model.lineage.policy_version): model for model in found}
-        for version in versions:
-            if version.stage is Stage.LIVE:
-                self._look(version.policy, heads.get((version.policy, version.version)))
+        live = [version for version in versions if version.stage is Stage.LIVE]
+        for version in live:
+            self._look(version.policy, heads.get((version.policy, version.version)))
+        self._forget(self._told - {version.policy for version in live})
 
     def stand_down(self) -> None:
-        """Another learner works from now on: what this one told last is nobody's lag any more."""
-        for policy in self._told:
+        """Another learner works from now on."""
+        self._forget(set(self._told))
+
+    def _forget(self, policies: set[PolicyName]) -> None:
+        """What was told of these last is nobody's lag any more."""
+        for policy in policies:
             self._metrics.lag_outcomes.labels(policy).set(0)
             self._metrics.lag_seconds.labels(policy).set(0)
+        self._told -= policies
 
     def _look(self, policy: PolicyName, model: Model | None) -> None:
         metrics = self._metrics

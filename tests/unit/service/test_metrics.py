@@ -75,6 +75,11 @@ def test_the_lag_is_the_age_of_the_oldest_outcome_that_no_model_has_learned(
     learned_after = told(metrics, "cxi_bandit_learned_decision_age_seconds_sum", **POLICY)
     assert learned_after == pytest.approx(3 * (3 * 3600 + 90), abs=1)
     metrics.lag_seconds.labels(POLICY["policy"]).set(7)
+    lag._due = 0.0
+    lag.turn([])  # no version of the policy is live any more
+    assert told(metrics, "cxi_bandit_learner_lag_seconds", **POLICY) == 0
+    lag = look(at_work, metrics)
+    metrics.lag_seconds.labels(POLICY["policy"]).set(7)
     lag.stand_down()
     assert told(metrics, "cxi_bandit_learner_lag_seconds", **POLICY) == 0
 
