@@ -1,5 +1,6 @@
 """A decision, a reward and the learner's passes as spans; and nothing of it where nobody wishes for it."""
 
+import asyncio
 import io
 import json
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from litestar import Litestar
 from litestar.testing import TestClient
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -39,6 +41,7 @@ from cxi_bandit.worker import Workbench
 from tests.harness.service import until
 
 from .test_decisions import ask
+from .test_lane import told as answered
 from .test_rewards import event
 from .test_worker import Clock, logged
 
@@ -174,6 +177,45 @@ def test_a_commit_for_several_is_part_of_the_first_and_linked_to_the_others(reco
     one, other = [span for span in recorded.spans if span.name == "request"][::-1]
     assert commit.parent == one.get_span_context()
     assert [link.context for link in commit.links] == [other.get_span_context()]
+
+
+def test_a_batch_that_the_loop_leaves_to_a_thread_is_told_by_both(record: Any) -> None:
+    recorded = record(1.0)
+    traces = Traces(recorded.tracing)
+    items: Any = ["kept", "left"]
+
+    async def prompt(given: Any) -> Any:
+        return given if given == items[:1] else None
+
+    async def main(span: Any) -> None:
+        with traces.rewards.awaited(span, [id(one) for one in items]):
+            told = traces.rewards.prompts(prompt)
+            assert await told(items[:1]) == items[:1]
+            assert await told(items[1:]) is None
+        assert await told(items[:1]) == items[:1]
+
+    with recorded.tracing.request([]) as (_, span):
+        asyncio.run(main(span))
+    commits = [dict(span.attributes or {}) for span in recorded.spans if span.name == "commit rewards"]
+    assert [one.get("cxi_bandit.left_to_thread") for one in commits] == [None, True]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (json.dumps(ask()), {}),
+        (json.dumps(ask(surface="moon")), {}),
+        ("{", {}),
+        (json.dumps(ask()), {"Idempotency-Key": "no spaces"}),
+        (json.dumps(ask()), {"Host": "a b"}),
+    ],
+)
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_a_traced_answer_is_the_usual_one(
+    record: Any, client: TestClient[Litestar], ratio: float, body: str, headers: dict[str, str]
+) -> None:
+    traced = record(ratio).send("POST", "/v1/decisions", content=body, headers=headers)
+    assert answered(traced) == answered(client.post("/v1/decisions", content=body, headers=headers))
 
 
 @pytest.mark.parametrize(
