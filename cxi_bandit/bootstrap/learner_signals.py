@@ -8,7 +8,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap.engine import Engine
-from cxi_bandit.domain.identifiers import DecisionId, minted_at
+from cxi_bandit.domain.identifiers import DecisionId, ages_seconds
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.engine.join import JoinReport
@@ -60,9 +60,8 @@ class LearnerSignals:
 
     def learned(self, lineage: Lineage, rows: Sequence[Lesson]) -> None:
         """A model was published that learned these rows."""
-        now = self._clock()
         self._metrics.published.labels(lineage.policy).inc()
-        ages = [(now - minted_at(row.decision_id)).total_seconds() for row in rows]
+        ages = ages_seconds([row.decision_id for row in rows], self._clock())
         self._metrics.learned_age.labels(lineage.policy).observe_all(ages)
         self._log.info(
             "model_published",
