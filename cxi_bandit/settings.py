@@ -49,6 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         parked_days: A reward whose decision never came goes so many days after its receipt.
         drift_seconds: The learner looks for drift this often.
         drift_psi: A feature whose population stability index exceeds this has drifted.
+        traces: Requests, and the learner's passes, are traced and sent by OTLP over HTTP: the extra `otel`, and the
+            environment that OpenTelemetry's SDK reads (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and so on).
+        trace_ratio: Of the requests whose caller sent no trace context so many are traced; one that sent it decided.
         drain_seconds: How long a service told to stop still answers while it says that it is not ready any more: what a
             load balancer needs to notice.
         parent_pid: The process this one must not outlive; 0 for none.
@@ -85,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parked_days: Annotated[int, Meta(ge=7)] = 30
     drift_seconds: Annotated[float, Meta(ge=60.0)] = 3600.0
     drift_psi: Positive = 0.2
+    traces: bool = False
+    trace_ratio: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.01
     drain_seconds: Annotated[float, Meta(ge=0.0, le=300.0)] = 0.2
     parent_pid: int = 0
     database_fd: int = -1

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -15,14 +16,16 @@ from structlog.typing import FilteringBoundLogger
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.counting import Counting
 from cxi_bandit.bootstrap.drift_watch import DriftWatch
+from cxi_bandit.bootstrap.learner_signals import LearnerSignals
+from cxi_bandit.bootstrap.learning_lag import LearningLag
 from cxi_bandit.bootstrap.mending import Mender
+from cxi_bandit.bootstrap.pool_watch import PoolWatch
 from cxi_bandit.bootstrap.process import await_database, end_with_parent, give_way
 from cxi_bandit.bootstrap.release_watch import ReleaseWatch
 from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.errors import CxiBanditError, LearningConflict, ShiftExceeded, Unavailable
 from cxi_bandit.domain.identifiers import ManifestSha, PolicyName
-from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.engine.join import JoinReport, join
 from cxi_bandit.engine.learn import Learner
@@ -31,6 +34,7 @@ from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.telemetry.log import open_log
 from cxi_bandit.telemetry.metrics import Metrics
+from cxi_bandit.telemetry.tracing import Tracing, open_tracing
 
 _BUSY_SECONDS: Final = 0.05
 _IDLE_SECONDS: Final = 0.15
@@ -54,13 +58,23 @@ _AWAKE: Final = _Rest(0.0, _IDLE_SECONDS)
 class Workbench:
     """One pass after the other; what it did decides how long to wait for the next."""
 
-    def __init__(self, engine: Engine, settings: Settings, log: FilteringBoundLogger, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._engine = engine
         self._log = log
         self._metrics = metrics
         self._lateness = timedelta(seconds=settings.lateness_seconds)
         store = engine.store
-        self._learner = Learner(store.registry, store.outcomes, engine.manifests, engine.room, self._too_far)
+        self._signals = LearnerSignals(engine, log, metrics, tracing)
+        self._lag = LearningLag(engine, metrics)
+        parts = (store.registry, store.outcomes, engine.manifests, engine.room)
+        self._learner = Learner(*parts, self._signals.too_far, self._signals.learned)
         self._watch = ReleaseWatch(engine, log, metrics)
         self._unseen = Unseen(store.outcomes, engine.manifests, store.releases)
         self._told_of: set[tuple[PolicyName, ManifestSha]] = set()
@@ -85,7 +99,9 @@ class Workbench:
         report = self._join()
         busy = not report.idle
         away: Unavailable | None = None
-        for version in self._engine.store.registry.versions():
+        versions = self._engine.store.registry.versions()
+        self._lag.turn(versions)
+        for version in versions:
             if version.stage is Stage.LIVE:
                 try:
                     busy |= self._learn_or_rest(version)
@@ -105,14 +121,14 @@ class Workbench:
     def stand_down(self) -> None:
         """Lets go of what it holds beyond a turn: another learner works from now on."""
         self._mender.stand_down()
+        self._lag.stand_down()
 
     def _join(self) -> JoinReport:
         engine = self._engine
+        self._signals.begin()
         report = join(engine.store.outcomes, engine.manifests, engine.clock(), self._lateness, unseen=self._unseen)
         self._tell_of_denials()
-        for kind, number in (("rewards", report.sequenced), ("closed", report.closed), ("revised", report.revised)):
-            if number:
-                self._metrics.joined.labels(kind).inc(number)
+        self._signals.joined(report)
         return report
 
     def _tell_of_denials(self) -> None:
@@ -125,11 +141,6 @@ class Workbench:
                 manifest_sha=sha,
                 meaning="discarding depends on the intervention: what is never shown is learned as assigned by now",
             )
-
-    def _too_far(self, lineage: Lineage) -> None:
-        """A model was derived and not published; a smaller segment is tried."""
-        self._metrics.too_far.labels(lineage.policy).inc()
-        self._log.info("model_too_far", policy=lineage.policy, learned=lineage.learned, up_to=lineage.up_to)
 
     def _stays(self, version: PolicyVersion, error: ShiftExceeded) -> None:
         """The audit trail says once for every model that nothing may follow it."""
@@ -172,7 +183,6 @@ class Workbench:
     def _learn(self, version: PolicyVersion) -> bool:
         engine, policy = self._engine, version.policy
         head = engine.store.outcomes.head(policy)
-        self._metrics.outcome_position.labels(policy).set(head)
         learned = self._learned.get((policy, version.version), -1)
         patience = engine.manifests.by_sha(version.manifest_sha).learning.publish_seconds
         if head <= learned or time.monotonic() - self._published.get(policy, -math.inf) < patience:
@@ -180,6 +190,7 @@ class Workbench:
         with engine.store.registry.writer(policy) as mine:
             if not mine:
                 return False
+            self._signals.begin()
             try:
                 model = self._learner.step(version, engine.clock())
             except LearningConflict as error:
@@ -190,20 +201,9 @@ class Workbench:
             # Nothing beyond the head, which may have been learned by an earlier life of this process.
             self._learned[policy, version.version] = head
             return False
-        lineage = model.lineage
-        self._learned[policy, version.version] = lineage.up_to
+        self._learned[policy, version.version] = model.lineage.up_to
         self._published[policy] = time.monotonic()
-        self._metrics.learned_position.labels(policy).set(lineage.up_to)
-        self._metrics.published.labels(policy).inc()
         self._mender.published(policy)
-        self._log.info(
-            "model_published",
-            policy=policy,
-            model_version=lineage.version,
-            learned=lineage.learned,
-            learned_total=lineage.learned_total,
-            up_to=lineage.up_to,
-        )
         return True
 
 
@@ -240,6 +240,7 @@ def work(
                 due = time.monotonic() + _UPKEEP_AGAIN_SECONDS
                 due = time.monotonic() + upkeep()
             busy = bench.turn()
+            metrics.learner_turn.set(time.time())
         except Exception as error:
             # Whatever it was: a learner that ended would be started again, to meet the same.
             metrics.learner_errors.labels(type(error).__name__).inc()
@@ -271,10 +272,18 @@ def main() -> int:
     except Unavailable as error:
         log.warning("database_away", reason=str(error))
         return _UNAVAILABLE
-    try:
+    with ExitStack() as ending:
+        ending.callback(store.close)
         metrics = Metrics()
+        metrics.started("learner")
+        pool_watch = PoolWatch(store.database, "learner", metrics)
+        pool_watch.start()
+        ending.callback(pool_watch.stop)
         engine = build_engine(store)
-        bench = Workbench(engine, settings, log, metrics)
+        tracing = open_tracing(settings, "learner", 1.0)
+        if tracing is not None:
+            ending.callback(tracing.close)
+        bench = Workbench(engine, settings, log, metrics, tracing)
         watch = DriftWatch(engine, settings, log, metrics)
 
         def errand() -> float:
@@ -285,8 +294,6 @@ def main() -> int:
         gc.collect()
         gc.freeze()
         work(bench, stopping, upkeep.turn, log, metrics, store.election.won)
-    finally:
-        store.close()
     return 0
 
 

@@ -53,7 +53,7 @@ class DriftWatch:
         for feature, index in drift.stability.items():
             told["feature_drift_psi"].labels(drift.policy, feature).set(index)
         told["reward_mean"].labels(drift.policy).set(drift.reward_mean)
-        told["reward_completeness"].labels(drift.policy).set(drift.completeness)
+        told["reward_completeness_ratio"].labels(drift.policy).set(drift.completeness)
         told["reward_drift_score"].labels(drift.policy).set(drift.reward_score)
         if alarms := drift.alarms(self._threshold):
             self._log.warning(

@@ -18,11 +18,20 @@ from cxi_bandit.policy.settlement import settle
 
 
 class JoinReport(msgspec.Struct, frozen=True, gc=False):
-    """What one pass did; `idle` when there was nothing to do or another process is the sequencer."""
+    """What one pass did; `idle` when there was nothing to do or another process is the sequencer.
+
+    Attributes:
+        waited_rewards: How long the oldest reward taken had waited since its receipt.
+        waited_windows: How long the oldest window taken had waited since its end.
+        decisions: Whose outcomes were appended, in that order.
+    """
 
     sequenced: int = 0
     closed: int = 0
     revised: int = 0
+    waited_rewards: timedelta = timedelta()
+    waited_windows: timedelta = timedelta()
+    decisions: tuple[DecisionId, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -58,8 +67,16 @@ def join(
         early = _reached(sequencing, manifests, due, touched) if drained else []
         revised = _revisions(sequencing, manifests, touched)
         closed = _first_closes(sequencing, manifests, due, early, unseen or Unseen(outcomes, manifests))
-        sequencing.append([*revised, *closed], now)
-        return JoinReport(sequenced=len(rewards), closed=len(closed), revised=len(revised))
+        appended = [*revised, *closed]
+        sequencing.append(appended, now)
+        return JoinReport(
+            sequenced=len(rewards),
+            closed=len(closed),
+            revised=len(revised),
+            waited_rewards=max((now - entry.received_at for entry in rewards[:1]), default=timedelta()),
+            waited_windows=max((now - open_.decision.closes_at for open_ in due[:1]), default=timedelta()),
+            decisions=tuple([closure.decision_id for closure in appended]),
+        )
 
 
 def _reached(

@@ -1,6 +1,6 @@
 """Learn: the outcome log becomes models, each a pure function of its lineage, published one segment at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -53,6 +53,7 @@ class Learner:
 
     Args:
         too_far: Told of every model that was derived and not published because it moves the probabilities too far.
+        learned: Told of every model that `step` published, with the rows it learned, before `step` returns.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Learner:
         manifests: Manifests,
         room: ModelRoom,
         too_far: Callable[[Lineage], None] = lambda _: None,
+        learned: Callable[[Lineage, Sequence[Lesson]], None] = lambda _lineage, _rows: None,
     ) -> None:
         self._registry = registry
         self._outcomes = outcomes
         self._manifests = manifests
         self._room = room
         self._too_far = too_far
+        self._learned = learned
 
     def start(self, version: PolicyVersion, at: datetime) -> Model:
         """The policy version's head, publishing its untrained model first where it has none.
@@ -141,7 +144,9 @@ class Learner:
             data = derive(self._room, manifest, parent, rows)
             golden = golden_vectors(manifest, self._room.load(manifest, data))
             if moves_little(head, lineage, golden, manifest):
-                return self._commit(lineage, data, golden, at, moves_head_from=head.lineage.version)
+                model = self._commit(lineage, data, golden, at, moves_head_from=head.lineage.version)
+                self._learned(lineage, rows)
+                return model
             self._too_far(lineage)
             rows, lineage = _halved(head, lineage, rows)
 

@@ -23,12 +23,12 @@ from cxi_bandit.service.console.errors import Answering
 from cxi_bandit.service.console.routes import Console, console_routes
 from cxi_bandit.service.console.security import telling_browsers
 from cxi_bandit.service.decisions import decision_routes, one_commit
-from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.drainer import Drainer
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.health import health_routes
 from cxi_bandit.service.lane import Lane
 from cxi_bandit.service.limits import open_limits
+from cxi_bandit.service.making import UNTRACED, Making
 from cxi_bandit.service.overrides import override_routes
 from cxi_bandit.service.policies import policy_routes
 from cxi_bandit.service.promotions import promotion_routes
@@ -36,7 +36,7 @@ from cxi_bandit.service.readiness import Readiness
 from cxi_bandit.service.reload import Hints, Reloader
 from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.requests import RequestLog
-from cxi_bandit.service.rewards import DeliveryBatcher, RewardBatcher, RewardDesk, reward_routes
+from cxi_bandit.service.rewards import DeliveryBatcher, RewardBatcher, reward_routes
 from cxi_bandit.service.rollouts import rollout_routes
 from cxi_bandit.service.routing import in_thread
 from cxi_bandit.service.throttle import Bucket, Throttle
@@ -69,6 +69,7 @@ def create_app(
     model_hints: Hints | None = None,
     draining: Draining | None = None,
     prompt: PromptLog | None = None,
+    making: Making = UNTRACED,
 ) -> Litestar:
     """The application over an engine. It starts its threads when the server starts it and ends them with it.
 
@@ -78,6 +79,7 @@ def create_app(
         model_hints: Tells when models were published; None means to look every `reload_seconds`.
         draining: Whether this worker is about to end.
         prompt: Appends decisions without a thread where it can; None where the store has no such way.
+        making: How parts are made that may be traced.
 
     Raises:
         UndeclaredRoute: A route does not say who may call it.
@@ -90,9 +92,9 @@ def create_app(
     doorkeepers = ThreadPoolExecutor(_DOORKEEPERS, thread_name_prefix="access")
     decisions: DecisionBatcher = Batcher(
         "decision log",
-        store.decisions.append if prompt is None else prompt.append,
+        making.decision_commits(store.decisions.append if prompt is None else prompt.append),
         metrics,
-        prompt=None if prompt is None else prompt.prompt,
+        prompt=None if prompt is None else making.decision_prompts(prompt.prompt),
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
         stall_seconds=settings.stall_ms / 1000,
@@ -112,7 +114,9 @@ def create_app(
     )
     rewards: RewardBatcher = Batcher(
         "reward ledger",
-        lambda events: record(events, engine.clock(), store.decisions, store.ledger, engine.manifests),
+        making.reward_commits(
+            lambda events: record(events, engine.clock(), store.decisions, store.ledger, engine.manifests)
+        ),
         metrics,
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
@@ -156,13 +160,13 @@ def create_app(
     known_keys, known_secrets = _remembering(store.access, doorkeepers, settings)
     gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
     console = Console(engine, settings, known_keys, throttle, metrics, draining, log)
-    desk = Desk(engine, writer, spool, metrics, threads, limits)
+    desk = making.desk(engine, writer, spool, metrics, threads, limits)
     commit_one = one_commit(desk, settings)
     app = Litestar(
         [
             *decision_routes(engine, desk, commit_one, threads, settings),
             *reward_routes(
-                RewardDesk(rewards, deliveries, metrics, settings, engine.subject_key),
+                making.reward_desk(rewards, deliveries, metrics, settings, engine.subject_key),
                 Webhooks(known_secrets),
                 throttle,
                 engine.clock,
@@ -188,7 +192,9 @@ def create_app(
     declared_access(app)
     requests = RequestLog(log, lines, metrics, draining)
     framework = requests.watching(telling_browsers(app.asgi_handler))
-    app.asgi_handler = Lane(app, framework, gatekeeper, requests, desk, commit_one, body_bytes=settings.body_bytes)
+    app.asgi_handler = making.around(
+        Lane(app, framework, gatekeeper, requests, desk, commit_one, body_bytes=settings.body_bytes)
+    )
     return app
 
 

@@ -193,13 +193,19 @@ class WorkerLeases:
             self._stopping.wait(_LOOK_SECONDS if self._away else _PAUSE_SECONDS)
 
     def _show(self) -> None:
-        held: dict[tuple[str, str], float] = {}
+        uses: dict[tuple[str, str], int] = {}
+        exploring: dict[str, float] = {}
         for account, lease in self._leases.items():
-            key = (account.policy, _named(account))
-            each = account.unit_money / _MICROS if account.name == EXPLORING else 1.0
-            held[key] = held.get(key, 0.0) + lease.left * each
-        for labels, units in held.items():
-            self._metrics.budget_leased.labels(*labels).set(units)
+            if account.name == EXPLORING:
+                money = lease.left * account.unit_money / _MICROS
+                exploring[account.policy] = exploring.get(account.policy, 0.0) + money
+            else:
+                key = (account.policy, account.name)
+                uses[key] = uses.get(key, 0) + lease.left
+        for labels, units in uses.items():
+            self._metrics.uses_leased.labels(*labels).set(units)
+        for policy, money in exploring.items():
+            self._metrics.exploring_leased.labels(policy).set(money)
 
 
 def _target(line: LineOf, lease: _Lease) -> int:

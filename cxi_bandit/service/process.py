@@ -13,19 +13,24 @@ from litestar import Litestar
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.pool_watch import PoolWatch
 from cxi_bandit.bootstrap.process import end_with_parent
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.draining import Draining
+from cxi_bandit.service.making import UNTRACED
+from cxi_bandit.service.tracing import Traces
 from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.listen import listen
 from cxi_bandit.store.postgres.prompt_log import PromptDecisionLog
 from cxi_bandit.store.postgres.registry import MODELS_CHANNEL
 from cxi_bandit.store.spool import SpoolShelf
+from cxi_bandit.telemetry.exposition import forget_dead_processes, forget_this_process
 from cxi_bandit.telemetry.log import open_log
-from cxi_bandit.telemetry.metrics import Metrics, forget_dead_processes, forget_this_process
+from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.request_lines import RequestLines
+from cxi_bandit.telemetry.tracing import open_tracing
 
 _PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
@@ -45,12 +50,28 @@ def open_app() -> Litestar:
     draining = Draining()
     lines = RequestLines("worker", settings.log_level)
     prompt = PromptDecisionLog(store.decisions, store.database)
+    metrics = Metrics()
+    metrics.started("worker")
+    tracing = open_tracing(settings, "worker", settings.trace_ratio)
     app = create_app(
-        engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints, draining=draining, prompt=prompt
+        engine,
+        settings,
+        log,
+        metrics,
+        shelf,
+        lines=lines,
+        model_hints=hints,
+        draining=draining,
+        prompt=prompt,
+        making=UNTRACED if tracing is None else Traces(tracing),
     )
     app.on_startup.append(partial(draining.follow, settings.draining_fd, settings.listen_fd))
     app.on_startup.append(partial(_report, settings.serving_fd))
-    app.on_shutdown.extend([prompt.close, engine.store.close, forget_this_process])
+    pool_watch = PoolWatch(store.database, "worker", metrics)
+    app.on_startup.append(pool_watch.start)
+    app.on_shutdown.extend([prompt.close, pool_watch.stop, store.close, forget_this_process])
+    if tracing is not None:
+        app.on_shutdown.append(tracing.close)
     return app
 
 

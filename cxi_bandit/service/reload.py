@@ -78,6 +78,8 @@ class Reloader:
         self._tell(refresh)
 
     def _tell(self, refresh: Refresh) -> None:
+        for served in self._serving.rollouts:
+            self._metrics.serves(served.policy)
         for rollout in refresh.rolled_out:
             self._metrics.rollout_revision.labels(rollout.policy).set(rollout.revision)
             self._log.info("rolled_out", policy=rollout.policy, revision=rollout.revision, reason=rollout.reason)

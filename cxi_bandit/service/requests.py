@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from litestar.enums import ScopeType
@@ -11,11 +11,15 @@ from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.reply import Headers
-from cxi_bandit.telemetry.metrics import Metrics, Totals
+from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.request_lines import RequestLines
+from cxi_bandit.telemetry.totals import Totals
 
 _FACTS: Final = "cxi_bandit_facts"
 _CLOSE: Final = (b"connection", b"close")
+_METHODS: Final = frozenset(HTTPMethod)
+_OTHER: Final = "(other)"
+"""Any other word is a method too, and callers know many: what they make up is no label."""
 
 
 def facts(scope: Scope) -> dict[str, object]:
@@ -68,7 +72,8 @@ class RequestLog:
                 await app(scope, receive, noting)
             finally:
                 route = str(scope.get("path_template") or "(none)")
-                self.tell(str(scope["method"]), route, status, time.perf_counter() - started, noted)
+                method = str(scope["method"]) if scope["method"] in _METHODS else _OTHER
+                self.tell(method, route, status, time.perf_counter() - started, noted)
 
         return watched
 

@@ -26,7 +26,8 @@ from cxi_bandit.supervisor.api import Api, Generation
 from cxi_bandit.supervisor.child import Child
 from cxi_bandit.supervisor.gate import Gate
 from cxi_bandit.supervisor.listener import listen
-from cxi_bandit.telemetry.metrics import MULTIPROCESS_VARIABLE
+from cxi_bandit.telemetry.exposition import MULTIPROCESS_VARIABLE
+from cxi_bandit.telemetry.tracing import check_traces
 
 _POLL_SECONDS: Final = 0.1
 _ORPHANS_SECONDS: Final = 10.0
@@ -56,7 +57,9 @@ def supervise(settings: Settings, log: FilteringBoundLogger, ready: Callable[[],
     Raises:
         Taken: Another service runs on the data directory, or something else listens on the address.
         Unavailable: The database does not answer.
+        InvalidInput: Traces are wished for, and what sends them is not installed.
     """
+    check_traces(settings)
     wishes = Wishes()
     wishes.listen_to_signals()
     with ExitStack() as ending:

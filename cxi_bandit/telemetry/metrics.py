@@ -1,39 +1,44 @@
 """Prometheus metrics, one set per process, summed over the processes by whichever of them is asked."""
 
-import math
-import os
-from bisect import bisect_left
-from collections import Counter as Tallied
-from collections.abc import Sequence
-from pathlib import Path
+import platform
+import time
+from importlib.metadata import version
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Read by prometheus_client when it is imported: the supervisor sets it for its children, never for itself."""
+from cxi_bandit.telemetry.exposition import summed
+from cxi_bandit.telemetry.learning_metrics import LearningMetrics
+from cxi_bandit.telemetry.totals import Totals
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
-class Totals(Histogram):
-    """A histogram that takes many observations for the price of one: each costs two writes into shared memory."""
+class Metrics(LearningMetrics):
+    """Names end in their unit; counters in `_total`. Made once per process, by whoever wires it.
 
-    def observe_all(self, amounts: Sequence[float]) -> None:
-        """The same as `observe` of each, and one rounding fewer in their sum."""
-        self._sum.inc(math.fsum(amounts))
-        for index, number in Tallied(bisect_left(self._upper_bounds, amount) for amount in amounts).items():
-            self._buckets[index].inc(number)
-
-
-class Metrics:
-    """Names end in their unit; counters in `_total`. Made once per process, by whoever wires it."""
+    Labels come from manifests, routes and our own words, never from what a caller sent: what has labels stays small.
+    """
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
+        super().__init__(registry)
         self._registry = registry
+        self.build = Gauge(
+            "cxi_bandit_build_info",
+            "1 for each build that runs; of several, while one takes over from another, each.",
+            ["version", "python_version", "vowpalwabbit_version"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.process_start = Gauge(
+            "cxi_bandit_process_start_time_seconds",
+            "When the youngest process of its kind began its work, in seconds since 1970.",
+            ["process"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.request_seconds = Totals(
             "cxi_bandit_request_seconds",
             "Time from request to answer.",
@@ -88,7 +93,8 @@ class Metrics:
         )
         self.refused = Counter(
             "cxi_bandit_queue_refused_total",
-            "Entries refused: `full`, `late` (still queued at the deadline) or `abandoned` (in flight at it).",
+            "Entries refused: `full`, `late` (still queued at the deadline), `abandoned` (in flight at it), "
+            "`stalled` (the commit under way takes too long).",
             ["queue", "reason"],
             registry=registry,
         )
@@ -111,6 +117,7 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.spool_moves.labels("damaged")
         self.unlogged = Counter(
             "cxi_bandit_unlogged_total",
             "Decisions answered with the default because they could be logged nowhere.",
@@ -118,15 +125,22 @@ class Metrics:
             registry=registry,
         )
         self.budget_spent = Counter(
-            "cxi_bandit_budget_spent_total",
+            "cxi_bandit_budget_spent_money_total",
             "Money that answered decisions took of a line of the budgets, in the manifest's unit.",
             ["policy", "line"],
             registry=registry,
         )
-        self.budget_leased = Gauge(
-            "cxi_bandit_budget_leased",
-            "What the workers may still spend of a line without asking: uses, of `(exploring)` money.",
+        self.uses_leased = Gauge(
+            "cxi_bandit_budget_leased_uses",
+            "Uses that the workers may still spend of a line of the budgets without asking.",
             ["policy", "line"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.exploring_leased = Gauge(
+            "cxi_bandit_exploring_leased_money",
+            "Money that the workers may still spend on exploring without asking, in the manifest's unit.",
+            ["policy"],
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -137,93 +151,60 @@ class Metrics:
             registry=registry,
         )
         self.log_away = Gauge(
-            "cxi_bandit_decision_log_away",
+            "cxi_bandit_decision_log_away_workers",
             "Workers that cannot reach the decision log and answer from the spool.",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.joined = Counter(
-            "cxi_bandit_joined_total",
-            "Rewards sequenced, windows closed, outcomes revised.",
-            ["kind"],
+        self.pool_connections = Gauge(
+            "cxi_bandit_database_pool_connections",
+            "Connections to the database, `idle` or `used`.",
+            ["process", "state"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.pool_waiting = Gauge(
+            "cxi_bandit_database_pool_waiting_requests",
+            "Requests that wait for a connection now.",
+            ["process"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.pool_requests = Counter(
+            "cxi_bandit_database_pool_requests_total",
+            "Requests for a connection by what became of them: had `at_once`, `waited` for, or `failed`.",
+            ["process", "result"],
             registry=registry,
         )
-        self.outcome_position = Gauge(
-            "cxi_bandit_outcome_position",
-            "Last position of the outcome log.",
-            ["policy"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.learned_position = Gauge(
-            "cxi_bandit_learned_position",
-            "Last position learned; behind cxi_bandit_outcome_position by the learner's lag.",
-            ["policy"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.published = Counter(
-            "cxi_bandit_models_published_total", "Models published.", ["policy"], registry=registry
-        )
-        self.too_far = Counter(
-            "cxi_bandit_models_too_far_total",
-            "Models not published because they would move probabilities beyond rollout.maximum_shift.",
-            ["policy"],
+        self.pool_wait_seconds = Counter(
+            "cxi_bandit_database_pool_wait_seconds_total",
+            "Time that requests waited for a connection.",
+            ["process"],
             registry=registry,
         )
-        self.watch_evidence = Gauge(
-            "cxi_bandit_watch_evidence",
-            "ln E of a roll-out's watch; -Inf before its first shopper.",
-            ["policy", "watch"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.canary_shoppers = Gauge(
-            "cxi_bandit_canary_shoppers",
-            "Shoppers of the running canary whose window is closed; 0 without one.",
-            ["policy"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.rollbacks = Counter(
-            "cxi_bandit_rollbacks_total",
-            "What a watch took back, or halted, by why.",
-            ["policy", "reason"],
+        self.connections_lost = Counter(
+            "cxi_bandit_database_connections_lost_total",
+            "Connections that were found broken and replaced.",
+            ["process"],
             registry=registry,
         )
-        self.rebuilt = Counter(
-            "cxi_bandit_models_rebuilt_total", "Models made by rebuilds.", ["policy"], registry=registry
-        )
-        self.rebuilds_waiting = Gauge(
-            "cxi_bandit_rebuilds_waiting",
-            "Requests for a rebuild that are not answered yet.",
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.thinned = Counter(
-            "cxi_bandit_models_thinned_total",
-            "Models whose bytes were dropped; they can be derived again.",
-            ["policy"],
-            registry=registry,
-        )
-        self.learner_errors = Counter(
-            "cxi_bandit_learner_errors_total", "Passes of the learner that failed.", ["error"], registry=registry
-        )
-        self.drift = {
-            name: Gauge(f"cxi_bandit_{name}", words, labels, registry=registry, multiprocess_mode="mostrecent")
-            for name, words, labels in (
-                ("feature_drift_psi", "Population stability index, latest day to week before.", ["policy", "feature"]),
-                ("reward_mean", "Mean reward of the latest day, as known when windows closed.", ["policy"]),
-                ("reward_completeness", "Share of the latest day's outcomes that an event reached.", ["policy"]),
-                ("reward_drift_score", "Change of the mean reward in its standard errors.", ["policy"]),
-            )
-        }
-        self.dropped = Counter(
-            "cxi_bandit_dropped_total",
-            "What retention dropped: `day`, `reward` (of a dropped decision), `parked` (its decision never came).",
-            ["kind"],
-            registry=registry,
-        )
+
+    def started(self, process: str) -> None:
+        """This process is about to do its work: which build it is, and since when.
+
+        Args:
+            process: `worker`, `learner`.
+        """
+        self.build.labels(version("cxi-bandit"), platform.python_version(), version("vowpalwabbit")).set(1)
+        self.process_start.labels(process).set(time.time())
+
+    def serves(self, policy: str) -> None:
+        """A policy is served: what should never happen to it is told as 0 from now on.
+
+        A counter that appears has not increased, as Prometheus sees it: an alert would not hear of its first one.
+        """
+        for counter in (self.models_refused, self.unlogged):
+            counter.labels(policy)
 
     def exposition(self) -> bytes:
         """Prometheus text: of all processes when they share a directory, of this one otherwise."""
@@ -231,24 +212,4 @@ class Metrics:
 
     def summed(self) -> CollectorRegistry:
         """The same, to be read by a program."""
-        shared = os.environ.get(MULTIPROCESS_VARIABLE)
-        if not shared:
-            return self._registry
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=shared)  # type: ignore[no-untyped-call] # the package leaves it untyped
-        return registry
-
-
-def forget_dead_processes() -> None:
-    """Removes the live gauges of processes that are gone: a killed worker cannot take its own back."""
-    shared = os.environ.get(MULTIPROCESS_VARIABLE)
-    for path in Path(shared).glob("gauge_live*_*.db") if shared else ():
-        pid = path.stem.rpartition("_")[2]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            path.unlink(missing_ok=True)
-
-
-def forget_this_process() -> None:
-    """Takes this process's live gauges back: it ends, and others of its kind go on."""
-    if os.environ.get(MULTIPROCESS_VARIABLE):
-        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call] # the package leaves it untyped
+        return summed(self._registry)

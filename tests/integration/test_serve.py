@@ -1,6 +1,7 @@
 import http.client
 import json
 import signal
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import uuid4
 import httpx
 import psutil
 
+from tests.harness.exposition import series
 from tests.harness.service import until
 
 Start = Callable[..., Any]
@@ -69,9 +71,16 @@ def test_what_is_learned_is_served_by_every_worker_within_a_second(start_service
     receipt = service.client.get(f"/v1/decisions/{decisions[0]['decision_id']}").json()
     assert receipt["outcomes"][0]["settlement"]["completed"]
     assert receipt["learned_by"]
-    metrics = service.client.get("/metrics").text
-    assert "cxi_bandit_models_published_total" in metrics
-    assert 'cxi_bandit_decisions_total{intervention="hold",policy="quick"}' in metrics
+    metrics = series(service.client.get("/metrics").text)
+    quick = ("policy", "quick")
+    assert ("cxi_bandit_models_published_total", frozenset({quick})) in metrics
+    assert ("cxi_bandit_decisions_total", frozenset({("intervention", "hold"), quick})) in metrics
+    assert metrics["cxi_bandit_learned_decision_age_seconds_count", frozenset({quick})] >= 10
+    assert metrics["cxi_bandit_learner_turn_timestamp_seconds", frozenset()] > time.time() - 60
+    for process in ("worker", "learner"):
+        assert metrics["cxi_bandit_process_start_time_seconds", frozenset({("process", process)})] > time.time() - 60
+        at_once = frozenset({("process", process), ("result", "at_once")})
+        assert metrics["cxi_bandit_database_pool_requests_total", at_once] > 0
 
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(30) == 0

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
@@ -154,6 +155,27 @@ class _Taken:
             raise ours from error
 
 
+class PoolUse(msgspec.Struct, frozen=True):
+    """How a pool is used now, and what it has counted since it was opened.
+
+    Attributes:
+        idle: Of the connections, those that nobody uses.
+        waiting: Requests for a connection that wait now.
+        waited: Of the requests ever made, those that found none idle.
+        failed: Those of them that gave up.
+        lost: Connections found broken, and replaced.
+    """
+
+    connections: int = 0
+    idle: int = 0
+    waiting: int = 0
+    requests: int = 0
+    waited: int = 0
+    waited_ms: int = 0
+    failed: int = 0
+    lost: int = 0
+
+
 class Database:
     """A pool of connections in autocommit mode: one statement is one transaction unless a block asks for more.
 
@@ -193,6 +215,20 @@ class Database:
         """Closes every connection; calls under way end first."""
         self._pool.close()
         self._watchdog.stop()
+
+    def use(self) -> PoolUse:
+        """The pool's own counts, without waiting for anything."""
+        counts = self._pool.get_stats()
+        return PoolUse(
+            connections=counts.get("pool_size", 0),
+            idle=counts.get("pool_available", 0),
+            waiting=counts.get("requests_waiting", 0),
+            requests=counts.get("requests_num", 0),
+            waited=counts.get("requests_queued", 0),
+            waited_ms=counts.get("requests_wait_ms", 0),
+            failed=counts.get("requests_errors", 0),
+            lost=counts.get("connections_lost", 0),
+        )
 
     def connection(self) -> AbstractContextManager[Connection]:
         """A connection whose every statement commits by itself, within the short timeout."""

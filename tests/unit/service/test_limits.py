@@ -194,10 +194,10 @@ def test_spent_and_leased_can_be_watched(serve: Any) -> None:
     while not drawn(engine)[SHIPPING]:
         ask(client)
     text = client.get("/metrics").text
-    assert (
-        f'cxi_bandit_budget_spent_total{{line="free_shipping",policy="quick"}} {2.5 * drawn(engine)[SHIPPING]}' in text
-    )
-    assert 'cxi_bandit_budget_leased{line="(exploring)",policy="quick"}' in text
+    spent = 'cxi_bandit_budget_spent_money_total{line="free_shipping",policy="quick"}'
+    assert f"{spent} {2.5 * drawn(engine)[SHIPPING]}" in text
+    assert 'cxi_bandit_budget_leased_uses{line="free_shipping",policy="quick"}' in text
+    assert 'cxi_bandit_exploring_leased_money{policy="quick"}' in text
 
 
 def test_what_was_leased_and_not_spent_is_given_back_at_the_end(serve: Any, stop: Any) -> None:

@@ -3,17 +3,20 @@
 import asyncio
 import io
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from cxi_bandit.domain.identifiers import DecisionIdMint, ages_seconds, minted_at
 from cxi_bandit.telemetry.log import open_log
-from cxi_bandit.telemetry.metrics import Totals
 from cxi_bandit.telemetry.request_lines import RequestLines
 from cxi_bandit.telemetry.tally import Tally
+from cxi_bandit.telemetry.totals import Totals
 
 
 def samples(metric: Any) -> list[tuple[str, str, float]]:
@@ -53,6 +56,14 @@ def test_a_tally_counts_each(labels: list[tuple[str, str]]) -> None:
     for pair in labels:
         expected.labels(*pair).inc()
     assert sorted(samples(counter)) == sorted(samples(expected))
+
+
+@given(st.lists(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))))  # noqa: DTZ001 - aware by `timezones`
+def test_ages_of_many_are_the_ages_of_each(moments: list[datetime]) -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    minted = [DecisionIdMint().mint(moment) for moment in moments]
+    expected = [(now - minted_at(decision_id)).total_seconds() for decision_id in minted]
+    assert ages_seconds(minted, now) == pytest.approx(expected, abs=1e-3)
 
 
 FACTS: dict[str, Any] = {
