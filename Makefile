@@ -26,6 +26,8 @@ demo: $(STAMP)  ## start the service, drive it with the shopping world, show wha
 serve: $(STAMP)  ## the service on 127.0.0.1:8000, development mode (no keys)
 	$(BIN)/cxi-bandit serve --dev
 
+# So many processes are started that none may have to compile again what another has compiled.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
