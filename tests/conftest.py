@@ -16,7 +16,7 @@ from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.migrate import upgrade
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from cxi_bandit.store.spool import SpoolShelf
-from tests.harness.ground import BRITTLE
+from tests.harness.clusters import BRITTLE, lay_cluster
 from tests.harness.leftovers import directory_of_this_run, watch_over_this_process
 from tests.harness.schedule import WholeFiles, turn
 
@@ -64,6 +64,7 @@ def postgres_server(servers_directory: Path) -> Iterator[str]:
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
+    lay_cluster(servers_directory / "shared")
     server = EmbeddedPostgres(servers_directory / "shared", BRITTLE)
     yield server.start()
     server.stop(immediate=True)
@@ -73,7 +74,9 @@ def postgres_server(servers_directory: Path) -> Iterator[str]:
 def _template(postgres_server: str) -> Iterator[str]:
     name = f"template_{os.getpid()}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        # The `postgres` of our own server is migrated already; another's is not ours to look at.
+        migrated = SQL("" if "DATABASE_URL" in os.environ else "TEMPLATE postgres STRATEGY FILE_COPY")
+        connection.execute(SQL("CREATE DATABASE {} {}").format(Identifier(name), migrated))
         upgrade(make_conninfo(postgres_server, dbname=name))
         yield name
         connection.execute(SQL("DROP DATABASE {}").format(Identifier(name)))

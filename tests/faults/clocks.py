@@ -16,7 +16,8 @@ from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.engine.record import record
 from cxi_bandit.store.memory import MemoryStore
 from tests.faults.proof import Losses, Proof, Tell
-from tests.harness.ground import BRITTLE, Ground
+from tests.harness.clusters import BRITTLE
+from tests.harness.ground import Ground
 from tests.harness.policies import manifest
 
 BEGIN = datetime(2026, 3, 1, 9, tzinfo=UTC)

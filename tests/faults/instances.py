@@ -17,7 +17,8 @@ from tests.faults.durable import acknowledged, any_good, compare, decisions_and_
 from tests.faults.idempotency import race
 from tests.faults.proof import Figure, Losses, Proof, Tell
 from tests.faults.strikes import revive
-from tests.harness.ground import BRITTLE, Ground, rows
+from tests.harness.clusters import BRITTLE
+from tests.harness.ground import Ground, rows
 from tests.harness.load import Answer
 from tests.harness.service import MANIFEST, Service, until
 

@@ -27,7 +27,8 @@ from cxi_bandit.store.postgres.connection import Connection, Database
 from cxi_bandit.store.postgres.decision_log import PostgresDecisionLog
 from cxi_bandit.store.postgres.reward_ledger import PostgresRewardLedger
 from tests.faults.proof import Figure, Losses, Proof, Tell
-from tests.harness.ground import BRITTLE, Ground, rows
+from tests.harness.clusters import BRITTLE
+from tests.harness.ground import Ground, rows
 from tests.harness.policies import manifest
 
 WRITERS = 12

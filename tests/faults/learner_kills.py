@@ -21,7 +21,8 @@ from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.engine.record import record
 from cxi_bandit.store.postgres import PostgresStore
 from tests.faults.proof import Figure, Losses, Proof, Tell
-from tests.harness.ground import BRITTLE, Ground
+from tests.harness.clusters import BRITTLE
+from tests.harness.ground import Ground
 from tests.harness.policies import EXPLORERS, manifest
 from tests.harness.service import until
 

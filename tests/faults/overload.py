@@ -7,7 +7,8 @@ import time
 
 from tests.faults.durable import ask
 from tests.faults.proof import Figure, Losses, Proof, Tell, percentile
-from tests.harness.ground import BRITTLE, Ground
+from tests.harness.clusters import BRITTLE
+from tests.harness.ground import Ground
 from tests.harness.link import Link
 from tests.harness.load import Answer, Load
 from tests.harness.service import until

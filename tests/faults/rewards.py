@@ -23,7 +23,8 @@ from cxi_bandit.store.memory import MemoryStore
 from tests.faults.durable import ask
 from tests.faults.proof import Losses, Proof, Tell
 from tests.faults.truth import HORIZON, MANIFEST
-from tests.harness.ground import BRITTLE, Ground, rows
+from tests.harness.clusters import BRITTLE
+from tests.harness.ground import Ground, rows
 from tests.harness.load import Load, Request
 from tests.harness.service import Service
 

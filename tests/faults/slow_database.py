@@ -13,7 +13,8 @@ import httpx
 from tests.faults.comeback import back_at, committed
 from tests.faults.durable import PATIENCE_SECONDS, ask, compare
 from tests.faults.proof import Figure, Losses, Proof, Tell, percentile
-from tests.harness.ground import BRITTLE, Ground
+from tests.harness.clusters import BRITTLE
+from tests.harness.ground import Ground
 from tests.harness.link import Link
 from tests.harness.load import Fate, Load
 from tests.harness.service import Service, until

@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,26 +13,20 @@ from psycopg.conninfo import make_conninfo
 
 from cxi_bandit.bootstrap.upkeep import keep_up
 from cxi_bandit.store.postgres import PostgresStore
-from cxi_bandit.store.postgres.migrate import upgrade
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
+from tests.harness.clusters import BRITTLE, lay_cluster
 from tests.harness.service import MANIFEST, Service
-
-BRITTLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For databases that nobody kills: much faster, and nothing is proved by their disk."""
 
 
 class Ground:
     """Makes what a proof needs and ends all of it, latest first, when the block ends.
 
-    A cluster is initialised and migrated once, the first time one is wanted; every other is a copy of its files.
-
     Args:
         directory: The ground's own; below /tmp, as a server run by root must be able to reach it as another user.
     """
 
-    def __init__(self, directory: Path, template: Path | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._template = template or directory / "template"
         self._numbers = itertools.count(1)
         self._ending = ExitStack()
 
@@ -42,12 +35,11 @@ class Ground:
 
     def __exit__(self, *_: object) -> None:
         self._ending.close()
-        if self._template.parent != self._directory:
-            shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def part(self) -> "Ground":
-        """A ground of its own for one proof, with the same template."""
-        return Ground(self.place(), self._template)
+        """A ground of its own for one proof."""
+        return Ground(self.place())
 
     def at_end(self, call: Callable[[], object]) -> None:
         """Something else that must not outlive the proof."""
@@ -61,7 +53,9 @@ class Ground:
 
     def database(self, settings: Mapping[str, str] | None = None) -> tuple[EmbeddedPostgres, str]:
         """A running, migrated server of the proof's own, durable unless told otherwise, and its DSN."""
-        server = EmbeddedPostgres(self._copied(self.place()), settings)
+        cluster = self.place() / "database"
+        lay_cluster(cluster)
+        server = EmbeddedPostgres(cluster, settings)
         dsn = server.start()
         self.at_end(lambda: server.stop(immediate=True))
         return server, dsn
@@ -114,7 +108,7 @@ class Ground:
         data_dir.mkdir(exist_ok=True)
         given = dict(settings or {})
         if database_url is None:
-            self._copied(data_dir)
+            lay_cluster(data_dir / "database")
         else:
             given["DATABASE_URL"] = database_url
         service = Service(data_dir, workers, "--dev", settings=given, manifest=manifest, beside=beside)
@@ -122,26 +116,6 @@ class Ground:
         if ready:
             service.await_ready()
         return service
-
-    def _copied(self, place: Path) -> Path:
-        if not self._template.is_dir():
-            _initialise(self._template)
-        target = place / "database"
-        # With owners and modes: as root, the files belong to the user that the server runs as.
-        subprocess.run(["cp", "-a", str(self._template), str(target)], check=True)
-        return target
-
-
-def _initialise(directory: Path) -> None:
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    building = directory.with_name(f"{directory.name}-building")
-    server = EmbeddedPostgres(building, BRITTLE)
-    try:
-        upgrade(server.start())
-    finally:
-        server.stop()
-    (building / "log").unlink(missing_ok=True)
-    shutil.move(building, directory)
 
 
 def rows(dsn: str, query: str, *values: object) -> list[tuple]:

@@ -53,6 +53,13 @@ def directory_of_this_run() -> "Iterator[Path]":
         yield directory
 
 
+def shared_by_this_run(name: str) -> Path:
+    """A directory that all processes of the run know by this name; it goes with the run."""
+    directory = Path(tempfile.gettempdir(), f"{_PREFIX}{os.environ[MARK]}-{name}")
+    directory.mkdir(mode=0o755, exist_ok=True)
+    return directory
+
+
 def bearers(mark: str) -> list[psutil.Process]:
     """Processes of a run: the mark is in their environment, or in a path on their command line."""
     found = []

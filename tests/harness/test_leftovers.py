@@ -14,12 +14,16 @@ ROOT = Path(__file__).parents[2]
 
 TALKING = """
 import subprocess, sys, time
+from pathlib import Path
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
-from tests.harness.ground import BRITTLE
+from tests.harness.clusters import BRITTLE, lay_cluster
 from tests.harness.leftovers import directory_of_this_run, watch_over_this_process
 
+laid = Path(sys.argv[1])
+lay_cluster(laid)  # a copy of what the outer run has
 watch_over_this_process()
 with directory_of_this_run() as directory:
+    laid.rename(directory / "database")
     server = EmbeddedPostgres(directory / "database", BRITTLE)
     server.start()
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
@@ -40,14 +44,14 @@ with directory_of_this_run() as directory:
 """
 
 
-def start(script: str) -> subprocess.Popen[str]:
+def start(script: str, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, "-c", script], env=environment, text=True, **quiet)
+    return subprocess.Popen([sys.executable, "-c", script, *words], env=environment, text=True, **quiet)
 
 
-def test_what_a_killed_run_started_ends_with_it() -> None:
-    with start(TALKING) as run:
+def test_what_a_killed_run_started_ends_with_it(servers_directory: Path) -> None:
+    with start(TALKING, str(servers_directory / "talking")) as run:
         directory, *pids = run.stdout.readline().split()
         assert all(psutil.pid_exists(int(pid)) for pid in pids)
         run.kill()
