@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from cxi_bandit.policy.settlement import settle
 from simulator.bench.databases import filled
 from simulator.bench.filling import REWARDED
@@ -14,7 +12,6 @@ from simulator.bench.scenes.learning import bare_loop, step
 from simulator.bench.servers import POLICY
 
 
-@pytest.mark.timeout(170)
 def test_it_measures_and_says_where(tmp_path: Path) -> None:
     rows = ["decision-cpu", "rewards", "client-cpu"]
     options = ["--rounds", "1", "--seconds", "0.5", "--json", "--output", str(tmp_path / "bench.json")]

@@ -6,6 +6,7 @@ between. Seeds are fixed. A right engine would fail this file, under other seeds
 """
 
 import math
+from functools import cache
 
 import pytest
 from scipy import stats
@@ -29,6 +30,7 @@ DECISIONS = 3000
 FALSE_ALARM = 1e-3 / (len(EXPLORERS) * 10)
 
 
+@cache  # what a seed makes is the same every time, and nobody here changes it
 def run(algorithm: str) -> LoopResult:
     text = with_explorer(shipped_texts()["search.toml"], f'algorithm = "{algorithm}"\n{EXPLORERS[algorithm]}')
     return Loop({"search.toml": text}, seed=5).run(DECISIONS)
