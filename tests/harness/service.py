@@ -1,16 +1,18 @@
 """A real `cxi-bandit serve` in a process of its own, and how to wait for it."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
+from cxi_bandit.store.server.embedded import EmbeddedPostgres
 from tests.harness.ports import free_port
 
 MANIFEST = """
@@ -120,14 +122,16 @@ class Service:
         return body
 
     def close(self) -> None:
+        """Ends all of it at once, its database too. How it ends when it is asked to is for tests of that."""
         self.client.close()
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            supervisor = psutil.Process(self.process.pid)
+            # The supervisor first: nobody is left to start anything again.
+            for process in (supervisor, *supervisor.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self.process.wait()
+        EmbeddedPostgres(self.data_dir / "database").stop(immediate=True)
 
 
 def until(happened: Callable[[], bool], seconds: float) -> float:
