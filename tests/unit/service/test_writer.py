@@ -67,7 +67,7 @@ class Shop:
         self.engine: Engine = in_memory_engine([("detail-page.toml", manifest)])
         self.log = Log(self.engine.store.decisions)
         self.engine.store.decisions = self.log  # type: ignore[misc, assignment]
-        settings = Settings(dev=True, stall_ms=100)
+        settings = Settings(dev=True, stall_ms=500)
         self.client = TestClient(
             create_app(self.engine, settings, quiet, Metrics(), shelf), raise_server_exceptions=False
         )
@@ -245,12 +245,19 @@ def run(main: Coroutine[None, None, None]) -> None:
     asyncio.run(asyncio.wait_for(main, 20))
 
 
+async def soon(happened: Callable[[], bool]) -> None:
+    """Waits, within what `run` allows."""
+    while not happened():  # noqa: ASYNC110 - what is waited for happens in a thread, and knows of no event
+        await asyncio.sleep(0.005)
+
+
 class Port:
     """Notes what it is given; can be held up."""
 
     def __init__(self) -> None:
         self.written: list[int] = []
         self.abandoned: list[int] = []
+        self.told_in_vain = 0
         self.away = False
         self.open = threading.Event()
 
@@ -261,6 +268,7 @@ class Port:
 
     def abandon(self, items: Sequence[int]) -> None:
         if self.away:
+            self.told_in_vain += 1
             raise Unavailable("test")
         self.abandoned += items
 
@@ -286,7 +294,7 @@ def test_a_stalled_commit_sends_away_everyone_behind_it_too() -> None:
         with pytest.raises(Stalled):
             await tested.submit([9], 5)
         port.open.set()
-        await asyncio.sleep(0.1)
+        await soon(lambda: tested._flight is None)
         assert await tested.submit([3], 5) == [3]
         await tested.drain()
 
@@ -322,11 +330,11 @@ def test_only_what_was_under_way_is_abandoned_and_told_until_it_is_heard(monkeyp
         answers = await asyncio.gather(tested.submit([0], 0.05), tested.submit([1], 0.05), return_exceptions=True)
         assert [type(answer) for answer in answers] == [Overdue, Late]
         port.open.set()
-        await asyncio.sleep(0.1)
+        await soon(lambda: port.told_in_vain > 1)
         assert port.abandoned == []
         port.away = False
         tested.abandon([7])
-        await asyncio.sleep(0.2)
+        await soon(lambda: len(port.abandoned) > 1)
         assert sorted(port.abandoned) == [0, 7]
         await tested.drain()
 
