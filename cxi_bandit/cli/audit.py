@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
@@ -54,24 +54,8 @@ class AuditReport(msgspec.Struct, frozen=True):
     policies: list[PolicyAudit]
 
 
-@click.command()
-@click.argument("policy", required=False)
-@click.option(
-    "--decisions",
-    "most",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Latest decisions of each policy to execute again, their outcomes to settle again; 0 for none.",
-)
-@click.option("--all-decisions", is_flag=True, help="Every decision in the log, and every outcome.")
-@AS_JSON
-@database_options
 def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - settings of any type
-    """Derive every model of POLICY (or of all) from the log, execute decisions and settle outcomes again; compare.
-
-    Exits with 1 when anything differs from what was committed.
-    """
+    """The work of `cxi-bandit audit`."""
     with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
         engine = build_engine(store)
         names = sorted({version.policy for version in store.registry.versions()})

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import rich_click as click
 from rich.console import Console
 from rich.progress import Progress
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.arms import show_arms
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.cli.rebuild import AGAIN_SECONDS, SEQUENCE_ONLY
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import PolicyName
@@ -27,14 +26,8 @@ from cxi_bandit.service.policies import describe_arms, describe_versions
 from cxi_bandit.settings import read_settings
 
 
-@click.group(invoke_without_command=True)
-@AS_JSON
-@database_options
-@click.pass_context
-def policies(context: click.RichContext, /, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show every policy version with its stage and newest model, and who answers for it; or check a manifest."""
-    if context.invoked_subcommand is not None:
-        return
+def policies(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """The work of `cxi-bandit policies`."""
     with open_store(read_settings(**options)) as store:
         found = describe_versions(build_engine(store), store.registry.versions())
         rollouts = store.releases.rollouts()
@@ -50,11 +43,8 @@ def policies(context: click.RichContext, /, as_json: bool, **options: Any) -> No
     show_arms(rollouts)
 
 
-@policies.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@AS_JSON
 def check(file: Path, as_json: bool) -> None:
-    """Check a manifest without installing it."""
+    """The work of `cxi-bandit policies check`."""
     text = file.read_text("utf-8")
     manifest = parse_manifest(text, file.name)
     sha = manifest_sha(text)
@@ -83,17 +73,8 @@ class Warmed(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[int, list[str]]
 
 
-@policies.command()
-@click.argument("policy")
-@click.argument("version", type=click.IntRange(min=1))
-@ACTOR
-@AS_JSON
-@database_options
 def warm(policy: str, version: int, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Learn the starting model of POLICY's VERSION from the log, its rewards settled by that version's own rules.
-
-    For a candidate with another [reward], [exploration] or [learning]. Called again, it goes on from where it was.
-    """
+    """The work of `cxi-bandit policies warm`."""
     with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
         engine = build_engine(store)
         wanted = next((one for one in store.registry.versions(PolicyName(policy)) if one.version == version), None)

@@ -6,13 +6,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-import rich_click as click
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import AuditEntry
@@ -51,18 +50,8 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     request: int | None = None
 
 
-@click.command()
-@click.argument("policy")
-@click.option("--from-start", is_flag=True, help="From the untrained model on, not from the nearest checkpoint.")
-@click.option("--later", is_flag=True, help="Leave it to the running service's learner.")
-@ACTOR
-@AS_JSON
-@database_options
 def rebuild(policy: str, from_start: bool, later: bool, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Learn POLICY's outcomes again as they are known now: late and corrected rewards, nothing erased or unlearned.
-
-    Runs beside the service, which takes the new model up when it is whole.
-    """
+    """The work of `cxi-bandit rebuild`."""
     if later and from_start:
         raise InvalidInput("--later", "goes from the nearest checkpoint; for --from-start leave --later out")
     with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:

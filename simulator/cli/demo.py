@@ -5,27 +5,33 @@ from pathlib import Path
 
 import rich_click as click
 
+from cxi_bandit.cli.command import Command
 from cxi_bandit.cli.options import AS_JSON
 
 _REFUSED = 1
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    page="explanation/shopping-world.md",
+    examples=(
+        ("cxi-bandit demo", "about a minute, with pictures in ./cxi-bandit-demo"),
+        ("cxi-bandit demo --decisions 1000 --seed 7 --json", "shorter, with another shop, for a program"),
+    ),
+)
 @click.option(
     "--decisions",
     type=click.IntRange(min=1000),
     default=12_000,
     show_default=True,
-    envvar="CXI_BANDIT_DECISIONS",
     help="How many defects shoppers meet.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, envvar="CXI_BANDIT_SEED", help="Of the simulated shop.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated shop.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("cxi-bandit-demo"),
     show_default=True,
-    envvar="CXI_BANDIT_OUTPUT",
     help="Directory for the pictures.",
 )
 @AS_JSON
