@@ -8,7 +8,7 @@ from typing import Final
 import rich_click as click
 
 from cxi_bandit.cli.command import CommandGroup
-from cxi_bandit.cli.complaints import BAD_INPUT, DONE, INTERRUPTED, complain, explain
+from cxi_bandit.cli.complaints import BAD_INPUT, DONE, INTERRUPTED, complain, tell
 
 COMMANDS: Final = (
     "approve",
@@ -84,5 +84,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return complain("interrupted", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last resort: one line instead of a stack trace
-        return explain(error)
+        return tell(error)
     return status if isinstance(status, int) else DONE

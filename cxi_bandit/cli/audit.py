@@ -12,8 +12,8 @@ from rich.progress import Progress
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.engine.audit import AuditVerdict, DecisionAudit, audit_models
 from cxi_bandit.engine.audit_outcomes import audit_outcomes
@@ -60,9 +60,7 @@ def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **o
         engine = build_engine(store)
         names = sorted({version.policy for version in store.registry.versions()})
         if policy is not None:
-            if policy not in names:
-                raise NotFound("policy", policy)
-            names = [PolicyName(policy)]
+            names = [known_policy(engine, policy)]
         found = [_audited(engine, name, None if all_decisions else most, progress) for name in names]
     report = AuditReport(all(_passed(entry) for entry in found), found)
     if as_json:

@@ -28,7 +28,7 @@ UNAVAILABLE: Final = 69
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 
-_BAD_INPUT: Final = (InvalidInput, ManifestInvalid, NotFound, IdempotencyConflict, WrongStep)
+_WRONG_PATH: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 _WHERE_TO_LOOK: Final[Mapping[str, str]] = {
     "policy version": "`cxi-bandit policies` shows those there are",
     "model": "`cxi-bandit policies` shows the newest of each version",
@@ -47,18 +47,35 @@ def gate_status(error: RefusedByGate) -> int:
     return WAIT if error.decision is Ruling.WAIT else REFUSED
 
 
-def explain(error: Exception) -> int:
+def tell(error: Exception) -> int:
     """Says on stderr what went wrong and what to do about it; the exit code."""
-    if isinstance(error, NotFound):
-        where = _WHERE_TO_LOOK.get(error.kind)
-        return complain(f"{error}; {where}" if where else str(error), BAD_INPUT)
-    if isinstance(error, _BAD_INPUT):
-        return complain(str(error), BAD_INPUT)
-    if isinstance(error, RefusedByGate):
-        return complain(f"the gate says {error.decision.value}: {error}", gate_status(error))
-    if isinstance(error, Unavailable | EvidenceConflict | RolloutConflict):
-        return complain(str(error), UNAVAILABLE)
-    return _crash(error)
+    match error:
+        case NotFound():
+            where = _WHERE_TO_LOOK.get(error.kind)
+            line, status = f"{error}; {where}" if where else str(error), BAD_INPUT
+        case InvalidInput() | ManifestInvalid() | IdempotencyConflict() | WrongStep():
+            line, status = str(error), BAD_INPUT
+        case RefusedByGate():
+            line, status = f"the gate says {error.decision.value}: {error}", gate_status(error)
+        case Unavailable():
+            line, status = f"{error}{_drivers_words(error.__cause__)}", UNAVAILABLE
+        case EvidenceConflict() | RolloutConflict():
+            line, status = str(error), UNAVAILABLE
+        case OSError(filename=str(name), strerror=str(reason)):
+            line, status = f"{name}: {reason}", BAD_INPUT if isinstance(error, _WRONG_PATH) else UNAVAILABLE
+        case _:
+            line, status = _crash(error), INTERNAL
+    return complain(line, status)
+
+
+def _drivers_words(cause: BaseException | None) -> str:
+    """What the database's driver says of one that is away, without secrets: whoever typed the address can mend it."""
+    if cause is None or not type(cause).__module__.startswith("psycopg"):
+        return ""
+    from cxi_bandit.telemetry.redaction import redacted  # noqa: PLC0415 - brings the log, which a help text does not need
+
+    first = next(iter(redacted(str(cause)).splitlines()), "").rstrip(".")
+    return f" ({first}); see to it, or name another with --database-url" if first else ""
 
 
 def complain(line: str, status: int) -> int:
@@ -67,7 +84,7 @@ def complain(line: str, status: int) -> int:
     return status
 
 
-def _crash(error: Exception) -> int:
+def _crash(error: Exception) -> str:
     """What nobody foresaw: a line for whoever sees it, and a file for whoever mends it."""
     from cxi_bandit.telemetry.redaction import redacted  # noqa: PLC0415 - brings the log, which a help text does not need
 
@@ -80,5 +97,5 @@ def _crash(error: Exception) -> int:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as log:
             log.write(redacted("".join(traceback.format_exception(error))))
     except OSError:
-        return complain(f"{line}; this is a bug, please report it (its log could not be written)", INTERNAL)
-    return complain(f"{line}; this is a bug, please report it with {path}", INTERNAL)
+        return f"{line}; this is a bug, please report it (its log could not be written)"
+    return f"{line}; this is a bug, please report it with {path}"

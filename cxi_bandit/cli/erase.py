@@ -43,6 +43,9 @@ def erase(
 ) -> None:
     """The work of `cxi-bandit erase`."""
     key = _subject(subject)
+    if certificate is not None and not certificate.absolute().parent.is_dir():
+        # Known before anything is erased: that cannot be done again for the certificate's sake.
+        raise InvalidInput("--certificate", f"there is no directory {certificate.parent}")
     with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
         engine = build_engine(store)
         at = engine.clock()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.options import say_new, show_json, show_table
 from cxi_bandit.domain.access import ApiKey, Scope
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import Source
@@ -40,7 +40,7 @@ def create(
         rate_burst=burst if burst is not None or not rate else max(1, math.ceil(2 * rate)),
     )
     secret = new_secret()
-    with open_store(read_settings(**options)) as store:
+    with open_store(read_settings(**options), say_new) as store:
         store.access.add_key(key, digest(secret), actor)
     if as_json:
         show_json({"name": key.name, "scopes": sorted(key.scopes), "source": key.source, "secret": secret})
@@ -80,7 +80,7 @@ def revoke(name: str, actor: str, **options: Any) -> None:  # noqa: ANN401 - set
 def add_secret(source: str, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
     """The work of `cxi-bandit keys webhook-secret add`."""
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
-    with open_store(read_settings(**options)) as store:
+    with open_store(read_settings(**options), say_new) as store:
         store.access.add_webhook_secret(_source(source), secret, datetime.now(UTC), actor)
     if as_json:
         show_json({"source": source, "secret": secret})

@@ -20,11 +20,17 @@ class _Number(click.ParamType[int]):
     name = "integer"
 
     def __init__(self, most: int) -> None:
-        self._range = click.IntRange(1, most)
+        self._most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
         """The number. Fails where it is none, or beyond the range."""
-        return self._range.convert(value, param, ctx)
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if not 1 <= number <= self._most:
+            self.fail(f"{value!r} is no number of one: they are counted from 1", param, ctx)
+        return number
 
 
 IDENTIFIER: Final = _Number(2**63 - 1)
@@ -76,6 +82,11 @@ ACTOR: Final = click.option(
 def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--data-dir` and `--database-url`."""
     return DATA_DIR(DATABASE_URL(command))
+
+
+def say_new(directory: Path) -> None:
+    """Tells people that a command makes a database: they may have meant another directory."""
+    sys.stderr.write(f"cxi-bandit: {directory} holds no database yet; a new one is made there\n")
 
 
 def show_json(document: object) -> None:

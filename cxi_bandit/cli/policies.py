@@ -13,9 +13,8 @@ from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.arms import show_arms
 from cxi_bandit.cli.options import show_json, show_table
-from cxi_bandit.cli.rebuild import AGAIN_SECONDS, SEQUENCE_ONLY
+from cxi_bandit.cli.rebuild import AGAIN_SECONDS, SEQUENCE_ONLY, known_policy
 from cxi_bandit.domain.errors import NotFound
-from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.engine.join import join
 from cxi_bandit.engine.warm import teachers
@@ -23,7 +22,7 @@ from cxi_bandit.engine.warm import warm as warm_up
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.service.policies import describe_arms, describe_versions
-from cxi_bandit.settings import read_settings
+from cxi_bandit.settings import read_settings, read_text
 
 
 def policies(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
@@ -45,7 +44,7 @@ def policies(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings 
 
 def check(file: Path, as_json: bool) -> None:
     """The work of `cxi-bandit policies check`."""
-    text = file.read_text("utf-8")
+    text = read_text(file)
     manifest = parse_manifest(text, file.name)
     sha = manifest_sha(text)
     if as_json:
@@ -77,7 +76,8 @@ def warm(policy: str, version: int, actor: str, as_json: bool, **options: Any) -
     """The work of `cxi-bandit policies warm`."""
     with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
         engine = build_engine(store)
-        wanted = next((one for one in store.registry.versions(PolicyName(policy)) if one.version == version), None)
+        installed = store.registry.versions(known_policy(engine, policy))
+        wanted = next((one for one in installed if one.version == version), None)
         if wanted is None:
             raise NotFound("policy version", f"{policy} version {version}")
         # Without a service, nobody else gives what has arrived its place.

@@ -11,7 +11,7 @@ import msgspec
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import show_json, show_table
-from cxi_bandit.cli.rebuild import SEQUENCE_ONLY
+from cxi_bandit.cli.rebuild import SEQUENCE_ONLY, known_policy
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
 from cxi_bandit.domain.quarantine import Quarantined, QuarantineState
@@ -203,6 +203,8 @@ def _found(
     engine: Engine, policy: str | None, source: str | None, metric: str | None, states: frozenset[QuarantineState]
 ) -> list[Quarantined]:
     store = engine.store
+    if policy is not None:
+        known_policy(engine, policy)
     known = quarantined(
         store.decisions,
         store.ledger,

@@ -11,6 +11,7 @@ from rich.progress import Progress, TaskID
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.nearest import nearest
 from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import PolicyName
@@ -21,6 +22,7 @@ from cxi_bandit.engine.work_off import work_off
 from cxi_bandit.settings import read_settings
 
 AGAIN_SECONDS: Final = 0.05
+NONE_INSTALLED: Final = "; none is installed yet: `cxi-bandit serve` installs those of its --policies-dir"
 SEQUENCE_ONLY: Final = timedelta(days=36_500)
 """A lateness with which a pass gives rewards their place and closes no window: that is the service's to do."""
 
@@ -69,9 +71,10 @@ def rebuild(policy: str, from_start: bool, later: bool, actor: str, as_json: boo
 
 
 def known_policy(engine: Engine, policy: str) -> PolicyName:
-    """Raises NotFound when it is not installed."""
+    """Raises NotFound when it is not installed; says which ones are."""
     if not engine.store.registry.versions(PolicyName(policy)):
-        raise NotFound("policy", policy)
+        known = {version.policy for version in engine.store.registry.versions()}
+        raise NotFound("policy", policy, nearest(policy, known) or NONE_INSTALLED)
     return PolicyName(policy)
 
 

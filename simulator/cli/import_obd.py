@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import show_json
+from cxi_bandit.cli.options import say_new, show_json
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.imported import ImportedLog, ImportedRound
@@ -39,7 +39,7 @@ def check_name(name: str) -> None:
 def kept(log: ImportedLog, rounds: Iterable[ImportedRound], options: Mapping[str, Any], *, as_json: bool) -> None:
     """Writes a log in one transaction, all of it or nothing, and says what was imported."""
     name = log.name
-    with open_store(read_settings(**options)) as store:
+    with open_store(read_settings(**options), say_new) as store:
         if store.registry.versions(PolicyName(name)):
             raise InvalidInput("--log", f"{name!r} is a policy, whose live log has that name; choose another")
         rows = store.imported.write(log, rounds)
