@@ -149,7 +149,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             InvalidInput: There is no such directory, or it holds no manifest, or one that is no text.
         """
-        texts = [(path.name, read_text(path)) for path in sorted(self.manifests_dir.glob("*.toml"))]
+        texts = [(path.name, read_text(path, "--policies-dir")) for path in sorted(self.manifests_dir.glob("*.toml"))]
         if not texts:
             raise InvalidInput("--policies-dir", f"{self.manifests_dir} holds no *.toml manifest")
         return texts
@@ -164,8 +164,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return found
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, pointer: str) -> str:
     """A file that people wrote.
+
+    Args:
+        pointer: What named it, for errors.
 
     Raises:
         InvalidInput: It cannot be read, or is not in UTF-8.
@@ -173,9 +176,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise InvalidInput(str(path), f"cannot read it: {error.strerror}") from error
+        raise InvalidInput(pointer, f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InvalidInput(str(path), f"is not text in UTF-8 (byte {error.start})") from error
+        raise InvalidInput(pointer, f"{path} is not text in UTF-8 (byte {error.start})") from error
 
 
 def variable(field: str) -> str:

@@ -26,7 +26,7 @@ def read_definition(spec: str) -> Manifest:
     if not spec.startswith(_KIND) or len(spec) == len(_KIND):
         raise InvalidInput("reward", f"{spec!r} is not manifest:FILE.toml")
     path = Path(spec.removeprefix(_KIND))
-    return parse_manifest(read_text(path), path.name)
+    return parse_manifest(read_text(path, "reward"), path.name)
 
 
 def relabelled(log: ReplayLog, definition: Manifest) -> ReplayLog:

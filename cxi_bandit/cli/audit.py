@@ -6,12 +6,11 @@ from typing import Any, Final
 
 import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.progress import Progress
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import Track, bars
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
@@ -56,12 +55,13 @@ class AuditReport(msgspec.Struct, frozen=True):
 
 def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - settings of any type
     """The work of `cxi-bandit audit`."""
-    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+    track = bars(as_json=as_json)
+    with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         names = sorted({version.policy for version in store.registry.versions()})
         if policy is not None:
             names = [known_policy(engine, policy)]
-        found = [_audited(engine, name, None if all_decisions else most, progress) for name in names]
+        found = [_audited(engine, name, None if all_decisions else most, track) for name in names]
     report = AuditReport(all(_passed(entry) for entry in found), found)
     if as_json:
         show_json(report)
@@ -70,43 +70,43 @@ def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **o
     return 0 if report.passed else _REFUSED
 
 
-def _audited(engine: Engine, policy: PolicyName, most: int | None, progress: Progress) -> PolicyAudit:
+def _audited(engine: Engine, policy: PolicyName, most: int | None, track: Track) -> PolicyAudit:
     store = engine.store
     models = store.registry.models(policy)
-    task = progress.add_task(f"{policy}: models", total=len(models))
     audited = []
-    for finding in audit_models(models, store.registry, store.outcomes, engine.manifests, engine.room):
-        lineage = finding.model.lineage
-        audited.append(
-            ModelAudit(
-                policy=policy,
-                version=lineage.version,
-                branch=lineage.branch.value,
-                segment=(lineage.after, lineage.up_to),
-                ledger_cut=lineage.ledger_cut,
-                learned=lineage.learned,
-                sha256=finding.model.sha256,
-                verdict=finding.verdict,
+    with track(f"{policy}: models", len(models)) as advance:
+        for finding in audit_models(models, store.registry, store.outcomes, engine.manifests, engine.room):
+            lineage = finding.model.lineage
+            audited.append(
+                ModelAudit(
+                    policy=policy,
+                    version=lineage.version,
+                    branch=lineage.branch.value,
+                    segment=(lineage.after, lineage.up_to),
+                    ledger_cut=lineage.ledger_cut,
+                    learned=lineage.learned,
+                    sha256=finding.model.sha256,
+                    verdict=finding.verdict,
+                )
             )
-        )
-        progress.advance(task)
-    task = progress.add_task(f"{policy}: decisions", total=most)
+            advance(1)
     judge = DecisionAudit(store.registry, store.releases, engine.manifests, store.keyring, engine.room, store.outcomes)
     verdicts: Counter[AuditVerdict] = Counter()
     settled: Counter[AuditVerdict] = Counter()
     different: list[DecisionId] = []
     otherwise: list[int] = []
-    for decision in _decisions(engine, policy, most):
-        verdict = judge.audit(decision).verdict
-        verdicts[verdict] += 1
-        if verdict is AuditVerdict.DIFFERENT:
-            different.append(decision.decision_id)
-        for outcome in audit_outcomes([decision], store.ledger, store.outcomes, engine.manifests):
-            settled[outcome.verdict] += 1
-            if outcome.verdict is AuditVerdict.DIFFERENT:
-                otherwise.append(outcome.revision.position)
-        progress.advance(task)
-    progress.update(task, total=verdicts.total(), completed=verdicts.total())
+    with track(f"{policy}: decisions", most) as advance:
+        for decision in _decisions(engine, policy, most):
+            verdict = judge.audit(decision).verdict
+            verdicts[verdict] += 1
+            if verdict is AuditVerdict.DIFFERENT:
+                different.append(decision.decision_id)
+            for outcome in audit_outcomes([decision], store.ledger, store.outcomes, engine.manifests):
+                settled[outcome.verdict] += 1
+                if outcome.verdict is AuditVerdict.DIFFERENT:
+                    otherwise.append(outcome.revision.position)
+            advance(1)
+        advance(0, verdicts.total())
     return PolicyAudit(
         policy=policy,
         models=audited,

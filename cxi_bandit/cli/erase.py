@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from rich.console import Console
-from rich.progress import Progress
 
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.cli.rebuild import rebuilt_now
 from cxi_bandit.domain.erasure import Certificate, ErasureRecord
 from cxi_bandit.domain.errors import InvalidInput
@@ -46,17 +45,19 @@ def erase(
     if certificate is not None and not certificate.absolute().parent.is_dir():
         # Known before anything is erased: that cannot be done again for the certificate's sake.
         raise InvalidInput("--certificate", f"there is no directory {certificate.parent}")
-    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+    track = bars(as_json=as_json)
+    with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         at = engine.clock()
         detail = {"reason": reason, "rebuild": "by learner" if later else "by command"}
         store.registry.note(AuditEntry(at=at, actor=actor, action="erase", policy=None, detail=detail))
         parts = (store.decisions, store.outcomes, store.privacy)
         steps = [store.permits.forget_shopper]
-        erasures, other = erase_subject(pseudonym(engine.subject_key, key), at, *parts, steps=steps)
+        with track("erasing", None):
+            erasures, other = erase_subject(pseudonym(engine.subject_key, key), at, *parts, steps=steps)
         if not later:
             for policy in sorted({erasure.policy for erasure in erasures}):
-                rebuilt_now(engine, policy, progress)
+                rebuilt_now(engine, policy, track)
         made = certify(
             erasures,
             other,

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import msgspec
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import Advance, bars
 from cxi_bandit.cli.rebuild import SEQUENCE_ONLY, known_policy
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
@@ -131,10 +132,11 @@ def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *,
         engine = build_engine(store)
         parts = (store.decisions, store.ledger, engine.manifests)
         if every:
-            wanted: Iterable[Quarantined] = _found(engine, *filters, _OPEN)
+            wanted = _found(engine, *filters, _OPEN)
         else:
             wanted = [find_quarantined(Source(source), RewardId(reward_id), *parts)]
-        answer = _amended(engine, verb, value, wanted, actor, alone=not every)
+        with bars(as_json=as_json)(f"quarantine {verb}", len(wanted)) as advance:
+            answer = _amended(engine, verb, value, _heard(wanted, advance), actor, alone=not every)
     if as_json:
         show_json(answer)
         return
@@ -143,6 +145,12 @@ def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *,
     sys.stdout.write(f"{_DONE[verb]} {len(answer.amended)}, {answer.unchanged} were already\n")
     if answer.rebuilds:
         sys.stdout.write(f"asked for rebuilds, as requests {', '.join(map(str, answer.rebuilds))}\n")
+
+
+def _heard(wanted: list[Quarantined], advance: Advance) -> Iterator[Quarantined]:
+    for reward in wanted:
+        yield reward
+        advance(1)
 
 
 def _amended(

@@ -15,7 +15,7 @@ from cxi_bandit.settings import read_settings
 def restore(source: Path, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
     """The work of `cxi-bandit restore`."""
     settings = read_settings(**options)
-    with progress_of() as told:
+    with progress_of(as_json=as_json) as told:
         made, inventory = backups.restore(settings, source.absolute(), told)
     if as_json:
         kept = msgspec.to_builtins(made, builtin_types=(datetime,))

@@ -54,7 +54,7 @@ class ActionTable:
                 sum to 1 within 1e-6.
         """
         try:
-            document = json.loads(read_text(path))
+            document = json.loads(read_text(path, "candidate"))
         except ValueError as error:
             raise InvalidInput("candidate", f"{path} is no JSON: {error}") from error
         return cls(spec, _checked(path, _selected(path, document, key)))

@@ -58,7 +58,7 @@ class ManifestCandidate:
         """
         if not 0.0 < train_fraction < 1.0:
             raise InvalidInput("train_fraction", f"must lie between 0 and 1, got {train_fraction:g}")
-        text = read_text(path)
+        text = read_text(path, "candidate")
         return cls(spec, parse_manifest(text, path.name), manifest_sha(text), room, train_fraction, scoring=scoring)
 
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:

@@ -45,10 +45,11 @@ def demo(context: click.Context, *, decisions: int, seed: int, output: Path, as_
     import msgspec  # noqa: PLC0415 - heavy, see the package
     from rich.console import Console  # noqa: PLC0415 - heavy, see the package
 
+    from cxi_bandit.cli.progress import bars  # noqa: PLC0415 - heavy, see the package
     from simulator.demo.report import print_report  # noqa: PLC0415 - heavy, see the package
     from simulator.demo.run import run_demo  # noqa: PLC0415 - heavy, see the package
 
-    report = run_demo(decisions, seed, output, Console(stderr=True))
+    report = run_demo(decisions, seed, output, Console(stderr=True), bars(as_json=as_json))
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:

@@ -71,7 +71,7 @@ def read_grid(path: Path) -> Grid:
         ManifestInvalid: A combination is no valid manifest.
     """
     try:
-        given = msgspec.convert(tomllib.loads(read_text(path)), _File)
+        given = msgspec.convert(tomllib.loads(read_text(path, "sweep")), _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidInput("sweep", f"{path}: {error}") from error
     if given.train + given.choose >= 1.0:
@@ -87,7 +87,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def _variant(path: Path, changes: Mapping[str, Any]) -> Variant:
-    text = read_text(path)
+    text = read_text(path, "sweep")
     if changes:
         try:
             document = tomllib.loads(text)
