@@ -12,7 +12,6 @@ from typing import Any, Final
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from cxi_bandit.domain.errors import CxiBanditError
 from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.glance import Named, glance
 
@@ -37,12 +36,23 @@ def _completing(offers: Callable[[click.Context, str], Iterable[Offer]]) -> Comp
 
     def complete(context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem[str]]:
         try:
-            found = dict(offers(context, word))
-        except (CxiBanditError, OSError, ValueError):
+            return [
+                CompletionItem(value, help=says)
+                for value, says in dict(offers(context, word)).items()
+                if value.startswith(word)
+            ]
+        except Exception:  # noqa: BLE001 - a traceback between two keystrokes helps nobody
             return []
-        return [CompletionItem(value, help=says) for value, says in found.items() if value.startswith(word)]
 
     return complete
+
+
+def _policy(context: click.Context) -> str | None:
+    """The policy that was typed: before an option that has no value yet, click leaves it among what it has not read."""
+    if all(parameter.name != "policy" for parameter in context.command.params):
+        return None
+    given: str | None = context.params.get("policy")
+    return given or next((word for word in context.args if not word.startswith("-")), None)
 
 
 def _manifests(context: click.Context) -> list[dict[str, Any]]:
@@ -57,7 +67,7 @@ def _stored(named: Named, context: click.Context, _word: str = "") -> list[Offer
         if not settings.dsn_file.is_file():
             return []
         dsn = settings.dsn_file.read_text("utf-8").strip()
-    return glance(dsn, named, context.params.get("policy"))
+    return glance(dsn, named, _policy(context))
 
 
 def _policies(context: click.Context, _word: str) -> Iterable[Offer]:
@@ -71,7 +81,7 @@ def _logs(context: click.Context, _word: str) -> Iterable[Offer]:
 
 
 def _of_policy(context: click.Context) -> list[dict[str, Any]]:
-    policy = context.params.get("policy")
+    policy = _policy(context)
     return [one for one in _manifests(context) if policy in (None, one["name"])]
 
 

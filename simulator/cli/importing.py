@@ -73,8 +73,10 @@ def parquet(file: Path, name: str, *, as_json: bool, **options: Any) -> None:  #
     "dsjson",
     page=_PAGE,
     examples=(
-        ("cxi-bandit import dsjson search.dsjson --log search-vw", "rewards between 0 and 1"),
-        ("cxi-bandit import dsjson search.dsjson --log search-vw --reward-range -2 10", "rewards of another range"),
+        (
+            "cxi-bandit import dsjson search.dsjson --log search-vw --reward-range -1 10",
+            "with the range that rewards may have",
+        ),
     ),
 )
 @click.argument("file", type=_FILE)

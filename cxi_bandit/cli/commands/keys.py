@@ -82,7 +82,7 @@ def list_() -> None:
 @keys.command(
     work="cxi_bandit.cli.keys:revoke",
     page=_PAGE,
-    examples=(("cxi-bandit keys revoke shop", "running workers refuse it within seconds"),),
+    examples=(("cxi-bandit keys revoke shop-1", "running workers refuse it within seconds"),),
 )
 @click.argument("name", shell_complete=KEYS)
 @ACTOR

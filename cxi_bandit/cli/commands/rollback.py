@@ -13,7 +13,7 @@ from cxi_bandit.cli.options import ACTOR, AS_JSON, VERSION, database_options
     page="howto/promote.md",
     examples=(
         ('cxi-bandit rollback search --reason "complaints about the new banner"', "end the canary, or go back a step"),
-        ("cxi-bandit rollback search --seen 3", "only if revision 3 still says who answers: safe to repeat"),
+        ("cxi-bandit rollback search --seen 2", "only if revision 2 still says who answers: safe to repeat"),
         ("cxi-bandit rollback --all", "everything that has something to go back to"),
     ),
 )
