@@ -19,8 +19,7 @@ from psycopg.sql import SQL, Identifier
 
 from cxi_bandit.cli import command_line, main
 from cxi_bandit.cli.command import Command, CommandGroup
-from cxi_bandit.store.postgres import PostgresStore
-from tests.harness.prepared import fill, furnish
+from tests.harness.prepared import Prepared, prepared_database
 
 ROOT: Final = Path(__file__).parents[2]
 HEAVY: Final = (
@@ -164,30 +163,16 @@ def test_an_example_is_a_command_with_options_that_it_has(line: str):
 
 
 @pytest.fixture(scope="module")
-def prepared(
-    postgres_server: str, _template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, str, Path]]:
-    """A database that has everything, and a folder with the files."""
-    name = f"prepared_{os.getpid()}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(_template)))
-        dsn = make_conninfo(postgres_server, dbname=name)
-        store = PostgresStore.open(dsn)
-        decision, model = fill(store)
-        store.close()
-        folder = tmp_path_factory.mktemp("examples")
-        furnish(folder, dsn)
-        (folder / "known").write_text(f"{decision.decision_id} {model}")
-        yield postgres_server, name, folder
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+def prepared(postgres_server: str, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
+    with prepared_database(postgres_server, _template, tmp_path_factory.mktemp("examples")) as made:
+        yield made
 
 
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if not any(part in line for part in PARSED_ONLY)])
 def test_every_example_runs(
-    line: str, prepared: tuple[str, str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: str, prepared: Prepared, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    server, template, folder = prepared
-    decision, model = (folder / "known").read_text().split()
+    server, template, folder, decision, model = prepared
     name = f"example_{os.getpid()}_{next(numbers)}"
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "200")
@@ -213,7 +198,7 @@ def test_every_example_runs(
             connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
-def known(line: str, decision: str, model: str) -> list[str]:
+def known(line: str, decision: str, model: int) -> list[str]:
     """The example with what a database cannot be made to have: this decision's id, that model's number, now."""
     until = f"{datetime.now(UTC) + timedelta(hours=6):%Y-%m-%dT%H:%M:%SZ}"
     line = re.sub(r"\$\(date [^)]*\)", until, line.replace("\\\n", ""))

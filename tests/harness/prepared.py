@@ -1,12 +1,19 @@
 """A database and a folder in which the examples of the command line's help can be run."""
 
 import gzip
+import itertools
+import os
 import shutil
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.cli import main
@@ -29,6 +36,7 @@ from tests.harness.evidence import file_report
 POLICY: Final = PolicyName("search")
 _OBD: Final = Path(__file__).parents[1] / "data" / "obd"
 _ROWS: Final = 300
+_numbers = itertools.count(1)
 
 TABLE: Final = "banner,probability,clicked\nsale,0.5,1\nnews,0.5,0\nsale,0.25,0\n"
 MAPPING: Final = """
@@ -40,6 +48,42 @@ reward = "clicked"
 min = 0
 max = 1
 """
+
+
+class Prepared(NamedTuple):
+    """A database that has everything, and a folder with the files.
+
+    Attributes:
+        decision: One of its log.
+        model: The number of version 2's.
+    """
+
+    server: str
+    database: str
+    folder: Path
+    decision: str
+    model: int
+
+    @property
+    def dsn(self) -> str:
+        return make_conninfo(self.server, dbname=self.database)
+
+
+@contextmanager
+def prepared_database(server: str, template: str, folder: Path) -> Iterator[Prepared]:
+    """Made of the migrated template, and dropped in the end."""
+    name = f"prepared_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+        try:
+            store = PostgresStore.open(make_conninfo(server, dbname=name))
+            decision, model = fill(store)
+            store.close()
+            made = Prepared(server, name, folder, str(decision.decision_id), model)
+            furnish(folder, made.dsn)
+            yield made
+        finally:
+            connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 def fill(store: PostgresStore) -> tuple[Decision, int]:
