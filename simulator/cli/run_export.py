@@ -22,13 +22,16 @@ from simulator.progress import Track
 
 def run(name: str, form: Literal["parquet", "dsjson"], out: Path, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Writes the file and says what is in it."""
+    if not out.absolute().parent.is_dir():
+        # Known before a long log is read.
+        raise InvalidInput("--out", f"there is no directory {out.parent}")
     track = bars(as_json=as_json)
     with open_store(read_settings(**options)) as store:
         log = _frames(store, name, track)
     try:
         rows = write_parquet(log, out) if form == "parquet" else write_dsjson(log, out)
     except OSError as error:
-        raise InvalidInput("--out", f"cannot write {out.name}: {error.strerror}") from error
+        raise InvalidInput("--out", f"cannot write {out.name}: {error.strerror or error}") from error
     summary = {"log": name, "format": form, "rows": rows, "actions": len(log.declared.actions), "file": str(out)}
     if as_json:
         show_json({**summary, "sha256": file_digest(out)})
