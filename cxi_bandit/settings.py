@@ -147,9 +147,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """(file name, text) of every manifest in `manifests_dir`, by file name.
 
         Raises:
-            InvalidInput: There is no such directory, or it holds no manifest.
+            InvalidInput: There is no such directory, or it holds no manifest, or one that is no text.
         """
-        texts = [(path.name, path.read_text("utf-8")) for path in sorted(self.manifests_dir.glob("*.toml"))]
+        texts = [(path.name, read_text(path, "--policies-dir")) for path in sorted(self.manifests_dir.glob("*.toml"))]
         if not texts:
             raise InvalidInput("--policies-dir", f"{self.manifests_dir} holds no *.toml manifest")
         return texts
@@ -162,6 +162,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if value is not None:
                 found[variable(name)] = str(int(value)) if isinstance(value, bool) else str(value)
         return found
+
+
+def read_text(path: Path, pointer: str) -> str:
+    """A file that people wrote.
+
+    Args:
+        pointer: What named it, for errors.
+
+    Raises:
+        InvalidInput: It cannot be read, or is not in UTF-8.
+    """
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InvalidInput(pointer, f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(pointer, f"{path} is not text in UTF-8 (byte {error.start})") from error
 
 
 def variable(field: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
+from cxi_bandit.settings import read_text
 from simulator.datasets.history import RewardHistory, evidence
 from simulator.datasets.log import ReplayLog
 
@@ -25,10 +26,7 @@ def read_definition(spec: str) -> Manifest:
     if not spec.startswith(_KIND) or len(spec) == len(_KIND):
         raise InvalidInput("reward", f"{spec!r} is not manifest:FILE.toml")
     path = Path(spec.removeprefix(_KIND))
-    try:
-        return parse_manifest(path.read_text(), path.name)
-    except OSError as error:
-        raise InvalidInput("reward", f"cannot read {path}: {error.strerror}") from error
+    return parse_manifest(read_text(path, "reward"), path.name)
 
 
 def relabelled(log: ReplayLog, definition: Manifest) -> ReplayLog:

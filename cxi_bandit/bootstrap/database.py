@@ -1,13 +1,14 @@
 """Where the database is: the one that is named, or the embedded one, running already or started for the occasion."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from cxi_bandit.bootstrap.data_dir import Taken, owned
-from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.postgres import PostgresStore
-from cxi_bandit.store.postgres.migrate import upgrade
+from cxi_bandit.store.postgres.migrate import check, upgrade
 from cxi_bandit.store.server.embedded import EmbeddedPostgres
 
 
@@ -57,18 +58,25 @@ def _note(settings: Settings, dsn: str) -> None:
 
 
 @contextmanager
-def reached(settings: Settings) -> Iterator[tuple[str, bool]]:
+def reached(settings: Settings, making: Callable[[Path], object] | None = None) -> Iterator[tuple[str, bool]]:
     """The database for a command: beside a running service, or alone, with the embedded one started for it.
+
+    Args:
+        making: Hears that a new database is made in that directory. None: none is made; a directory that was misspelt
+            must not look like one in which nothing has happened yet.
 
     Yields:
         Its DSN, and whether a running service has it, hence keeps its schema.
 
     Raises:
+        InvalidInput: There is no database in the data directory, and none is to be made.
         Unavailable: The embedded database does not start, or a service is just starting on it.
     """
     if settings.database_url is not None:
         yield settings.database_url, False
         return
+    if making is None and not _holds_data(settings) and not (settings.data_dir / "lock").exists():
+        raise _no_data(settings)
     with ExitStack() as stack:
         try:
             stack.enter_context(owned(settings))
@@ -79,18 +87,39 @@ def reached(settings: Settings) -> Iterator[tuple[str, bool]]:
                 raise Unavailable(f"the database of {settings.data_dir} (a service is starting on it)") from error
             yield served, True
         else:
+            if not _holds_data(settings):
+                if making is None:
+                    raise _no_data(settings)
+                making(settings.data_dir.absolute())
             yield stack.enter_context(running_database(settings)).dsn, False
 
 
+def _holds_data(settings: Settings) -> bool:
+    return (settings.database_dir / "PG_VERSION").exists()
+
+
+def _no_data(settings: Settings) -> InvalidInput:
+    return InvalidInput(
+        "--data-dir",
+        f"{settings.data_dir.absolute()} holds no database; name the directory that `cxi-bandit serve` uses, or run it",
+    )
+
+
 @contextmanager
-def open_store(settings: Settings) -> Iterator[PostgresStore]:
+def open_store(settings: Settings, making: Callable[[Path], object] | None = None) -> Iterator[PostgresStore]:
     """The store for a command, with this version's schema.
 
+    Args:
+        making: As of `reached`.
+
     Raises:
+        InvalidInput: There is no database, or it has another version's schema that is not this command's to change.
         Unavailable: The database does not answer.
     """
-    with reached(settings) as (dsn, served):
-        if not served:
+    with reached(settings, making) as (dsn, served):
+        if served:
+            check(dsn)
+        else:
             upgrade(dsn)
         store = PostgresStore.open(dsn)
         try:

@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.progress import Progress
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import Track, bars
+from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.engine.audit import AuditVerdict, DecisionAudit, audit_models
 from cxi_bandit.engine.audit_outcomes import audit_outcomes
@@ -54,32 +53,15 @@ class AuditReport(msgspec.Struct, frozen=True):
     policies: list[PolicyAudit]
 
 
-@click.command()
-@click.argument("policy", required=False)
-@click.option(
-    "--decisions",
-    "most",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Latest decisions of each policy to execute again, their outcomes to settle again; 0 for none.",
-)
-@click.option("--all-decisions", is_flag=True, help="Every decision in the log, and every outcome.")
-@AS_JSON
-@database_options
 def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - settings of any type
-    """Derive every model of POLICY (or of all) from the log, execute decisions and settle outcomes again; compare.
-
-    Exits with 1 when anything differs from what was committed.
-    """
-    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+    """The work of `cxi-bandit audit`."""
+    track = bars(as_json=as_json)
+    with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         names = sorted({version.policy for version in store.registry.versions()})
         if policy is not None:
-            if policy not in names:
-                raise NotFound("policy", policy)
-            names = [PolicyName(policy)]
-        found = [_audited(engine, name, None if all_decisions else most, progress) for name in names]
+            names = [known_policy(engine, policy)]
+        found = [_audited(engine, name, None if all_decisions else most, track) for name in names]
     report = AuditReport(all(_passed(entry) for entry in found), found)
     if as_json:
         show_json(report)
@@ -88,43 +70,43 @@ def audit(policy: str | None, most: int, all_decisions: bool, as_json: bool, **o
     return 0 if report.passed else _REFUSED
 
 
-def _audited(engine: Engine, policy: PolicyName, most: int | None, progress: Progress) -> PolicyAudit:
+def _audited(engine: Engine, policy: PolicyName, most: int | None, track: Track) -> PolicyAudit:
     store = engine.store
     models = store.registry.models(policy)
-    task = progress.add_task(f"{policy}: models", total=len(models))
     audited = []
-    for finding in audit_models(models, store.registry, store.outcomes, engine.manifests, engine.room):
-        lineage = finding.model.lineage
-        audited.append(
-            ModelAudit(
-                policy=policy,
-                version=lineage.version,
-                branch=lineage.branch.value,
-                segment=(lineage.after, lineage.up_to),
-                ledger_cut=lineage.ledger_cut,
-                learned=lineage.learned,
-                sha256=finding.model.sha256,
-                verdict=finding.verdict,
+    with track(f"{policy}: models", len(models)) as advance:
+        for finding in audit_models(models, store.registry, store.outcomes, engine.manifests, engine.room):
+            lineage = finding.model.lineage
+            audited.append(
+                ModelAudit(
+                    policy=policy,
+                    version=lineage.version,
+                    branch=lineage.branch.value,
+                    segment=(lineage.after, lineage.up_to),
+                    ledger_cut=lineage.ledger_cut,
+                    learned=lineage.learned,
+                    sha256=finding.model.sha256,
+                    verdict=finding.verdict,
+                )
             )
-        )
-        progress.advance(task)
-    task = progress.add_task(f"{policy}: decisions", total=most)
+            advance(1)
     judge = DecisionAudit(store.registry, store.releases, engine.manifests, store.keyring, engine.room, store.outcomes)
     verdicts: Counter[AuditVerdict] = Counter()
     settled: Counter[AuditVerdict] = Counter()
     different: list[DecisionId] = []
     otherwise: list[int] = []
-    for decision in _decisions(engine, policy, most):
-        verdict = judge.audit(decision).verdict
-        verdicts[verdict] += 1
-        if verdict is AuditVerdict.DIFFERENT:
-            different.append(decision.decision_id)
-        for outcome in audit_outcomes([decision], store.ledger, store.outcomes, engine.manifests):
-            settled[outcome.verdict] += 1
-            if outcome.verdict is AuditVerdict.DIFFERENT:
-                otherwise.append(outcome.revision.position)
-        progress.advance(task)
-    progress.update(task, total=verdicts.total(), completed=verdicts.total())
+    with track(f"{policy}: decisions", most) as advance:
+        for decision in _decisions(engine, policy, most):
+            verdict = judge.audit(decision).verdict
+            verdicts[verdict] += 1
+            if verdict is AuditVerdict.DIFFERENT:
+                different.append(decision.decision_id)
+            for outcome in audit_outcomes([decision], store.ledger, store.outcomes, engine.manifests):
+                settled[outcome.verdict] += 1
+                if outcome.verdict is AuditVerdict.DIFFERENT:
+                    otherwise.append(outcome.revision.position)
+            advance(1)
+        advance(0, verdicts.total())
     return PolicyAudit(
         policy=policy,
         models=audited,

@@ -3,18 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from cxi_bandit.bootstrap.backup import Backup, Told
+from cxi_bandit.cli.progress import shown
 from cxi_bandit.store.postgres.inventory import Inventory
 
 
 @contextmanager
-def progress_of() -> Iterator[Told]:
-    """A bar on stderr, with a line for each thing that is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+def progress_of(*, as_json: bool) -> Iterator[Told]:
+    """A bar for each thing that is done, in bytes."""
+    with shown(DownloadColumn(), TransferSpeedColumn(), as_json=as_json) as progress:
         tasks = {}
 
         def told(doing: str, done: int, total: int | None) -> None:

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import rich_click as click
-from rich.console import Console
-from rich.progress import Progress
 
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.cli.rebuild import rebuilt_now
 from cxi_bandit.domain.erasure import Certificate, ErasureRecord
 from cxi_bandit.domain.errors import InvalidInput
@@ -32,18 +30,7 @@ class Certified(msgspec.Struct, frozen=True):
     record: ErasureRecord
 
 
-@click.group(invoke_without_command=True)
-@click.option("--subject", help="The shopper's key, as surfaces send it; - reads it from standard input.")
-@click.option("--reason", default="asked by the shopper", show_default=True, help="For the certificate; name nobody.")
-@click.option("--later", is_flag=True, help="Leave the rebuild to the running service's learner.")
-@click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), help="Write the certificate here too.")
-@ACTOR
-@AS_JSON
-@database_options
-@click.pass_context
 def erase(
-    context: click.RichContext,
-    /,
     *,
     subject: str | None,
     reason: str,
@@ -53,25 +40,24 @@ def erase(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
-    """Erase everything decided for a shopper, over all policies, and certify it.
-
-    Removes decisions, rewards and outcomes, rebuilds the models that had learned them, and keeps a certificate that
-    names nobody. Runs beside the service.
-    """
-    if context.invoked_subcommand is not None:
-        return
+    """The work of `cxi-bandit erase`."""
     key = _subject(subject)
-    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+    if certificate is not None and not certificate.absolute().parent.is_dir():
+        # Known before anything is erased: that cannot be done again for the certificate's sake.
+        raise InvalidInput("--certificate", f"there is no directory {certificate.parent}")
+    track = bars(as_json=as_json)
+    with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         at = engine.clock()
         detail = {"reason": reason, "rebuild": "by learner" if later else "by command"}
         store.registry.note(AuditEntry(at=at, actor=actor, action="erase", policy=None, detail=detail))
         parts = (store.decisions, store.outcomes, store.privacy)
         steps = [store.permits.forget_shopper]
-        erasures, other = erase_subject(pseudonym(engine.subject_key, key), at, *parts, steps=steps)
+        with track("erasing", None):
+            erasures, other = erase_subject(pseudonym(engine.subject_key, key), at, *parts, steps=steps)
         if not later:
             for policy in sorted({erasure.policy for erasure in erasures}):
-                rebuilt_now(engine, policy, progress)
+                rebuilt_now(engine, policy, track)
         made = certify(
             erasures,
             other,
@@ -85,11 +71,8 @@ def erase(
     _hand_out(made, certificate, as_json=as_json)
 
 
-@erase.command()
-@AS_JSON
-@database_options
 def certificates(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show every certificate that was made."""
+    """The work of `cxi-bandit erase certificates`."""
     with open_store(read_settings(**options)) as store:
         found = [_certified(certificate) for certificate in store.privacy.certificates()]
     if as_json:

@@ -5,13 +5,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json
+from cxi_bandit.cli.options import show_json
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.explanation import Weighed
 from cxi_bandit.domain.identifiers import DecisionId
@@ -22,15 +21,8 @@ from cxi_bandit.settings import read_settings
 _REFUSED: Final = 1
 
 
-@click.command()
-@click.argument("decision", type=click.UUID)
-@AS_JSON
-@database_options
 def explain(decision: UUID, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - settings of any type
-    """Show why DECISION came out as it did, what it came to and who learned from it, and execute it again.
-
-    Exits with 1 when it does not come out as it was logged.
-    """
+    """The work of `cxi-bandit explain`."""
     with open_store(read_settings(**options)) as store:
         found = receipt(build_engine(store), DecisionId(decision), derive=True)
     if as_json:

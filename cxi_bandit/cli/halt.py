@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import rich_click as click
-
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json
+from cxi_bandit.cli.options import show_json
 from cxi_bandit.cli.overrides import show_overrides
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.errors import InvalidInput
@@ -15,13 +13,6 @@ from cxi_bandit.engine.override import lift as lift_halt
 from cxi_bandit.settings import read_settings
 
 
-@click.command()
-@click.argument("policy", required=False)
-@click.option("--reason", help="Why, for the audit trail.")
-@click.option("--lift", type=click.IntRange(1, 2**63 - 1), help="Lift this halt instead, by its id.")
-@ACTOR
-@AS_JSON
-@database_options
 def halt(
     policy: str | None,
     reason: str | None,
@@ -31,7 +22,7 @@ def halt(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
-    """Send everything of POLICY, or of all policies, to `hold` until the halt is lifted."""
+    """The work of `cxi-bandit halt`."""
     if lift is not None and (policy or reason):
         raise InvalidInput("--lift", "a halt is lifted by its id alone")
     with open_store(read_settings(**options)) as store:

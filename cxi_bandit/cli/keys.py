@@ -7,10 +7,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import rich_click as click
-
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import say_new, show_json, show_table
 from cxi_bandit.domain.access import ApiKey, Scope
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import Source
@@ -21,28 +19,6 @@ from cxi_bandit.settings import read_settings
 _SECRET_BYTES = 32
 
 
-@click.group()
-def keys() -> None:
-    """API keys and webhook secrets. A secret is shown once, when it is made; only its digest is kept."""
-
-
-@keys.command()
-@click.option("--name", required=True, help="Unique; the actor of audit lines.")
-@click.option("--scope", "scopes", required=True, multiple=True, type=click.Choice([scope.value for scope in Scope]))
-@click.option("--source", help="Reward source of what is sent with it; keep it when you rotate. [default: the name]")
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0),
-    help="Requests or items a second it may ask of one worker, 0 for no limit. [default: the service's]",
-)
-@click.option(
-    "--burst",
-    type=click.IntRange(min=1),
-    help="How much of that at once. [default: two seconds of --rate, else the service's]",
-)
-@ACTOR
-@AS_JSON
-@database_options
 def create(
     *,
     name: str,
@@ -54,7 +30,7 @@ def create(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
-    """Make a key and show its secret, once."""
+    """The work of `cxi-bandit keys create`."""
     key = ApiKey(
         name=_printable(name, "--name"),
         scopes=frozenset(Scope(scope) for scope in scopes),
@@ -64,7 +40,7 @@ def create(
         rate_burst=burst if burst is not None or not rate else max(1, math.ceil(2 * rate)),
     )
     secret = new_secret()
-    with open_store(read_settings(**options)) as store:
+    with open_store(read_settings(**options), say_new) as store:
         store.access.add_key(key, digest(secret), actor)
     if as_json:
         show_json({"name": key.name, "scopes": sorted(key.scopes), "source": key.source, "secret": secret})
@@ -73,11 +49,8 @@ def create(
         sys.stderr.write("This is the only time the key is shown; only its digest is kept.\n")
 
 
-@keys.command("list")
-@AS_JSON
-@database_options
 def list_(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show all keys, revoked ones too."""
+    """The work of `cxi-bandit keys list`."""
     with open_store(read_settings(**options)) as store:
         found = store.access.keys()
     if as_json:
@@ -98,30 +71,16 @@ def list_(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of 
         show_table("API keys", ("name", "scopes", "source", "rate", "burst", "created", "revoked"), rows)
 
 
-@keys.command()
-@click.argument("name")
-@ACTOR
-@database_options
 def revoke(name: str, actor: str, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Refuse a key from now on; running workers follow within seconds."""
+    """The work of `cxi-bandit keys revoke`."""
     with open_store(read_settings(**options)) as store:
         store.access.revoke_key(name, datetime.now(UTC), actor)
 
 
-@keys.group("webhook-secret")
-def webhook_secret() -> None:
-    """The secrets with which a source signs its webhooks; several may be active, so that rotating drops nothing."""
-
-
-@webhook_secret.command("add")
-@click.argument("source")
-@ACTOR
-@AS_JSON
-@database_options
 def add_secret(source: str, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Make another active secret for SOURCE and show it, once."""
+    """The work of `cxi-bandit keys webhook-secret add`."""
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
-    with open_store(read_settings(**options)) as store:
+    with open_store(read_settings(**options), say_new) as store:
         store.access.add_webhook_secret(_source(source), secret, datetime.now(UTC), actor)
     if as_json:
         show_json({"source": source, "secret": secret})
@@ -129,13 +88,8 @@ def add_secret(source: str, actor: str, as_json: bool, **options: Any) -> None: 
         sys.stdout.write(f"{secret}\n")
 
 
-@webhook_secret.command("revoke")
-@click.argument("source")
-@click.option("--all", "every", is_flag=True, help="The newest too: webhooks of this source are refused.")
-@ACTOR
-@database_options
 def revoke_secrets(source: str, every: bool, actor: str, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Revoke SOURCE's older secrets, once its sender signs with the newest."""
+    """The work of `cxi-bandit keys webhook-secret revoke`."""
     at = datetime.now(UTC)
     with open_store(read_settings(**options)) as store:
         number = store.access.revoke_webhook_secrets(_source(source), at, actor, but_newest=not every)

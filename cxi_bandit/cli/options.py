@@ -10,18 +10,48 @@ from typing import Any, Final
 
 import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
 
 from cxi_bandit.domain.errors import InvalidInput
 
+
+class _Number(click.ParamType[int]):
+    """Counted from 1, within what the database's column holds; help texts need not say how far that is."""
+
+    name = "integer"
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
+        """The number. Fails where it is none, or beyond the range."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if not 1 <= number <= self._most:
+            self.fail(f"{value!r} is no number of one: they are counted from 1", param, ctx)
+        return number
+
+
+IDENTIFIER: Final = _Number(2**63 - 1)
+"""The id of something in the database, or a model's version."""
+
+VERSION: Final = _Number(2**31 - 1)
+"""The version of a manifest, or the revision of a roll-out."""
+
+_DATABASE: Final = "Where the data is"
 DATA_DIR: Final = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Holds the embedded database. [env: CXI_BANDIT_DATA_DIR; default: .cxi-bandit]",
+    help="Holds the embedded database.",
+    show_default=".cxi-bandit",
+    panel=_DATABASE,
 )
 DATABASE_URL: Final = click.option(
-    "--database-url", help="A PostgreSQL to use instead of the embedded one. [env: DATABASE_URL]"
+    "--database-url",
+    envvar="DATABASE_URL",
+    help="A PostgreSQL to use instead of the embedded one.",
+    panel=_DATABASE,
 )
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
 
@@ -42,13 +72,21 @@ def _account() -> str:
 
 
 ACTOR: Final = click.option(
-    "--actor", callback=_operator, help="Who does it, for the audit trail. [default: the operating system's user]"
+    "--actor",
+    callback=_operator,
+    help="Who does it, for the audit trail.",
+    show_default="the operating system's user",
 )
 
 
 def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--data-dir` and `--database-url`."""
     return DATA_DIR(DATABASE_URL(command))
+
+
+def say_new(directory: Path) -> None:
+    """Tells people that a command makes a database: they may have meant another directory."""
+    sys.stderr.write(f"cxi-bandit: {directory} holds no database yet; a new one is made there\n")
 
 
 def show_json(document: object) -> None:
@@ -58,6 +96,9 @@ def show_json(document: object) -> None:
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for people; a missing value is a dash."""
+    from rich.console import Console  # noqa: PLC0415 - help and completion need none of it
+    from rich.table import Table  # noqa: PLC0415 - as above
+
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row))

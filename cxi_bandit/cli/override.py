@@ -2,11 +2,9 @@
 
 from typing import Any, Final
 
-import rich_click as click
-
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, moment, show_json
+from cxi_bandit.cli.options import moment, show_json
 from cxi_bandit.cli.overrides import show_overrides
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.decision import FeatureValue
@@ -22,18 +20,6 @@ from cxi_bandit.settings import read_settings
 _FLAGS: Final = {"true": True, "false": False}
 
 
-@click.command()
-@click.argument("policy", required=False)
-@click.option("--intervention", help="What is done wherever it is eligible, `hold` included.")
-@click.option("--surface", help="Only on this surface.")
-@click.option("--defect", help="Only for this defect type.")
-@click.option("--segment", multiple=True, metavar="FEATURE=VALUE", help="Only where this holds; may be given again.")
-@click.option("--until", help="When it expires, ISO 8601 with a time zone, at most 90 days ahead.")
-@click.option("--reason", help="Why, for the audit trail.")
-@click.option("--lift", type=click.IntRange(1, 2**63 - 1), help="Lift this override instead, by its id.")
-@ACTOR
-@AS_JSON
-@database_options
 def override(
     lift: int | None,
     actor: str,
@@ -43,10 +29,7 @@ def override(
     database_url: Any,  # noqa: ANN401 - as above
     **asked: Any,  # noqa: ANN401 - as above
 ) -> None:
-    """Pin an intervention of POLICY until a stated time, for all of it or a part, or lift a pin.
-
-    What it pins is drawn with propensity 1, logged, and never learned.
-    """
+    """The work of `cxi-bandit override`."""
     given = [name for name, value in asked.items() if value]
     if lift is not None and given:
         raise InvalidInput("--lift", f"an override is lifted by its id alone; leave out {', '.join(given)}")

@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-import rich_click as click
-
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.override import Override
 from cxi_bandit.settings import read_settings
@@ -15,13 +13,8 @@ from cxi_bandit.settings import read_settings
 _COLUMNS: Final = ("id", "pins", "policy", "surface", "defect", "segment", "by", "reason", "until", "lifted")
 
 
-@click.command()
-@click.argument("policy", required=False)
-@click.option("--all", "every", is_flag=True, help="Also those that were lifted or have expired.")
-@AS_JSON
-@database_options
 def overrides(policy: str | None, every: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show the overrides in force, of POLICY or of all, halts among them."""
+    """The work of `cxi-bandit overrides`."""
     with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         names = None if policy is None else (None, known_policy(engine, policy))

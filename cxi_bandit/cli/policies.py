@@ -1,46 +1,38 @@
 """`cxi-bandit policies`: what is installed, what serves, whether a manifest is right, a new version's first model."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import rich_click as click
-from rich.console import Console
-from rich.progress import Progress
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.arms import show_arms
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
-from cxi_bandit.cli.rebuild import AGAIN_SECONDS, SEQUENCE_ONLY
+from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import Track, bars
+from cxi_bandit.cli.rebuild import NONE_INSTALLED, as_writer, known_policy, sequenced
 from cxi_bandit.domain.errors import NotFound
-from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
-from cxi_bandit.engine.join import join
 from cxi_bandit.engine.warm import teachers
 from cxi_bandit.engine.warm import warm as warm_up
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.service.policies import describe_arms, describe_versions
-from cxi_bandit.settings import read_settings
+from cxi_bandit.settings import read_settings, read_text
 
 
-@click.group(invoke_without_command=True)
-@AS_JSON
-@database_options
-@click.pass_context
-def policies(context: click.RichContext, /, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show every policy version with its stage and newest model, and who answers for it; or check a manifest."""
-    if context.invoked_subcommand is not None:
-        return
+def policies(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+    """The work of `cxi-bandit policies`."""
     with open_store(read_settings(**options)) as store:
         found = describe_versions(build_engine(store), store.registry.versions())
         rollouts = store.releases.rollouts()
     if as_json:
         arms = {rollout.policy: describe_arms(rollout) for rollout in rollouts}
         show_json({"policies": found, "arms": arms})
+        return
+    if not found:
+        sys.stdout.write(f"no policy{NONE_INSTALLED}\n")
         return
     rows = [
         (row.policy, row.policy_version, row.surface, row.stage.value, row.model_version, row.learned_total)
@@ -50,12 +42,9 @@ def policies(context: click.RichContext, /, as_json: bool, **options: Any) -> No
     show_arms(rollouts)
 
 
-@policies.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@AS_JSON
 def check(file: Path, as_json: bool) -> None:
-    """Check a manifest without installing it."""
-    text = file.read_text("utf-8")
+    """The work of `cxi-bandit policies check`."""
+    text = read_text(file, "FILE")
     manifest = parse_manifest(text, file.name)
     sha = manifest_sha(text)
     if as_json:
@@ -83,26 +72,18 @@ class Warmed(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[int, list[str]]
 
 
-@policies.command()
-@click.argument("policy")
-@click.argument("version", type=click.IntRange(min=1))
-@ACTOR
-@AS_JSON
-@database_options
 def warm(policy: str, version: int, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Learn the starting model of POLICY's VERSION from the log, its rewards settled by that version's own rules.
-
-    For a candidate with another [reward], [exploration] or [learning]. Called again, it goes on from where it was.
-    """
-    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+    """The work of `cxi-bandit policies warm`."""
+    track = bars(as_json=as_json)
+    with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
-        wanted = next((one for one in store.registry.versions(PolicyName(policy)) if one.version == version), None)
+        installed = store.registry.versions(known_policy(engine, policy))
+        wanted = next((one for one in installed if one.version == version), None)
         if wanted is None:
             raise NotFound("policy version", f"{policy} version {version}")
-        # Without a service, nobody else gives what has arrived its place.
-        while not join(store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY).idle:
-            pass
-        answer = _warmed(engine, wanted, actor, progress)
+        sequenced(engine, track)
+        with as_writer(engine, wanted.policy, track):
+            answer = _warmed(engine, wanted, actor, track)
     if as_json:
         show_json(answer)
         return
@@ -114,19 +95,16 @@ def warm(policy: str, version: int, actor: str, as_json: bool, **options: Any) -
         sys.stdout.write(f"version {number} could not teach it: {'; '.join(reasons)}\n")
 
 
-def _warmed(engine: Engine, version: PolicyVersion, actor: str, progress: Progress) -> Warmed:
+def _warmed(engine: Engine, version: PolicyVersion, actor: str, track: Track) -> Warmed:
     store = engine.store
-    task = progress.add_task(f"{version.policy}: waiting for the learner", total=None)
-    while True:
-        with store.registry.writer(version.policy) as mine:
-            if mine:
-                parts = (store.registry, store.outcomes, engine.manifests, engine.room)
-                learned = 0
-                for model in warm_up(version, engine.clock(), *parts):
-                    learned += model.lineage.learned
-                    progress.update(task, description=f"{version.policy}: {learned} outcomes")
-                return _noted(engine, version, actor, learned)
-        time.sleep(AGAIN_SECONDS)
+    head = store.registry.head(version.policy, version.version)
+    seen = 0 if head is None else head.lineage.up_to
+    learned = 0
+    with track(f"{version.policy}: outcomes", max(0, store.outcomes.head(version.policy) - seen)) as advance:
+        for model in warm_up(version, engine.clock(), store.registry, store.outcomes, engine.manifests, engine.room):
+            learned += model.lineage.learned
+            advance(model.lineage.up_to - model.lineage.after)
+    return _noted(engine, version, actor, learned)
 
 
 def _noted(engine: Engine, version: PolicyVersion, actor: str, learned: int) -> Warmed:

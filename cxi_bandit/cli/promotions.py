@@ -3,12 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import rich_click as click
-
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli import DONE, gate_status
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.complaints import DONE, gate_status
+from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.gate import RefusedByGate
 from cxi_bandit.domain.promotion import Promotion
@@ -30,12 +28,8 @@ _COLUMNS: Final = (
 )
 
 
-@click.command()
-@click.argument("policy", required=False)
-@AS_JSON
-@database_options
 def promotions(policy: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show the promotions of POLICY, or of all, oldest first."""
+    """The work of `cxi-bandit promotions`."""
     with open_store(read_settings(**options)) as store:
         name = None if policy is None else known_policy(build_engine(store), policy)
         found = store.releases.promotions(name)

@@ -2,17 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-import rich_click as click
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
-from cxi_bandit.cli.rebuild import SEQUENCE_ONLY
+from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import Advance, bars
+from cxi_bandit.cli.rebuild import SEQUENCE_ONLY, known_policy
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
 from cxi_bandit.domain.quarantine import Quarantined, QuarantineState
@@ -64,27 +64,6 @@ class Amended(msgspec.Struct, frozen=True, kw_only=True):
     rebuilds: list[int]
 
 
-@click.group()
-def quarantine() -> None:
-    """Rewards that their policy's manifest does not allow: kept, not counted, until somebody decides."""
-
-
-def _filters(command: Any) -> Any:  # noqa: ANN401 - decorates whatever click decorates
-    for option in (
-        click.option("--metric", help="Only those of this metric."),
-        click.option("--source", help="Only those of this source."),
-        click.option("--policy", help="Only those of this policy."),
-    ):
-        command = option(command)
-    return command
-
-
-@quarantine.command("list")
-@_filters
-@click.option("--all", "every", is_flag=True, help="Also those released or discarded.")
-@click.option("--entries", is_flag=True, help="One by one, not counted.")
-@AS_JSON
-@database_options
 def list_quarantined(
     policy: str | None,
     source: str | None,
@@ -94,7 +73,7 @@ def list_quarantined(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
-    """Show what is in quarantine, by policy, source and metric."""
+    """The work of `cxi-bandit quarantine list`."""
     with open_store(read_settings(**options)) as store:
         found = _found(build_engine(store), policy, source, metric, _ALL if every else _OPEN)
     groups = _grouped(found)
@@ -115,13 +94,8 @@ def list_quarantined(
         show_table("Quarantine", columns, rows)
 
 
-@quarantine.command()
-@click.argument("source")
-@click.argument("reward_id")
-@AS_JSON
-@database_options
 def show(source: str, reward_id: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show one quarantined reward, and every event of its decision."""
+    """The work of `cxi-bandit quarantine show`."""
     with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         parts = (store.decisions, store.ledger, engine.manifests)
@@ -139,36 +113,13 @@ def show(source: str, reward_id: str, as_json: bool, **options: Any) -> None:  #
     show_table(title, ("reward_id", "value", "corrects", "retracts", "quarantined"), rows)
 
 
-def _which(command: Any) -> Any:  # noqa: ANN401 - decorates whatever click decorates
-    command = click.option("--every", is_flag=True, help="All that the filters leave, instead of one by its id.")(
-        command
-    )
-    command = _filters(command)
-    command = click.argument("reward_id", required=False)(command)
-    return click.argument("named_source", metavar="SOURCE", required=False)(command)
-
-
-@quarantine.command()
-@_which
-@click.option("--value", type=float, help="Count it as this. [default: the nearest value the metric allows]")
-@ACTOR
-@AS_JSON
-@database_options
 def release(value: float | None, actor: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Count a quarantined reward after all, as a value that its metric allows.
-
-    The ledger gets a correction by you; the reward's own row stays. If its window has closed, a rebuild is asked for.
-    """
+    """The work of `cxi-bandit quarantine release`."""
     _amend("release", value, actor, given, as_json=as_json)
 
 
-@quarantine.command()
-@_which
-@ACTOR
-@AS_JSON
-@database_options
 def discard(actor: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Take a quarantined reward back for good: it is listed no more."""
+    """The work of `cxi-bandit quarantine discard`."""
     _amend("discard", None, actor, given, as_json=as_json)
 
 
@@ -181,10 +132,11 @@ def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *,
         engine = build_engine(store)
         parts = (store.decisions, store.ledger, engine.manifests)
         if every:
-            wanted: Iterable[Quarantined] = _found(engine, *filters, _OPEN)
+            wanted = _found(engine, *filters, _OPEN)
         else:
             wanted = [find_quarantined(Source(source), RewardId(reward_id), *parts)]
-        answer = _amended(engine, verb, value, wanted, actor, alone=not every)
+        with bars(as_json=as_json)(f"quarantine {verb}", len(wanted)) as advance:
+            answer = _amended(engine, verb, value, _heard(wanted, advance), actor, alone=not every)
     if as_json:
         show_json(answer)
         return
@@ -193,6 +145,12 @@ def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *,
     sys.stdout.write(f"{_DONE[verb]} {len(answer.amended)}, {answer.unchanged} were already\n")
     if answer.rebuilds:
         sys.stdout.write(f"asked for rebuilds, as requests {', '.join(map(str, answer.rebuilds))}\n")
+
+
+def _heard(wanted: list[Quarantined], advance: Advance) -> Iterator[Quarantined]:
+    for reward in wanted:
+        yield reward
+        advance(1)
 
 
 def _amended(
@@ -253,6 +211,8 @@ def _found(
     engine: Engine, policy: str | None, source: str | None, metric: str | None, states: frozenset[QuarantineState]
 ) -> list[Quarantined]:
     store = engine.store
+    if policy is not None:
+        known_policy(engine, policy)
     known = quarantined(
         store.decisions,
         store.ledger,

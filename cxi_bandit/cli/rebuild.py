@@ -2,17 +2,18 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-import rich_click as click
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.nearest import nearest
+from cxi_bandit.cli.options import show_json, show_table
+from cxi_bandit.cli.progress import Track, bars
 from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import AuditEntry
@@ -22,6 +23,7 @@ from cxi_bandit.engine.work_off import work_off
 from cxi_bandit.settings import read_settings
 
 AGAIN_SECONDS: Final = 0.05
+NONE_INSTALLED: Final = "; none is installed yet: `cxi-bandit serve` installs those of its --policies-dir"
 SEQUENCE_ONLY: Final = timedelta(days=36_500)
 """A lateness with which a pass gives rewards their place and closes no window: that is the service's to do."""
 
@@ -51,21 +53,11 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     request: int | None = None
 
 
-@click.command()
-@click.argument("policy")
-@click.option("--from-start", is_flag=True, help="From the untrained model on, not from the nearest checkpoint.")
-@click.option("--later", is_flag=True, help="Leave it to the running service's learner.")
-@ACTOR
-@AS_JSON
-@database_options
 def rebuild(policy: str, from_start: bool, later: bool, actor: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Learn POLICY's outcomes again as they are known now: late and corrected rewards, nothing erased or unlearned.
-
-    Runs beside the service, which takes the new model up when it is whole.
-    """
+    """The work of `cxi-bandit rebuild`."""
     if later and from_start:
         raise InvalidInput("--later", "goes from the nearest checkpoint; for --from-start leave --later out")
-    with open_store(read_settings(**options)) as store, Progress(console=Console(stderr=True)) as progress:
+    with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         name = known_policy(engine, policy)
         detail = {"from": "start" if from_start else "nearest checkpoint", "by": "learner" if later else "command"}
@@ -75,37 +67,48 @@ def rebuild(policy: str, from_start: bool, later: bool, actor: str, as_json: boo
                 policy=name, heads=[], request=store.rebuilds.ask(name, f"asked by {actor}", engine.clock())
             )
         else:
-            answer = Rebuilt(policy=name, heads=rebuilt_now(engine, name, progress, from_start=from_start))
+            answer = Rebuilt(policy=name, heads=rebuilt_now(engine, name, bars(as_json=as_json), from_start=from_start))
     _show(answer, as_json=as_json)
 
 
 def known_policy(engine: Engine, policy: str) -> PolicyName:
-    """Raises NotFound when it is not installed."""
+    """Raises NotFound when it is not installed; says which ones are."""
     if not engine.store.registry.versions(PolicyName(policy)):
-        raise NotFound("policy", policy)
+        known = {version.policy for version in engine.store.registry.versions()}
+        raise NotFound("policy", policy, nearest(policy, known) or NONE_INSTALLED)
     return PolicyName(policy)
 
 
-def rebuilt_now(
-    engine: Engine, policy: PolicyName, progress: Progress, *, from_start: bool = False
-) -> list[RebuiltHead]:
+def rebuilt_now(engine: Engine, policy: PolicyName, track: Track, *, from_start: bool = False) -> list[RebuiltHead]:
     """Rebuilds in this process, once the policy's writer lock is free; answers every request that waits."""
-    store = engine.store
-    # Without a service, nobody else gives what has arrived its place; with one, its learner is the sequencer.
-    while not join(store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY).idle:
-        pass
-    task = progress.add_task(f"{policy}: waiting for the learner", total=None)
-    while True:
-        with store.registry.writer(policy) as mine:
-            if mine:
-                progress.update(task, description=f"{policy}: segments")
-                return _rebuilt(engine, policy, progress, task, from_start=from_start)
-        time.sleep(AGAIN_SECONDS)
+    sequenced(engine, track)
+    with as_writer(engine, policy, track):
+        return _rebuilt(engine, policy, track, from_start=from_start)
 
 
-def _rebuilt(
-    engine: Engine, policy: PolicyName, progress: Progress, task: TaskID, *, from_start: bool
-) -> list[RebuiltHead]:
+def sequenced(engine: Engine, track: Track) -> None:
+    """Gives what has arrived its place: without a service nobody else does; with one, its learner is the sequencer."""
+    with track("placing what has arrived", None) as advance:
+        while not join(engine.store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY).idle:
+            advance(1)
+
+
+@contextmanager
+def as_writer(engine: Engine, policy: PolicyName, track: Track) -> Iterator[None]:
+    """Holds the policy's writer lock, once its learner lets go of it."""
+    with ExitStack() as holding:
+        with track(f"{policy}: waiting for the learner", None) as advance:
+            while True:
+                with ExitStack() as trying:
+                    if trying.enter_context(engine.store.registry.writer(policy)):
+                        holding.push(trying.pop_all())
+                        break
+                time.sleep(AGAIN_SECONDS)
+                advance(1)
+        yield
+
+
+def _rebuilt(engine: Engine, policy: PolicyName, track: Track, *, from_start: bool) -> list[RebuiltHead]:
     store = engine.store
     versions = [version for version in store.registry.versions(policy) if store.registry.head(policy, version.version)]
     plans = {
@@ -118,10 +121,10 @@ def _rebuilt(
         )
         for version in versions
     }
-    progress.update(task, total=sum(len(plan.segments) for plan in plans.values()))
     parts = (store.rebuilds, store.registry, store.outcomes, engine.manifests, engine.room)
-    for _ in work_off(policy, *parts, clock=engine.clock, from_start=from_start):
-        progress.advance(task)
+    with track(f"{policy}: segments", sum(len(plan.segments) for plan in plans.values())) as advance:
+        for _ in work_off(policy, *parts, clock=engine.clock, from_start=from_start):
+            advance(1)
     heads = []
     for number, plan in plans.items():
         head = store.registry.head(policy, number) or plan.head

@@ -5,25 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import rich_click as click
 
 from cxi_bandit.bootstrap import backup as backups
 from cxi_bandit.cli.copying import progress_of, rows_of
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.settings import read_settings
 
 
-@click.command()
-@click.argument("source", metavar="FROM", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@AS_JSON
-@database_options
 def restore(source: Path, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Fill an empty --data-dir (or, from a dump, an empty --database-url) with the backup in the directory FROM.
-
-    Nothing is ever overwritten. Then `serve` from there; `audit` proves that it is what it was.
-    """
+    """The work of `cxi-bandit restore`."""
     settings = read_settings(**options)
-    with progress_of() as told:
+    with progress_of(as_json=as_json) as told:
         made, inventory = backups.restore(settings, source.absolute(), told)
     if as_json:
         kept = msgspec.to_builtins(made, builtin_types=(datetime,))

@@ -3,12 +3,10 @@
 import sys
 from typing import Any
 
-import rich_click as click
-
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.arms import show_arms
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, show_json
+from cxi_bandit.cli.options import show_json
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.engine.again import looking_again
@@ -16,19 +14,6 @@ from cxi_bandit.engine.rollback import revision_of, roll_back, roll_back_all
 from cxi_bandit.settings import read_settings
 
 
-@click.command()
-@click.argument("policy", required=False)
-@click.option("--all", "everything", is_flag=True, help="Roll back every policy of which something was live before.")
-@click.option("--reason", default="rolled back by hand", help="Why, for the audit trail.", show_default=True)
-@click.option("--to", type=click.IntRange(1, 2**31 - 1), help="Take up this revision of the roll-out instead.")
-@click.option(
-    "--seen",
-    type=click.IntRange(1, 2**31 - 1),
-    help="The revision you looked at: where others answer by now, nothing is done. [default: whichever stands]",
-)
-@ACTOR
-@AS_JSON
-@database_options
 def rollback(
     policy: str | None,
     reason: str,
@@ -40,10 +25,7 @@ def rollback(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
-    """End the running canary of POLICY; without one, what was live before is live again. Or, with --all, of everything.
-
-    Every worker of a running service serves it within seconds.
-    """
+    """The work of `cxi-bandit rollback`."""
     if everything == (policy is not None) or (everything and (to, seen) != (None, None)):
         raise InvalidInput("POLICY", "name one policy, or --all of them without --to and --seen")
     if policy is None:

@@ -4,11 +4,10 @@ import sys
 from typing import Any
 
 import msgspec
-import rich_click as click
 
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options, moment, show_json
+from cxi_bandit.cli.options import moment, show_json
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.domain.release import AuditEntry
@@ -31,16 +30,6 @@ class Unlearned(msgspec.Struct, frozen=True, kw_only=True):
     rebuild_request: int | None
 
 
-@click.command()
-@click.argument("policy")
-@click.option("--source", help="The sender whose rewards were wrong. [default: whatever was decided in the range]")
-@click.option("--from", "since", help="When it began, with a time zone: 2026-11-20T08:00+01:00. [default: ever]")
-@click.option("--to", "until", help="When it ended. [default: now]")
-@click.option("--reason", default="", help="For the audit trail.")
-@click.option("--dry-run", is_flag=True, help="Only say how many outcomes it concerns.")
-@ACTOR
-@AS_JSON
-@database_options
 def unlearn(
     policy: str,
     source: str | None,
@@ -53,11 +42,7 @@ def unlearn(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - settings of any type
 ) -> None:
-    """Leave out of what POLICY learns the outcomes about which a sender reported, or those decided in a range of time.
-
-    Nothing is removed, and models that learned them can still be audited. Asks for the rebuild that takes them out of
-    the model that serves.
-    """
+    """The work of `cxi-bandit unlearn`."""
     with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         name, at = known_policy(engine, policy), engine.clock()

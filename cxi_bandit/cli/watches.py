@@ -2,11 +2,9 @@
 
 from typing import Any, Final
 
-import rich_click as click
-
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.cli.rebuild import known_policy
 from cxi_bandit.engine.calibration import Calibration
 from cxi_bandit.engine.watch_status import WatchStatus, status
@@ -16,12 +14,8 @@ _LINES: Final = ("watch", "ln E", "goes off at", "shoppers", "heard until", "fal
 _CALIBRATIONS: Final = ("promotion", "forecast", "came", "live", "previous", "lift", "95 % interval", "within")
 
 
-@click.command()
-@click.argument("policy")
-@AS_JSON
-@database_options
 def watches(policy: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - settings of any type
-    """Show where the watches of POLICY stand, and what became of the forecasts of its promotions."""
+    """The work of `cxi-bandit watches`."""
     with open_store(read_settings(**options)) as store:
         engine = build_engine(store)
         found = status(known_policy(engine, policy), engine.watching)

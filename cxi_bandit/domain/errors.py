@@ -23,20 +23,25 @@ class InvalidInput(CxiBanditError):
 
 
 class ManifestInvalid(CxiBanditError):
-    """A policy manifest breaks a rule; names file, key and reason."""
+    """A policy manifest breaks a rule; names file, key and reason, and the line where it is known."""
 
-    def __init__(self, file: str, key: str, reason: str) -> None:
-        super().__init__(f"{file}: {key}: {reason}")
+    def __init__(self, file: str, key: str, reason: str, line: int | None = None) -> None:
+        super().__init__(f"{file}: {key}: {reason}" if line is None else f"{file}: {key}: {reason} (line {line})")
         self.file = file
         self.key = key
         self.reason = reason
+        self.line = line
 
 
 class NotFound(CxiBanditError):
-    """No such decision, policy, model or log."""
+    """No such decision, policy, model or log.
 
-    def __init__(self, kind: str, identifier: str) -> None:
-        super().__init__(f"no {kind} {identifier!r}")
+    Args:
+        hint: A clause about what there is instead, beginning with its punctuation.
+    """
+
+    def __init__(self, kind: str, identifier: str, hint: str = "") -> None:
+        super().__init__(f"no {kind} {identifier!r}{hint}")
         self.kind = kind
         self.identifier = identifier
 

@@ -27,6 +27,7 @@ from cxi_bandit.policy.manifest import (
     Manifest,
     NumberFeature,
 )
+from cxi_bandit.policy.manifest_lines import line_of
 
 _AT_PATH = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key` in )?`\$?\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 _ENTRY = "[...]"
@@ -55,9 +56,10 @@ def parse_manifest(text: str, file: str) -> Manifest:
     except msgspec.ValidationError as error:
         match = _AT_PATH.match(str(error))
         path, reason = (match["path"], match["reason"]) if match else (None, str(error))
-        raise ManifestInvalid(file, _named(raw, path or "", str(error)) or "(top level)", reason) from error
+        key = _named(raw, path or "", str(error)) or "(top level)"
+        raise ManifestInvalid(file, key, reason, line_of(text, key, reason)) from error
     for key, reason in _contradictions(manifest):
-        raise ManifestInvalid(file, key, reason)
+        raise ManifestInvalid(file, key, reason, line_of(text, key, reason))
     return manifest
 
 

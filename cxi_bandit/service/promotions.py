@@ -17,11 +17,11 @@ from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
 from cxi_bandit.domain.promotion import Promotion
 from cxi_bandit.engine.again import looking_again
 from cxi_bandit.engine.candidacy import Proposal
-from cxi_bandit.engine.promote import approve, propose
+from cxi_bandit.engine.promote import approve, propose, refuse
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.routing import body_of, declared, in_thread, json_answer
-from cxi_bandit.service.wire import Word
+from cxi_bandit.service.wire import Sentence, Word
 
 _GREATEST_INT: Final = 2**31 - 1
 _GREATEST_ID: Final = 2**63 - 1
@@ -44,6 +44,12 @@ class PromotionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     defects: Annotated[list[Word], Meta(max_length=256)] = []
 
 
+class RefusalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a promotion is not to be."""
+
+    reason: Sentence
+
+
 class PromotionsAnswer(msgspec.Struct, frozen=True):
     """A policy's promotions, oldest first."""
 
@@ -51,6 +57,7 @@ class PromotionsAnswer(msgspec.Struct, frozen=True):
 
 
 _PROMOTION: Final = msgspec.json.Decoder(PromotionBody)
+_REFUSAL: Final = msgspec.json.Decoder(RefusalBody)
 
 
 def known_policy(engine: Engine, name: str) -> PolicyName:
@@ -129,7 +136,28 @@ def promotion_routes(engine: Engine, threads: Executor) -> list[HTTPRouteHandler
 
         return _told(request, await in_thread(threads, approved))
 
-    return [list_promotions, read_promotion, propose_one, approve_one]
+    @post(
+        "/v1/policies/{name:str}/promotions/{promotion_id:int}/refusal",
+        opt=declared(
+            Scope.APPROVE,
+            "Refuse a promotion before any shopper has met it",
+            body=RefusalBody,
+            answer=Promotion,
+            status=201,
+        ),
+    )
+    async def refuse_one(
+        request: Request[Any, Any, Any], name: FromPath[str], promotion_id: FromPath[int]
+    ) -> ASGIResponse:
+        body = decode(_REFUSAL, await body_of(request))
+
+        def refused() -> Promotion:
+            seen, by = promotion_of(name, promotion_id), request.user.name
+            return refuse(seen, body.reason, by, store.releases, engine.clock())
+
+        return _told(request, await in_thread(threads, refused))
+
+    return [list_promotions, read_promotion, propose_one, approve_one, refuse_one]
 
 
 def _told(request: Request[Any, Any, Any], promotion: Promotion) -> ASGIResponse:

@@ -26,12 +26,13 @@ class RollbackBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Why, and where to: null ends a running canary, or else takes up what was live before.
 
     Attributes:
-        seen: The revision that the caller has looked at: where others answer by now, nothing is done. Null for any.
+        seen: The revision that the caller has looked at: where others answer by now, nothing is done. Who asks again
+            because an answer got lost would otherwise take back one thing more.
     """
 
     reason: Sentence
+    seen: VersionNumber
     to: VersionNumber | None = None
-    seen: VersionNumber | None = None
 
 
 class RollbackAllBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.settings import read_text
 from simulator.candidates.candidate import Prepared
 from simulator.datasets.log import ReplayLog
 from simulator.progress import Track
@@ -53,9 +54,7 @@ class ActionTable:
                 sum to 1 within 1e-6.
         """
         try:
-            document = json.loads(path.read_text())
-        except OSError as error:
-            raise InvalidInput("candidate", f"cannot read {path}: {error.strerror}") from error
+            document = json.loads(read_text(path, "candidate"))
         except ValueError as error:
             raise InvalidInput("candidate", f"{path} is no JSON: {error}") from error
         return cls(spec, _checked(path, _selected(path, document, key)))

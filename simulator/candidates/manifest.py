@@ -17,6 +17,7 @@ from cxi_bandit.engine.learn import derive
 from cxi_bandit.engine.ports import ModelRoom
 from cxi_bandit.policy.manifest import Manifest, manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
+from cxi_bandit.settings import read_text
 from simulator.candidates.bulk import Origin
 from simulator.candidates.candidate import Prepared
 from simulator.candidates.scoring import Scoring, score
@@ -57,10 +58,7 @@ class ManifestCandidate:
         """
         if not 0.0 < train_fraction < 1.0:
             raise InvalidInput("train_fraction", f"must lie between 0 and 1, got {train_fraction:g}")
-        try:
-            text = path.read_text()
-        except OSError as error:
-            raise InvalidInput("candidate", f"cannot read {path}: {error.strerror}") from error
+        text = read_text(path, "candidate")
         return cls(spec, parse_manifest(text, path.name), manifest_sha(text), room, train_fraction, scoring=scoring)
 
     def prepare(self, log: ReplayLog, track: Track) -> Prepared:

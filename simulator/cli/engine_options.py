@@ -9,22 +9,23 @@ import rich_click as click
 if TYPE_CHECKING:
     from simulator.partitions import Engine
 
+PANEL: Final = "How it is estimated"
 _ENGINES: Final = ("one-process", "processes", "ray")
 """As `simulator.partitions.ENGINES`, which is too heavy to import for a help text."""
 
 _ENGINE: Final = click.option(
     "--engine",
+    panel=PANEL,
     type=click.Choice(_ENGINES),
-    envvar="CXI_BANDIT_ENGINE",
-    show_envvar=True,
-    help="Evaluate in partitions: here, in processes, or as Ray tasks; the same digits. [default: whole, here]",
+    help="Evaluate in partitions: here, in processes, or as Ray tasks; the same digits.",
+    show_default="whole, here",
 )
 _WORKERS: Final = click.option(
     "--engine-workers",
+    panel=PANEL,
     type=click.IntRange(min=1),
-    envvar="CXI_BANDIT_ENGINE_WORKERS",
-    show_envvar=True,
-    help="Partitions at a time. [default: one a processor]",
+    help="Partitions at a time.",
+    show_default="one a processor",
 )
 
 

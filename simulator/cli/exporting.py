@@ -5,16 +5,25 @@ from typing import Any, Literal
 
 import rich_click as click
 
+from cxi_bandit.cli.command import Command
+from cxi_bandit.cli.completing import LOGS
 from cxi_bandit.cli.options import AS_JSON, database_options
 
 
-@click.command("export")
+@click.command(
+    "export",
+    cls=Command,
+    page="howto/bring-your-own-log.md",
+    examples=(
+        ("cxi-bandit export --log search --out search.parquet", "a policy's live log, with everything in it"),
+        ("cxi-bandit export --log search --format dsjson --out search.dsjson", "what Vowpal Wabbit reads"),
+    ),
+)
 @click.option(
     "--log",
     "name",
     required=True,
-    envvar="CXI_BANDIT_LOG",
-    show_envvar=True,
+    shell_complete=LOGS,
     help="An imported log, or a policy's live log.",
 )
 @click.option(
@@ -23,16 +32,12 @@ from cxi_bandit.cli.options import AS_JSON, database_options
     type=click.Choice(["parquet", "dsjson"]),
     default="parquet",
     show_default=True,
-    envvar="CXI_BANDIT_FORMAT",
-    show_envvar=True,
     help="Parquet keeps everything; DSJSON is what Vowpal Wabbit reads.",
 )
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    envvar="CXI_BANDIT_OUT",
-    show_envvar=True,
     help="File to write; one that is there is replaced.",
 )
 @AS_JSON

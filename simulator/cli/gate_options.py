@@ -6,6 +6,10 @@ from typing import Any
 
 import rich_click as click
 
+from cxi_bandit.cli.completing import DEFECTS
+
+_PANEL = "The gate"
+
 
 def _moment(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:  # noqa: ARG001 - click's signature
     if text is None:
@@ -22,18 +26,21 @@ _OPTIONS = (
         "--gate",
         "ask",
         flag_value="gate",
+        panel=_PANEL,
         help="Run the candidate's trial against the incumbent: exit 0 go, 1 refuse, 3 wait. Kept between sittings.",
     ),
     click.option(
         "--plan",
         "ask",
         flag_value="plan",
+        panel=_PANEL,
         help="Say how large an improvement a trial would see in how many days. Spends nothing.",
     ),
     click.option(
         "--aa",
         "ask",
         flag_value="aa",
+        panel=_PANEL,
         help="The incumbent against itself: nothing may be found. Needs no candidate; exit 1 if something is.",
     ),
     click.option(
@@ -41,23 +48,24 @@ _OPTIONS = (
         "defects",
         multiple=True,
         metavar="TYPE",
-        envvar="CXI_BANDIT_DEFECT",
-        show_envvar=True,
-        help="Only decisions on this defect type, against who is live for it; may be given again. [default: all]",
+        shell_complete=DEFECTS,
+        panel=_PANEL,
+        help="Only decisions on this defect type, against who is live for it; may be given again.",
+        show_default="all",
     ),
     click.option(
         "--proposal",
-        envvar="CXI_BANDIT_PROPOSAL",
-        show_envvar=True,
-        help="The trial's line on the alpha ledger; a restart needs a new one. [default: after what is tried]",
+        panel=_PANEL,
+        help="The trial's line on the alpha ledger; a restart needs a new one.",
+        show_default="after what is tried",
     ),
     click.option(
         "--since",
         "opening",
         callback=_moment,
-        envvar="CXI_BANDIT_SINCE",
-        show_envvar=True,
-        help="Open the trial's window at this moment (UTC). [default: as early as neither policy has learned from it]",
+        panel=_PANEL,
+        help="Open the trial's window at this moment (UTC).",
+        show_default="as early as neither policy has learned from it",
     ),
 )
 

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from cxi_bandit.cli.progress import bars
 from simulator.cli.import_obd import check_name, kept
 from simulator.exchange import DsjsonFile, ForeignLog, ParquetFile, TableFile, read_mapping
-from simulator.progress import Track, bars
+from simulator.progress import Track
 
 
 def run_parquet(file: Path, name: str, options: Mapping[str, Any], *, as_json: bool) -> None:
@@ -39,6 +38,6 @@ def run_table(file: Path, mapping: Path, name: str, options: Mapping[str, Any], 
 def _run(opened: Callable[[Track], ForeignLog], name: str, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Checks every row first: a bad file is known before the database is asked for anything."""
     check_name(name)
-    track = bars(Console(stderr=True))
+    track = bars(as_json=as_json)
     source = opened(track)
     kept(source.describe(name, datetime.now(UTC)), source.rounds(track), options, as_json=as_json)

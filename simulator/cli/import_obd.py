@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import show_json
+from cxi_bandit.cli.options import say_new, show_json
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.imported import ImportedLog, ImportedRound
 from cxi_bandit.settings import read_settings
 from simulator.datasets.open_bandit import OpenBanditFile
-from simulator.progress import bars
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
@@ -26,7 +26,7 @@ def run(file: Path, items: Path | None, name: str, options: Mapping[str, Any], *
     check_name(name)
     source = OpenBanditFile(file, items)
     log = source.describe(name, datetime.now(UTC))
-    rounds = (row.as_round() for row in source.rows(bars(Console(stderr=True))))
+    rounds = (row.as_round() for row in source.rows(bars(as_json=as_json)))
     kept(log, rounds, options, as_json=as_json)
 
 
@@ -39,7 +39,7 @@ def check_name(name: str) -> None:
 def kept(log: ImportedLog, rounds: Iterable[ImportedRound], options: Mapping[str, Any], *, as_json: bool) -> None:
     """Writes a log in one transaction, all of it or nothing, and says what was imported."""
     name = log.name
-    with open_store(read_settings(**options)) as store:
+    with open_store(read_settings(**options), say_new) as store:
         if store.registry.versions(PolicyName(name)):
             raise InvalidInput("--log", f"{name!r} is a policy, whose live log has that name; choose another")
         rows = store.imported.write(log, rounds)

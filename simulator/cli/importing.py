@@ -5,32 +5,42 @@ from typing import Any
 
 import rich_click as click
 
+from cxi_bandit.cli.command import CommandGroup
 from cxi_bandit.cli.options import AS_JSON, database_options
 
+_PAGE = "howto/bring-your-own-log.md"
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _LOG = click.option(
     "--log",
     "name",
     required=True,
-    envvar="CXI_BANDIT_LOG",
-    show_envvar=True,
     help="Name the log gets; it must be new.",
 )
 
 
-@click.group("import")
+@click.group(
+    "import",
+    cls=CommandGroup,
+    page=_PAGE,
+    examples=(("cxi-bandit import parquet search.parquet --log search-monday", "what `export` wrote"),),
+)
 def import_() -> None:
     """Bring a log that somebody else made into the store, to be replayed."""
 
 
-@import_.command("obd")
+@import_.command(
+    "obd",
+    page="howto/replay-a-log.md",
+    examples=(
+        ("cxi-bandit import obd all.csv --items item_context.csv --log obd-all", "a campaign with its items"),
+        ("cxi-bandit import obd all.csv --log obd-all --json", "as a program would"),
+    ),
+)
 @click.argument("file", type=_FILE)
 @click.option(
     "--items",
     type=_FILE,
     help="The campaign's items file, for item features.",
-    envvar="CXI_BANDIT_ITEMS",
-    show_envvar=True,
 )
 @_LOG
 @AS_JSON
@@ -43,7 +53,11 @@ def obd(file: Path, items: Path | None, name: str, *, as_json: bool, **options: 
     run(file, items, name, options, as_json=as_json)
 
 
-@import_.command("parquet")
+@import_.command(
+    "parquet",
+    page=_PAGE,
+    examples=(("cxi-bandit import parquet search.parquet --log search-monday", "what `export` wrote"),),
+)
 @click.argument("file", type=_FILE)
 @_LOG
 @AS_JSON
@@ -55,7 +69,16 @@ def parquet(file: Path, name: str, *, as_json: bool, **options: Any) -> None:  #
     run_parquet(file, name, options, as_json=as_json)
 
 
-@import_.command("dsjson")
+@import_.command(
+    "dsjson",
+    page=_PAGE,
+    examples=(
+        (
+            "cxi-bandit import dsjson search.dsjson --log search-vw --reward-range -1 10",
+            "with the range that rewards may have",
+        ),
+    ),
+)
 @click.argument("file", type=_FILE)
 @_LOG
 @click.option(
@@ -64,16 +87,13 @@ def parquet(file: Path, name: str, *, as_json: bool, **options: Any) -> None:  #
     nargs=2,
     default=(0.0, 1.0),
     show_default=True,
-    envvar="CXI_BANDIT_REWARD_RANGE",
-    show_envvar=True,
     help="Declared smallest and largest reward, which is minus the cost.",
 )
 @click.option(
     "--smallest-propensity",
     type=click.FloatRange(0, 1, min_open=True),
-    envvar="CXI_BANDIT_SMALLEST_PROPENSITY",
-    show_envvar=True,
-    help="Declared floor of the logging policy. [default: unknown]",
+    help="Declared floor of the logging policy.",
+    show_default="unknown",
 )
 @AS_JSON
 @database_options
@@ -92,14 +112,16 @@ def dsjson(
     run_dsjson(file, name, reward_range, smallest_propensity, options, as_json=as_json)
 
 
-@import_.command("table")
+@import_.command(
+    "table",
+    page=_PAGE,
+    examples=(("cxi-bandit import table orders.csv --mapping mapping.toml --log orders", "any table with a mapping"),),
+)
 @click.argument("file", type=_FILE)
 @click.option(
     "--mapping",
     required=True,
     type=_FILE,
-    envvar="CXI_BANDIT_MAPPING",
-    show_envvar=True,
     help="TOML file that says which column is what.",
 )
 @_LOG

@@ -9,6 +9,10 @@ from typing import Any
 
 import rich_click as click
 
+from cxi_bandit.cli.completing import FIELDS
+
+_PANEL = "How the log is read, and what else is asked"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LogRequest:
@@ -42,23 +46,20 @@ class LogRequest:
 _OPTIONS = (
     click.option(
         "--as-of",
-        envvar="CXI_BANDIT_AS_OF",
-        show_envvar=True,
         metavar="POSITION[,CUT]",
+        panel=_PANEL,
         help="Read a live log as it stood at an outcome position and ledger cut: the same numbers for ever.",
     ),
     click.option(
         "--reward",
-        envvar="CXI_BANDIT_REWARD",
-        show_envvar=True,
         metavar="SPEC",
+        panel=_PANEL,
         help="manifest:FILE.toml: settle every decision again from its raw events under that manifest's reward.",
     ),
     click.option(
         "--horizon-sensitivity",
         is_flag=True,
-        envvar="CXI_BANDIT_HORIZON_SENSITIVITY",
-        show_envvar=True,
+        panel=_PANEL,
         help="Estimate with twice the attribution window as well.",
     ),
     click.option(
@@ -66,23 +67,22 @@ _OPTIONS = (
         "segments",
         multiple=True,
         metavar="FIELD",
-        envvar="CXI_BANDIT_SEGMENT",
-        show_envvar=True,
+        shell_complete=FIELDS,
+        panel=_PANEL,
         help="Effects by segment, shrunken: surface, defect or context.FIELD; may be given several times.",
     ),
     click.option(
         "--pool-versions/--no-pool-versions",
         "pool",
         default=None,
-        envvar="CXI_BANDIT_POOL_VERSIONS",
-        show_envvar=True,
-        help="Score every row with every logging version, for balanced. [default: where it is quick]",
+        panel=_PANEL,
+        help="Score every row with every logging version, for balanced.",
+        show_default="where it is quick",
     ),
     click.option(
         "--sweep",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        envvar="CXI_BANDIT_SWEEP",
-        show_envvar=True,
+        panel=_PANEL,
         help="grid.toml: train many manifests, choose one, and estimate that one on other rows.",
     ),
 )

@@ -30,8 +30,6 @@ PAGE = click.option(
     "page",
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
     callback=_checked,
-    envvar="CXI_BANDIT_REPORT",
-    show_envvar=True,
     metavar="FILE.html",
     help="Write the report as one self-contained page as well.",
 )

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
+from cxi_bandit.cli.command import Command
+from cxi_bandit.cli.completing import CANDIDATES, LOGS
 from cxi_bandit.cli.options import AS_JSON, database_options
-from simulator.cli.engine_options import engine_options
+from simulator.cli.engine_options import PANEL, engine_options
 from simulator.cli.gate_options import gate_options
 from simulator.cli.log_options import LogRequest, log_options
 from simulator.cli.page import PAGE, page_request
@@ -19,79 +21,82 @@ if TYPE_CHECKING:
 _INTERVALS = ("cressie_read", "gaussian", "bootstrap", "empirical_bernstein", "confidence_sequence")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    page="howto/replay-a-log.md",
+    examples=(
+        ("cxi-bandit replay --log obd-all --candidate uniform", "a first look at an imported log"),
+        ("cxi-bandit replay --log search --candidate manifest:search.toml --report search.html", "with a page of it"),
+        ("cxi-bandit replay --log search --candidate model:search@18 --gate", "may it go live? 0 go, 1 refuse, 3 wait"),
+        ("cxi-bandit replay --log search --candidate uniform --segment defect --json", "by defect, for a program"),
+    ),
+)
 @click.option(
     "--log",
     "name",
     required=True,
-    envvar="CXI_BANDIT_LOG",
-    show_envvar=True,
+    shell_complete=LOGS,
     help="An imported log, or a policy's live log.",
 )
 @click.option(
     "--candidate",
     "specs",
     multiple=True,
-    envvar="CXI_BANDIT_CANDIDATE",
-    show_envvar=True,
+    shell_complete=CANDIDATES,
     help="uniform, table:FILE.json, manifest:FILE.toml or model:POLICY@VERSION; several with --gate and --plan.",
 )
 @click.option(
     "--reward-model",
+    panel=PANEL,
     type=click.Choice(["smoothed-mean", "vw"]),
     default="smoothed-mean",
     show_default=True,
-    envvar="CXI_BANDIT_REWARD_MODEL",
-    show_envvar=True,
     help="Predicts rewards for dm, dr and their kin.",
 )
 @click.option(
     "--cross-fit",
     "folds",
+    panel=PANEL,
     type=click.IntRange(min=0),
-    envvar="CXI_BANDIT_CROSS_FIT",
-    show_envvar=True,
-    help="Folds for fitting the reward model; 0 fits on the same rows. [default: smoothed-mean 0, vw 5]",
+    help="Folds for fitting the reward model; 0 fits on the same rows.",
+    show_default="smoothed-mean 0, vw 5",
 )
 @click.option(
     "--confidence",
+    panel=PANEL,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.95,
     show_default=True,
-    envvar="CXI_BANDIT_CONFIDENCE",
-    show_envvar=True,
     help="Nominal coverage of the intervals.",
 )
 @click.option(
     "--interval",
+    panel=PANEL,
     type=click.Choice(_INTERVALS),
-    envvar="CXI_BANDIT_INTERVAL",
-    show_envvar=True,
-    help="Method, where defined. [default: gaussian, by shopper where shoppers return]",
+    help="Method, where defined.",
+    show_default="gaussian, by shopper where shoppers return",
 )
 @click.option(
     "--smallest-propensity",
+    panel=PANEL,
     type=click.FloatRange(0, 1, min_open=True),
-    envvar="CXI_BANDIT_SMALLEST_PROPENSITY",
-    show_envvar=True,
-    help="Declared floor of the logging policy, for intervals that need one. [default: its manifest's, or unknown]",
+    help="Declared floor of the logging policy, for intervals that need one.",
+    show_default="its manifest's, or unknown",
 )
 @click.option(
     "--train-fraction",
+    panel=PANEL,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.5,
     show_default=True,
-    envvar="CXI_BANDIT_TRAIN_FRACTION",
-    show_envvar=True,
     help="First part of the log that a manifest candidate learns; it is evaluated on the rest.",
 )
 @click.option(
     "--seed",
+    panel=PANEL,
     type=int,
     default=0,
     show_default=True,
-    envvar="CXI_BANDIT_SEED",
-    show_envvar=True,
     help="Of folds and resampling.",
 )
 @engine_options

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import show_json
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.settings import read_settings
 from cxi_bandit.store.postgres import PostgresStore
@@ -16,18 +17,21 @@ from cxi_bandit.vowpal import VowpalRoom
 from simulator.datasets.stored import read_log
 from simulator.exchange import LogFrames, frames_of_live, frames_of_stored, write_dsjson, write_parquet
 from simulator.exchange.foreign import file_digest
-from simulator.progress import Track, bars
+from simulator.progress import Track
 
 
 def run(name: str, form: Literal["parquet", "dsjson"], out: Path, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Writes the file and says what is in it."""
-    track = bars(Console(stderr=True))
+    if not out.absolute().parent.is_dir():
+        # Known before a long log is read.
+        raise InvalidInput("--out", f"there is no directory {out.parent}")
+    track = bars(as_json=as_json)
     with open_store(read_settings(**options)) as store:
         log = _frames(store, name, track)
     try:
         rows = write_parquet(log, out) if form == "parquet" else write_dsjson(log, out)
     except OSError as error:
-        raise InvalidInput("--out", f"cannot write {out.name}: {error.strerror}") from error
+        raise InvalidInput("--out", f"cannot write {out.name}: {error.strerror or error}") from error
     summary = {"log": name, "format": form, "rows": rows, "actions": len(log.declared.actions), "file": str(out)}
     if as_json:
         show_json({**summary, "sha256": file_digest(out)})

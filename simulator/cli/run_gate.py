@@ -10,6 +10,7 @@ import rich_click as click
 from rich.console import Console
 
 from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.domain.gate import Ruling
 from cxi_bandit.settings import read_settings
 from cxi_bandit.vowpal import VowpalRoom
@@ -17,7 +18,7 @@ from simulator.candidates import Candidate, Parts, parse_candidate
 from simulator.cli.page import PageRequest
 from simulator.cli.run_replay import EXIT_DONE, EXIT_REFUSED, EXIT_WAIT
 from simulator.datasets.stored import read_log
-from simulator.progress import Track, bars
+from simulator.progress import Track
 from simulator.replay import Replay, ReplaySettings
 from simulator.report import document, print_report
 from simulator.trial_report import print_outlook, print_self_comparison
@@ -53,7 +54,7 @@ def run(
     as_json: bool,
 ) -> int:
     """Asks the gate, prints its answer (on a page too, of the only candidate), and returns the exit code."""
-    track = bars(Console(stderr=True))
+    track = bars(as_json=as_json)
     room = VowpalRoom()
     with open_store(read_settings(**options)) as store:
         parts = Parts(registry=store.registry, room=room, train_fraction=asked.train_fraction)

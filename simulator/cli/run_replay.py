@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.domain.gate import Ruling, Verdict
 from cxi_bandit.settings import read_settings
 from cxi_bandit.vowpal import VowpalRoom
@@ -20,7 +21,6 @@ from simulator.datasets.log import ReplayLog
 from simulator.datasets.snapshot import parse_reach
 from simulator.datasets.stored import Reading, read_log, read_parts
 from simulator.datasets.versions import POOLING_BUDGET
-from simulator.progress import bars
 from simulator.relabel import read_definition, relabelled
 from simulator.replay import ReplaySettings
 from simulator.replay import replay as evaluated
@@ -43,7 +43,7 @@ def run(
     as_json: bool,
 ) -> int:
     """Replays, prints the report, and returns the exit code."""
-    track = bars(Console(stderr=True))
+    track = bars(as_json=as_json)
     own = read_settings(**options)
     with TemporaryDirectory(prefix="cxi-bandit-replay-") as folder:
         with open_store(own) as store:

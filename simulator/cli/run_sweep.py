@@ -8,13 +8,13 @@ import rich_click as click
 from rich.console import Console
 
 from cxi_bandit.bootstrap.database import open_store
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.settings import read_settings
 from cxi_bandit.vowpal import VowpalRoom
 from simulator.cli.log_options import LogRequest
 from simulator.cli.page import PageRequest
 from simulator.cli.run_replay import EXIT_REFUSED, exit_code, reading
 from simulator.datasets.stored import read_log
-from simulator.progress import bars
 from simulator.relabel import read_definition, relabelled
 from simulator.replay import ReplaySettings
 from simulator.sweep import read_grid, sweep
@@ -33,7 +33,7 @@ def run(
     as_json: bool,
 ) -> int:
     """Sweeps, prints every candidate and the winner's report, and returns the winner's exit code."""
-    track = bars(Console(stderr=True))
+    track = bars(as_json=as_json)
     # The grid first: a mistyped key is found before a long log is read.
     grid = read_grid(file)
     definition = None if request.reward is None else read_definition(request.reward)

@@ -59,7 +59,7 @@ def read_log(
     if not store.registry.versions(policy):
         imported = ", ".join(known.name for known in store.imported.list()) or "none"
         policies = ", ".join(dict.fromkeys(version.policy for version in store.registry.versions())) or "none"
-        raise NotFound("log", f"{name} (imported logs: {imported}; policies: {policies})")
+        raise NotFound("log", name, f"; imported logs: {imported}; policies: {policies}")
     manifests = Manifests(store.registry)
     audit = DecisionAudit(store.registry, store.releases, manifests, store.keyring, room, store.outcomes)
     return read_live_log(

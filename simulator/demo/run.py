@@ -17,7 +17,7 @@ from simulator.demo.report import DemoReport
 from simulator.demo.service import running_service
 from simulator.demo.traffic import Shop
 from simulator.manifests import by_surface, shipped_texts, with_value
-from simulator.progress import bars
+from simulator.progress import Track
 from simulator.world.shopping import ShoppingWorld
 
 HORIZON_SECONDS: Final = 1.5
@@ -31,7 +31,7 @@ def demo_manifests() -> dict[str, str]:
     return {name: with_value(text, "horizon_seconds", f"{HORIZON_SECONDS:g}") for name, text in shipped_texts().items()}
 
 
-def run_demo(decisions: int, seed: int, output: Path, console: Console) -> DemoReport:
+def run_demo(decisions: int, seed: int, output: Path, console: Console, track: Track) -> DemoReport:
     """Runs it all; what it found. Leaves nothing behind but the pictures in `output`.
 
     Raises:
@@ -40,7 +40,6 @@ def run_demo(decisions: int, seed: int, output: Path, console: Console) -> DemoR
     started = time.monotonic()
     texts = demo_manifests()
     manifests = by_surface(texts)
-    track = bars(console)
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="cxi-bandit-demo-") as place:
         console.print("Starting the service: API, learner and a PostgreSQL of its own ...", style="dim")
         with running_service(Path(place), texts) as service:

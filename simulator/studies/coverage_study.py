@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from simulator.progress import bars
+from cxi_bandit.cli.progress import bars
 from simulator.studies.coverage_cases import synthetic_cases
 from simulator.studies.coverage_measure import Case, Finding, measured
 from simulator.studies.coverage_pages import markdown
@@ -71,9 +71,9 @@ def main(replications: int, rows: int | None, only: str, form: str | None) -> No
     not claim its coverage, since a premise of its own is broken.
     """
     findings: list[Finding] = []
-    output, errors = Console(), Console(stderr=True)
+    output = Console()
     for case in cases(only, rows):
-        with bars(errors)(f"{case.name}, {case.rows:,} rows", replications) as heard:
+        with bars(as_json=False)(f"{case.name}, {case.rows:,} rows", replications) as heard:
             found = measured(case, replications, heard)
         findings += found
         if form is None:

@@ -16,6 +16,7 @@ from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import ManifestSha
 from cxi_bandit.policy.manifest import Manifest, manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
+from cxi_bandit.settings import read_text
 
 MOST_VARIANTS = 200
 _Fraction = Annotated[float, Meta(gt=0.0, lt=1.0)]
@@ -70,7 +71,7 @@ def read_grid(path: Path) -> Grid:
         ManifestInvalid: A combination is no valid manifest.
     """
     try:
-        given = msgspec.convert(tomllib.loads(_text(path)), _File)
+        given = msgspec.convert(tomllib.loads(read_text(path, "sweep")), _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidInput("sweep", f"{path}: {error}") from error
     if given.train + given.choose >= 1.0:
@@ -86,7 +87,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def _variant(path: Path, changes: Mapping[str, Any]) -> Variant:
-    text = _text(path)
+    text = read_text(path, "sweep")
     if changes:
         try:
             document = tomllib.loads(text)
@@ -138,10 +139,3 @@ def _put(document: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN40
         if not isinstance(document, dict):
             raise InvalidInput("sweep", f"{key!r} names nothing in a manifest: {name!r} is no table")
     document[last] = copy.deepcopy(value)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise InvalidInput("sweep", f"cannot read {path}: {error.strerror}") from error

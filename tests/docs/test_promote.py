@@ -12,7 +12,9 @@ from cxi_bandit.cli import main
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.promotion import Step
 from cxi_bandit.domain.rollout import Stand
+from cxi_bandit.engine.candidacy import Proposal
 from cxi_bandit.engine.install import install
+from cxi_bandit.engine.promote import propose
 from cxi_bandit.store.postgres import PostgresStore
 from simulator.manifests import shipped_texts
 from tests.harness.evidence import file_report
@@ -26,9 +28,10 @@ def test_every_command_does_what_the_page_says(
     postgres_store: PostgresStore, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, text = build_engine(postgres_store), shipped_texts()["search.toml"]
-    for version in (text, text + "# changed\n"):
+    for version in (text, text + "# changed\n", text + "# changed again\n"):
         install(postgres_store.registry, [("search.toml", version)], engine.clock(), "test")
     file_report(engine.promoting[:3], SEARCH, 2, None, at=engine.clock())
+    second = file_report(engine.promoting[:3], SEARCH, 3, None, at=engine.clock())
     monkeypatch.setenv("DATABASE_URL", postgres_dsn)
     until = f"{datetime.now(UTC) + timedelta(hours=6):%Y-%m-%dT%H:%M:%SZ}"
     commands = re.findall(r"(?m)^\$ cxi-bandit (.*)$", PAGE)
@@ -39,6 +42,7 @@ def test_every_command_does_what_the_page_says(
         "propose",
         "approve",
         "promotions",
+        "refuse",
         "watches",
         "rollback",
         "override",
@@ -48,11 +52,15 @@ def test_every_command_does_what_the_page_says(
     ]
     steps = {}
     for command in commands:
+        if command.startswith("refuse"):
+            asked = Proposal(policy=SEARCH, version=3, model=None, evaluation_id=second, author="ann")
+            propose(asked, engine.promoting, engine.clock())
         assert main(shlex.split(IN_SIX_HOURS.sub(until, command))) == 0, command
         steps[command.split()[0]] = postgres_store.releases.rollout(SEARCH)
     assert steps["shadow"].shadow == (Stand(version=2),)
     assert steps["approve"].canary is not None
     assert steps["rollback"].canary is None
     assert postgres_store.releases.promotion(1).step is Step.ROLLED_BACK
+    assert postgres_store.releases.promotion(2).step is Step.REFUSED
     assert postgres_store.releases.overrides() == []
     assert len(postgres_store.releases.overrides(standing=False)) == 3

@@ -137,7 +137,8 @@ def test_quarantine_is_listed_released_and_discarded(shop: Shop, run: Callable[.
     ]
     assert [one["least"] for one in groups] == [7.0, 1.0]
     assert run("quarantine", "list", "--metric", "weather")["groups"] == groups[1:]
-    assert run("quarantine", "list", "--policy", "other", "--source", "shop")["groups"] == []
+    assert "no policy 'other'; there are mended" in run("quarantine", "list", "--policy", "other", status=2)
+    assert run("quarantine", "list", "--source", "nobody")["groups"] == []
     assert run("quarantine", "show", "shop", reward_id)["reward"]["state"] == "open"
     released = run("quarantine", "release", "shop", reward_id, "--value", "0.5", "--actor", "ann")
     assert released["amended"][0]["event"]["value"] == 0.5

@@ -79,8 +79,8 @@ def test_what_is_promoted_pinned_and_taken_back_is_what_every_worker_serves_soon
     assert client.post(f"/v1/halt/{halted['override_id']}/lift").status_code == 200
     until(lambda: overridden() == [None] * CALLERS, SOON)
 
-    reason = {"reason": "complaints"}
-    seconds = rolls_out(service, lambda: client.post(f"{at}/rollbacks", json=reason).status_code, 3, 1)
+    back = {"reason": "complaints", "seen": 2}
+    seconds = rolls_out(service, lambda: client.post(f"{at}/rollbacks", json=back).status_code, 3, 1)
     assert seconds < SOON
     told = [line for line in service.log.read_text().splitlines() if '"rolled_out"' in line and '"revision":3' in line]
     assert len(told) == 2, "each worker says so"
@@ -159,7 +159,7 @@ def test_a_canary_answers_its_share_of_the_shoppers_the_same_ones_until_it_is_ta
     assert client.post(f"{at}/overrides/{pinned}/lift").status_code == 200
     until(lambda: of_stage(service, "canary") == inside, SOON)
 
-    assert client.post(f"{at}/rollbacks", json={"reason": "complaints"}).status_code == 201
+    assert client.post(f"{at}/rollbacks", json={"reason": "complaints", "seen": 2}).status_code == 201
     assert until(lambda: revision_everywhere(service) == 3, SOON) < SOON
     assert of_stage(service, "canary") == set()
     assert client.get(f"{at}/promotions/{number}").json()["step"] == "rolled_back"

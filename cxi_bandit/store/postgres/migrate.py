@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.store.postgres.connection import conninfo, translated
 
 if TYPE_CHECKING:
@@ -35,9 +35,12 @@ def upgrade(dsn: str, revision: str = "head", patience: timedelta = timedelta(mi
     undone and tried again.
 
     Raises:
+        InvalidInput: A later version of this product has been at the database.
         Unavailable: The database cannot be reached, or left no gap within `patience`; nothing was changed.
     """
-    if revision == "head" and _at(dsn) == _newest():
+    present = _at(dsn)
+    _check_age(present)
+    if revision == "head" and present == _newest():
         return
     deadline = time.monotonic() + patience.total_seconds()
     while True:
@@ -49,6 +52,33 @@ def upgrade(dsn: str, revision: str = "head", patience: timedelta = timedelta(mi
             time.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311 - spreads load, keeps no secret
         else:
             return
+
+
+def check(dsn: str) -> None:
+    """Whether the schema is this version's, where migrating it is somebody else's to do.
+
+    Raises:
+        InvalidInput: It is another version's.
+        Unavailable: The database cannot be reached.
+    """
+    present = _at(dsn)
+    _check_age(present)
+    if present != _newest():
+        raise InvalidInput(
+            "database",
+            f"has schema {present}, and this version of cxi-bandit needs {_newest()}: start the service anew with this "
+            "version, or call the one that it runs with",
+        )
+
+
+def _check_age(present: str | None) -> None:
+    """Revisions are numbered: one that is not known here comes after those that are."""
+    if present is not None and present not in revisions():
+        raise InvalidInput(
+            "database",
+            f"has schema {present}, newer than the {_newest()} of this version of cxi-bandit: install the version that "
+            "the service runs with, or restore a backup from before its upgrade",
+        )
 
 
 def downgrade(dsn: str, revision: str) -> None:

@@ -117,9 +117,22 @@ def test_who_proposed_cannot_be_the_second_person_nor_can_a_step_be_taken_twice(
     assert say("bob", "POST", f"{AT}/promotions/1/approval").status_code == 201
     again = say("bob", "POST", f"{AT}/promotions/1/approval")
     assert (again.status_code, again.json()["type"]) == (409, "urn:cxi-bandit:problem:wrong-step")
-    say("bob", "POST", f"{AT}/rollbacks", reason="complaints")
-    nothing = say("bob", "POST", f"{AT}/rollbacks", reason="complaints")
+    say("bob", "POST", f"{AT}/rollbacks", reason="complaints", seen=2)
+    nothing = say("bob", "POST", f"{AT}/rollbacks", reason="complaints", seen=3)
     assert (nothing.status_code, nothing.json()["type"]) == (409, "urn:cxi-bandit:problem:wrong-step")
+
+
+def test_a_proposal_is_refused_with_a_reason_once(say, engine):
+    say("ann", "POST", f"{AT}/promotions", **proposal(engine))
+    refused = say("bob", "POST", f"{AT}/promotions/1/refusal", reason="not before the sale")
+    assert (refused.status_code, refused.json()["step"]) == (201, "refused")
+    assert refused.json()["reason"] == "not before the sale"
+    again = say("bob", "POST", f"{AT}/promotions/1/refusal", reason="not before the sale")
+    assert (again.status_code, again.json()["type"]) == (409, "urn:cxi-bandit:problem:wrong-step")
+    late = say("bob", "POST", f"{AT}/promotions/1/approval")
+    assert (late.status_code, late.json()["type"]) == (409, "urn:cxi-bandit:problem:wrong-step")
+    last = say("ann", "GET", AT).json()["trail"][-1]
+    assert (last["action"], last["actor"]) == ("promotion refuse", "bob")
 
 
 def test_everything_is_rolled_back_at_once_but_what_has_nothing_before_it(say, engine):
@@ -142,7 +155,8 @@ def test_everything_is_rolled_back_at_once_but_what_has_nothing_before_it(say, e
         ("bob", "POST", "/shadows", {"version": 2}),
         ("bob", "DELETE", "/shadows/2", {}),
         ("ann", "POST", "/promotions/1/approval", {}),
-        ("ann", "POST", "/rollbacks", {"reason": "complaints"}),
+        ("ann", "POST", "/promotions/1/refusal", {"reason": "x"}),
+        ("ann", "POST", "/rollbacks", {"reason": "complaints", "seen": 1}),
         ("ann", "POST", "/overrides", {"intervention": "hold", "reason": "x", "expires_at": "2026-11-20T10:00:00Z"}),
         ("ann", "POST", "/overrides/1/lift", {}),
     ],
@@ -178,8 +192,12 @@ def test_a_halt_needs_the_scope_as_well(say, engine):
         ),
         ("/promotions/9/approval", {}, 404, None),
         (f"/promotions/{2**80}/approval", {}, 404, None),
-        ("/rollbacks", {"reason": ""}, 422, "/reason"),
-        ("/rollbacks", {"reason": "x", "to": 9}, 404, None),
+        ("/promotions/9/refusal", {"reason": "x"}, 404, None),
+        ("/promotions/9/refusal", {"reason": ""}, 422, "/reason"),
+        ("/rollbacks", {"reason": "", "seen": 1}, 422, "/reason"),
+        ("/rollbacks", {"reason": "x"}, 422, "/seen"),
+        ("/rollbacks", {"reason": "x", "seen": None}, 422, "/seen"),
+        ("/rollbacks", {"reason": "x", "seen": 1, "to": 9}, 404, None),
         ("/shadows", {"version": 9}, 404, None),
     ],
 )
@@ -193,7 +211,7 @@ def test_a_policy_that_is_not_there_is_not_found_however_it_is_written(say, name
     body = {"version": 2, "model_version": None, "evaluation": 1}
     assert say("ann", "GET", f"/v1/policies/{name}/promotions").status_code == 404
     assert say("ann", "POST", f"/v1/policies/{name}/promotions", **body).status_code == 404
-    assert say("eve", "POST", f"/v1/policies/{name}/rollbacks", reason="x").status_code == 404
+    assert say("eve", "POST", f"/v1/policies/{name}/rollbacks", reason="x", seen=1).status_code == 404
 
 
 def test_a_promotion_of_another_policy_is_not_this_ones(say, engine):
@@ -222,5 +240,5 @@ def test_who_comes_too_late_looks_again_once(say, engine, monkeypatch):
         raise RolloutConflict("a rival was faster")
 
     monkeypatch.setattr(releases, "roll_out", always)
-    answer = say("bob", "POST", f"{AT}/rollbacks", reason="complaints")
+    answer = say("bob", "POST", f"{AT}/rollbacks", reason="complaints", seen=2)
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:cxi-bandit:problem:rollout-conflict")
