@@ -17,9 +17,7 @@ def test_every_command_does_what_the_page_says(servers_directory: Path, monkeypa
     home = servers_directory / "howto"
     home.mkdir()
     monkeypatch.chdir(home)
-    assert (
-        main(["keys", "create", "--name", "ops", "--scope", "read"]) == 0
-    )  # makes the database
+    assert main(["keys", "create", "--name", "ops", "--scope", "read"]) == 0  # makes the database
     commands = re.findall(r"(?m)^\$ cxi-bandit (.*)$", PAGE)
     assert [command.split()[0] for command in commands] == ["backup", "restore", "audit", "policies"]
     for command in commands:
