@@ -12,6 +12,7 @@ ONE_AFTER_THE_OTHER: Final = "tests/faults"
 LONG_FIRST: Final = (
     ONE_AFTER_THE_OTHER,
     "tests/integration",
+    "tests/browser",
     "tests/docs",
     "tests/derivation",
     "tests/statistical",
