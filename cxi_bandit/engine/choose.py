@@ -134,28 +134,30 @@ class ServedRollout:
         Raises:
             InvalidInput: Names the field at fault by JSON pointer.
         """
-        live = self.live_for(request.defect.type)
-        if self._short and not overrides:
+        live, at = self.live_for(request.defect.type), minted_at(decision_id)
+        if self._short and not overrides.stand_at(at):
             admitted = admit(request, live)
             decision = decide(request, admitted, live, decision_id, keys.draw, keys.subject, request_id=request_id)
             return Chosen(decision, admitted.dropped_features, live)
-        at = minted_at(decision_id)
         admitted = admit(request, live, self._limiting.withheld(request, Arm.LIVE, live, bounds, at))
         pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
         arm, served, assignment = Arm.LIVE, live, None
+        shopper = None if request.subject is None else pseudonym(keys.subject, request.subject)
         if pinned is not None:
             drawn = certain(admitted.situation.eligible, pinned.intervention)
         elif self._plain:
             admitted, drawn, _ = self._drawn(request, arm, live, admitted, bounds, at)
         else:
-            unit = decision_id.bytes if request.subject is None else pseudonym(keys.subject, request.subject)
+            unit = decision_id.bytes if shopper is None else shopper
             placed = place(self.rollout, request.defect.type, unit, at)
             arm = placed.arm
             served, admitted = self._admitted(request, arm, live, admitted, bounds, at)
-            withheld = dict(self._limiting.withheld(request, arm, served, bounds, at))
             ruled = admitted.situation.eligible
+            withheld = self._limiting.withheld(request, arm, served, bounds, at)
             admitted, drawn, baseline = self._drawn(request, arm, served, admitted, bounds, at)
-            withheld |= {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
+            if bounds is not None:
+                dear = {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
+                withheld = {**withheld, **dear}
             assignment = Assignment(
                 revision=self.rollout.revision,
                 arm=arm,
@@ -171,6 +173,7 @@ class ServedRollout:
             decision_id,
             keys.draw,
             keys.subject,
+            shopper=shopper,
             drawn=drawn,
             assignment=assignment,
             override_id=None if pinned is None else pinned.override_id,
