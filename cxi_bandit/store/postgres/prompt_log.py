@@ -7,6 +7,7 @@ thread's, which sends the same batch by the log's own way: that is safe, and say
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -58,6 +59,7 @@ class PromptDecisionLog:
         self._made: Connection | None = None
         self._try_at = 0.0
         self._connection: Connection | None = None
+        self._descriptor = -1
         self._flight: _Flight | None = None
 
     def append(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
@@ -110,17 +112,19 @@ class PromptDecisionLog:
 
     def _take_up(self, made: Connection) -> None:
         self._connection, self._made, self._missing = made, None, False
-        asyncio.get_running_loop().add_reader(made.fileno(), self._hear)
+        # Of our own: libpq closes its descriptor when the server goes, and the number may be another file's at once.
+        self._descriptor = os.dup(made.fileno())
+        asyncio.get_running_loop().add_reader(self._descriptor, self._hear)
 
     def _flush(self) -> None:
         """Sends what is left to be sent, now or when the socket takes more."""
         if self._connection is not None and self._connection.pgconn.flush():
-            asyncio.get_running_loop().add_writer(self._connection.fileno(), self._go_on)
+            asyncio.get_running_loop().add_writer(self._descriptor, self._go_on)
 
     def _go_on(self) -> None:
         if self._connection is None:
             return
-        asyncio.get_running_loop().remove_writer(self._connection.fileno())
+        asyncio.get_running_loop().remove_writer(self._descriptor)
         try:
             self._flush()
         except Error:
@@ -162,8 +166,9 @@ class PromptDecisionLog:
                 flight.answer.set_result(None)
         if connection is not None:
             loop = asyncio.get_running_loop()
-            loop.remove_reader(connection.fileno())
-            loop.remove_writer(connection.fileno())
+            loop.remove_reader(self._descriptor)
+            loop.remove_writer(self._descriptor)
+            os.close(self._descriptor)
             connection.close()
 
 
