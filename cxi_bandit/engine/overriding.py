@@ -47,9 +47,12 @@ class Overrides:
 
 
 def _is_about(override: Override, request: DecisionRequest, policy: PolicyName) -> bool:
-    return (
-        override.policy in (None, policy)
-        and override.surface in (None, request.surface)
-        and override.defect in (None, request.defect.type)
-        and all(request.context.get(name) == value for name, value in override.segment.items())
-    )
+    if override.policy not in (None, policy):
+        return False
+    if override.surface not in (None, request.surface) or override.defect not in (None, request.defect.type):
+        return False
+    context = request.context
+    for name, value in override.segment.items():  # noqa: SIM110 - a generator costs more than all the rest of it
+        if context.get(name) != value:
+            return False
+    return True
