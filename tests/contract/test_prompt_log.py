@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
-from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.prompt_log import PromptDecisionLog
@@ -125,15 +125,32 @@ def waits(another: Any) -> bool:
     return bool(another.execute(query, [_NAME]).fetchone()[0])
 
 
-def test_what_is_plain_needs_no_thread_and_a_key_does(loop: Loop, store: Prompt, make: Any) -> None:
-    plain, keyed = entries(make, 3), DecisionEntry(make.decision(), IdempotencyToken("caller", "key", b"body"))
+def test_what_is_plain_needs_no_thread(loop: Loop, store: Prompt, make: Any) -> None:
+    plain = entries(make, 3)
     assert loop.append(plain) == decisions(plain)
     assert loop.promptly == 1
-    assert loop.append([*entries(make, 1), keyed])[1] == keyed.decision
     assert loop.append(plain) == decisions(plain), "all of them are there already"
     assert loop.promptly == 1
     assert loop.append(entries(make, 1))
     assert loop.promptly == 2
+
+
+def test_keys_that_are_free_need_no_thread_and_one_that_is_not_undoes_the_batch_first(
+    loop: Loop, store: Prompt, make: Any
+) -> None:
+    def keyed(key: str, body: bytes = b"body") -> DecisionEntry:
+        return DecisionEntry(make.decision(), IdempotencyToken("caller", key, body))
+
+    fresh = [keyed("a"), *entries(make, 1), keyed("b")]
+    assert loop.append(fresh) == decisions(fresh)
+    assert loop.promptly == 1
+    again, other, own = keyed("b"), keyed("a", b"another"), keyed("c")
+    landed = loop.append([again, other, own])
+    assert loop.promptly == 1
+    assert (landed[0], type(landed[1]), landed[2]) == (fresh[2].decision, IdempotencyConflict, own.decision)
+    unwanted = [again.decision.decision_id, other.decision.decision_id]
+    assert store.decisions.find(unwanted) == {}
+    assert loop.append([keyed("c")]) == [own.decision], "the key was claimed once, with its decision"
 
 
 def test_a_batch_that_the_socket_does_not_take_at_once_is_sent_bit_by_bit(loop: Loop, store: Prompt, make: Any) -> None:
