@@ -52,8 +52,8 @@ class Batcher(Generic[Item, Result]):
     A request whose deadline passes while it is still queued is taken out, so nothing is written for it.
 
     Args:
-        prompt: The same port without a thread, where it can, on the loop. None says that `run` is to be asked, which must
-            be safe whatever has become of the items; so must trying each of them there, after an error.
+        prompt: The same port without a thread, where it can, on the loop. None says that `run` is to be asked; that
+            must be safe whatever has become of the items, and so must trying each of them there after an error.
         retries: How often a port that was away is sent the same batch again.
         stall_seconds: How long one commit may take before everyone who waits for it is sent away, and everyone who
             comes while it goes on.
