@@ -56,6 +56,14 @@ class Loop:
         await asyncio.get_running_loop().shutdown_default_executor()
 
 
+def connected(store: PostgresStore) -> Loop:
+    """The first batch goes by the thread, and sees to it that there is a connection for the next."""
+    loop = Loop(store)
+    loop.append([])
+    until(lambda: loop.log._made is not None)
+    return loop
+
+
 class Prompt:
     """The store, whose decisions are appended on a loop."""
 
@@ -78,9 +86,7 @@ class _Appending:
 
 @pytest.fixture
 def loop(postgres_store: PostgresStore) -> Iterator[Loop]:
-    """Connected: the first batch goes by the thread, which makes the connection."""
-    running = Loop(postgres_store)
-    running.append([])
+    running = connected(postgres_store)
     yield running
     running.close()
 
@@ -213,13 +219,12 @@ async def _prompted(loop: Loop, given: Sequence[DecisionEntry]) -> Any:
 
 
 def test_it_leaves_nothing_open(postgres_store: PostgresStore, make: Any, another: Any) -> None:
-    def connected() -> int:
+    def open_ones() -> int:
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         return int(another.execute(query, [_NAME]).fetchone()[0])
 
-    loop = Loop(postgres_store)
-    loop.append([])
+    loop = connected(postgres_store)
     assert loop.append(entries(make, 1))
-    assert connected() == 1
+    assert open_ones() == 1
     loop.close()
-    until(lambda: connected() == 0)
+    until(lambda: open_ones() == 0)

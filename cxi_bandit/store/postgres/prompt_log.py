@@ -8,6 +8,7 @@ is the thread's, which sends the same batch by the log's own way: that is safe, 
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -73,14 +74,17 @@ class _Flight:
 class PromptDecisionLog:
     """Appends on one event loop, one batch at a time, over a connection of its own.
 
-    `append` belongs to one thread, which makes the connection; `prompt` and `close` belong to the loop, which uses it.
+    `append` belongs to one thread, `prompt` and `close` to the loop. The connection is made in a thread that ends with
+    it, and handed to the loop: nobody's answer waits for it.
     """
 
     def __init__(self, log: PostgresDecisionLog, database: Database) -> None:
         self._log = log
         self._database = database
         self._missing = True
+        self._making: threading.Thread | None = None
         self._made: Connection | None = None
+        self._closed = False
         self._try_at = 0.0
         self._connection: Connection | None = None
         self._descriptor = -1
@@ -89,8 +93,11 @@ class PromptDecisionLog:
     def append(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
         """The port's own way. A log that answers is one to which the loop's connection can be made, if it has none."""
         landed = self._log.append(entries)
-        if self._missing and self._made is None and time.monotonic() >= self._try_at:
-            self._connect()
+        making = self._making is not None and self._making.is_alive()
+        if self._missing and not making and self._made is None and time.monotonic() >= self._try_at:
+            self._try_at = time.monotonic() + _AGAIN_SECONDS
+            self._making = threading.Thread(target=self._connect, name="decision-log-connection", daemon=True)
+            self._making.start()
         return landed
 
     def prompt(self, entries: Sequence[DecisionEntry]) -> "asyncio.Future[Landed | None]":
@@ -115,14 +122,14 @@ class PromptDecisionLog:
 
     def close(self) -> None:
         """Hangs up, once nothing is under way any more."""
+        self._closed = True
         if self._made is not None:
             self._take_up(self._made)
         self._lose()
         self._missing = False
 
     def _connect(self) -> None:
-        self._try_at = time.monotonic() + _AGAIN_SECONDS
-        # What fails here is not the batch, which is in the log: another one will ask again.
+        # What fails here is nobody's batch: another one will ask again.
         with suppress(Unavailable, Error):
             made = self._database.dedicated("cxi-bandit decisions", SHORT)
             try:
@@ -135,6 +142,8 @@ class PromptDecisionLog:
                 made.close()
                 raise
             self._made = made
+            if self._closed:
+                made.close()
 
     def _take_up(self, made: Connection) -> None:
         self._connection, self._made, self._missing = made, None, False
