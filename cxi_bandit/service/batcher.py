@@ -140,6 +140,8 @@ class Batcher(Generic[Item, Result]):
         """Waits until everything accepted has been answered, then ends the thread."""
         while self._flight is not None:
             await asyncio.wait([self._flight])
+        # Nothing that comes now may be written: nobody would be there to answer it.
+        self._prompt = None
         if self._again is not None:
             self._again.cancel()
         self._deadlines.end()

@@ -187,3 +187,22 @@ def test_who_waits_for_a_prompt_port_is_sent_away_in_time_like_everyone() -> Non
 
     run(main())
     assert port.batches == [[1, 2]], "what was under way is the port's, and safe there"
+
+
+def test_once_drained_nothing_is_written_any_more() -> None:
+    port = Port()
+    given: list[int] = []
+
+    async def prompt(items: Sequence[int]) -> list[int] | None:
+        given.extend(items)
+        return list(items)
+
+    async def main() -> None:
+        tested = Batcher("test", port.run, Metrics(), queue_entries=9, batch_entries=9, prompt=prompt)
+        assert await tested.submit([1], 5) == [1]
+        await tested.drain()
+        with pytest.raises(RuntimeError):
+            await tested.submit([2], 5)
+
+    run(main())
+    assert (given, port.batches) == ([1], [])
