@@ -58,6 +58,7 @@ class ServedRollout:
         self.live = served[rollout.live]
         self._by_defect = {defect: served[stand] for defect, stand in rollout.by_defect.items()}
         self._plain = rollout.plain
+        self._others: dict[tuple[Arm, str], list[tuple[str, ServedPolicy]]] = {}
         self._limiting = Limiting(rollout, served.values())
         self.capped = self._limiting.capped
         self.limited = self.capped or self._limiting.budgeted
@@ -134,28 +135,32 @@ class ServedRollout:
         Raises:
             InvalidInput: Names the field at fault by JSON pointer.
         """
-        live = self.live_for(request.defect.type)
-        if self._short and not overrides:
+        live, at = self.live_for(request.defect.type), minted_at(decision_id)
+        if self._short and not overrides.stand_at(at):
             admitted = admit(request, live)
             decision = decide(request, admitted, live, decision_id, keys.draw, keys.subject, request_id=request_id)
             return Chosen(decision, admitted.dropped_features, live)
-        at = minted_at(decision_id)
-        admitted = admit(request, live, self._limiting.withheld(request, Arm.LIVE, live, bounds, at))
+        withheld = self._limiting.withheld(request, Arm.LIVE, live, bounds, at)
+        admitted = admit(request, live, withheld)
         pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
         arm, served, assignment = Arm.LIVE, live, None
+        shopper = None if request.subject is None else pseudonym(keys.subject, request.subject)
         if pinned is not None:
             drawn = certain(admitted.situation.eligible, pinned.intervention)
         elif self._plain:
             admitted, drawn, _ = self._drawn(request, arm, live, admitted, bounds, at)
         else:
-            unit = decision_id.bytes if request.subject is None else pseudonym(keys.subject, request.subject)
+            unit = decision_id.bytes if shopper is None else shopper
             placed = place(self.rollout, request.defect.type, unit, at)
             arm = placed.arm
             served, admitted = self._admitted(request, arm, live, admitted, bounds, at)
-            withheld = dict(self._limiting.withheld(request, arm, served, bounds, at))
             ruled = admitted.situation.eligible
             admitted, drawn, baseline = self._drawn(request, arm, served, admitted, bounds, at)
-            withheld |= {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
+            if bounds is not None:
+                if arm is not Arm.LIVE:
+                    withheld = self._limiting.withheld(request, arm, served, bounds, at)
+                dear = {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
+                withheld = {**withheld, **dear}
             assignment = Assignment(
                 revision=self.rollout.revision,
                 arm=arm,
@@ -171,6 +176,7 @@ class ServedRollout:
             decision_id,
             keys.draw,
             keys.subject,
+            shopper=shopper,
             drawn=drawn,
             assignment=assignment,
             override_id=None if pinned is None else pinned.override_id,
@@ -228,23 +234,30 @@ class ServedRollout:
         self, request: DecisionRequest, arm: Arm, served: ServedPolicy, admitted: Admitted, withheld: Withheld
     ) -> tuple[Beside, ...]:
         """What those who do not answer would have drawn from, were the same withheld from them."""
-        rollout = self.rollout
-        others: list[tuple[str, ServedPolicy]] = []
-        if arm is not Arm.LIVE:
-            others.append((Arm.LIVE.value, self.live_for(request.defect.type)))
-        if rollout.previous is not None and arm is not Arm.PREVIOUS:
-            others.append((Arm.PREVIOUS.value, self.served[rollout.previous.stand]))
-        about = not rollout.canary_defects or request.defect.type in rollout.canary_defects
-        if rollout.canary is not None and arm is not Arm.CANARY and about:
-            others.append((Arm.CANARY.value, self.served[rollout.canary.stand]))
-        others += [(SHADOW, self.served[stand]) for stand in rollout.shadow]
+        asked = (arm, request.defect.type)
+        others = self._others.get(asked)
+        if others is None:
+            others = self._others[asked] = self._besides(*asked)
         found = []
         for name, other in others:
-            imitates = rollout.apprentice and name == Arm.LIVE.value
+            imitates = self.rollout.apprentice and name == Arm.LIVE.value
             scored = _scored(request, name, other, served, admitted, withheld, imitates=imitates)
             if scored is not None:
                 found.append(scored)
         return tuple(found)
+
+    def _besides(self, arm: Arm, defect: str) -> list[tuple[str, ServedPolicy]]:
+        """Who scores beside an arm, for a defect type of the manifest."""
+        rollout = self.rollout
+        others: list[tuple[str, ServedPolicy]] = []
+        if arm is not Arm.LIVE:
+            others.append((Arm.LIVE.value, self.live_for(defect)))
+        if rollout.previous is not None and arm is not Arm.PREVIOUS:
+            others.append((Arm.PREVIOUS.value, self.served[rollout.previous.stand]))
+        about = not rollout.canary_defects or defect in rollout.canary_defects
+        if rollout.canary is not None and arm is not Arm.CANARY and about:
+            others.append((Arm.CANARY.value, self.served[rollout.canary.stand]))
+        return others + [(SHADOW, self.served[stand]) for stand in rollout.shadow]
 
 
 def _imitated(request: DecisionRequest, eligible: tuple[InterventionId, ...]) -> InterventionId:

@@ -56,6 +56,13 @@ class Bounds(NamedTuple):
     refused: Withheld = NOTHING_WITHHELD
 
 
+class _Dated(NamedTuple):
+    """The lines of an arm and version on one day: of each its account, the least that must be left, and the words."""
+
+    day: date
+    accounts: list[tuple[InterventionId, Account, int, str]]
+
+
 class LineOf(NamedTuple):
     """A line with how to find its account on a day."""
 
@@ -87,6 +94,8 @@ class Limiting:
             for arm, part in part_of.items()
             for one in policies
         }
+        self._zones = {one.version.version: one.manifest.limits.time_zone for one in policies}
+        self._dated: dict[tuple[Arm, int], _Dated] = {}
         self.budgeted = any(self._lines.values())
         self.capped = any(one.caps is not None for one in policies)
 
@@ -112,10 +121,26 @@ class Limiting:
                 found.update(caps.unknown)
             else:
                 found.update(caps.unpermitted(bounds.permitted, bounds.refused))
-        for name, line in self._lines[arm, served.version.version].items():
-            if name != EXPLORING and bounds.leases.left(line.account(at)) < line.line.least:
-                found.setdefault(name, line.line.words)
+        for name, account, least, words in self._accounts(arm, served.version.version, at):
+            if bounds.leases.left(account) < least:
+                found.setdefault(name, words)
         return found
+
+    def _accounts(self, arm: Arm, version: int, at: datetime) -> list[tuple[InterventionId, Account, int, str]]:
+        """What an arm's interventions are paid from on the day of a moment; laid out once a day."""
+        of_arm = self._lines[arm, version]
+        if not of_arm:
+            return []
+        day = day_of(at, self._zones[version])
+        dated = self._dated.get((arm, version))
+        if dated is None or dated.day != day:
+            accounts = [
+                (name, line.account(at), line.line.least, line.line.words)
+                for name, line in of_arm.items()
+                if name != EXPLORING
+            ]
+            dated = self._dated[arm, version] = _Dated(day, accounts)
+        return dated.accounts
 
     def affordable(
         self,

@@ -52,8 +52,8 @@ class Batcher(Generic[Item, Result]):
     A request whose deadline passes while it is still queued is taken out, so nothing is written for it.
 
     Args:
-        prompt: The same port without a thread, where it can: it runs on the loop and does not raise. None says that
-            `run` is to be asked, which must be safe whatever has become of the items.
+        prompt: The same port without a thread, where it can, on the loop. None says that `run` is to be asked; that
+            must be safe whatever has become of the items, and so must trying each of them there after an error.
         retries: How often a port that was away is sent the same batch again.
         stall_seconds: How long one commit may take before everyone who waits for it is sent away, and everyone who
             comes while it goes on.
@@ -140,6 +140,8 @@ class Batcher(Generic[Item, Result]):
         """Waits until everything accepted has been answered, then ends the thread."""
         while self._flight is not None:
             await asyncio.wait([self._flight])
+        # Nothing that comes now may be written: nobody would be there to answer it.
+        self._prompt = None
         if self._again is not None:
             self._again.cancel()
         self._deadlines.end()
@@ -198,8 +200,8 @@ class Batcher(Generic[Item, Result]):
         items = [item for waiting in batch for item in waiting.items]
         self._entries.observe(len(items))
         started = time.perf_counter()
-        results = None if self._prompt is None else await self._prompt(items)
         try:
+            results = None if self._prompt is None else await self._prompt(items)
             if results is None:
                 loop = asyncio.get_running_loop()
                 results = await loop.run_in_executor(self._thread, self._patiently, items)

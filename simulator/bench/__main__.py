@@ -16,6 +16,7 @@ from simulator.bench.plan import Plan, Scene
 from simulator.bench.report import Report, as_json, read_report, report, show
 from simulator.bench.scenes import (
     catalogue,
+    choosing,
     freshness,
     learning,
     long_log,
@@ -30,6 +31,7 @@ from simulator.bench.servers import POLICY
 
 SCENES: Final[tuple[Scene, ...]] = (
     requests.SCENE,
+    choosing.SCENE,
     swaps.SCENE,
     learning.SCENE,
     freshness.SCENE,

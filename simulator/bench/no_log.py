@@ -1,7 +1,8 @@
 """The service's application with a decision log that keeps nothing: what is left when durability costs nothing.
 
-The same routes, keys, limits, models, batcher and thread; only `append` returns at once. Nothing of it is a product:
-it breaks the promise that an answered decision is durable, and is there to say what that promise costs.
+The same routes, keys, limits, models and batcher; only the log answers at once, on the event loop and without a thread.
+Nothing of it is a product: it breaks the promise that an answered decision is durable, and is there to say what that
+promise costs.
 """
 
 from collections.abc import Sequence
@@ -34,16 +35,21 @@ class NoLog(PostgresDecisionLog):
         """Every decision stands, nowhere."""
         return [entry.decision for entry in entries]
 
+    async def prompt(self, entries: Sequence[DecisionEntry]) -> list[Decision | IdempotencyConflict]:
+        """The same, awaited."""
+        return self.append(entries)
+
 
 def open_app() -> Litestar:
     """The application, for granian's factory mode; settings from the environment."""
     settings = read_settings()
     log = open_log("worker", settings.log_level)
     store = PostgresStore.open(settings.database_url or "")
-    engine = build_engine(replace(store, decisions=NoLog(store.database)))
+    nowhere = NoLog(store.database)
+    engine = build_engine(replace(store, decisions=nowhere))
     hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, timedelta(seconds=settings.reload_seconds))
     shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
     lines = RequestLines("worker", settings.log_level)
-    app = create_app(engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints)
+    app = create_app(engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints, prompt=nowhere)
     app.on_shutdown.append(store.close)
     return app

@@ -1,7 +1,8 @@
 """What the engine needs of the outside, with the behaviour each implementation promises.
 
-All calls are synchronous and take batches; the service awaits them in threads, the simulator calls them directly. One
-contract suite runs on every implementation.
+All calls are synchronous and take batches; the service awaits them in threads, the simulator calls them directly. Only
+what decides how dear a decision is has a second door, on the event loop: `PromptLog`. One contract suite runs on every
+implementation.
 """
 
 from collections.abc import Callable

@@ -115,7 +115,7 @@ class PromptLog(Protocol):
         ...
 
     def prompt(self, entries: Sequence[DecisionEntry]) -> Awaitable[Sequence[Decision | IdempotencyConflict] | None]:
-        """What `append` would give, on the loop and one batch at a time; the awaitable does not raise.
+        """What `append` would give, on the loop and one batch at a time.
 
         None: this batch is `append`'s, whatever has become of it here.
         """

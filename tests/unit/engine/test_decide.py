@@ -1,8 +1,11 @@
+import hmac
 import math
 from datetime import timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cxi_bandit.domain.decision import Defect, Fallback, Offer
 from cxi_bandit.domain.errors import InvalidInput
@@ -114,3 +117,8 @@ def test_subjects_are_pseudonyms_under_the_stores_key(cart):
     key = cart.store.keyring.subject_key()
     assert cart.decide(subject="anna").subject == pseudonym(key, "anna") != pseudonym(b"other" * 8, "anna")
     assert cart.decide().subject is None
+
+
+@given(secret=st.binary(max_size=200), subject=st.text(max_size=200))
+def test_a_pseudonym_is_the_hmac_of_the_subject_whatever_the_keys_length(secret, subject):
+    assert pseudonym(secret, subject) == hmac.digest(secret, subject.encode(), "sha256")

@@ -6,11 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from cxi_bandit.domain.decision import HOLD
+from cxi_bandit.domain.decision import HOLD, Decision, Defect
 from cxi_bandit.domain.errors import InvalidInput, NotFound, WrongStep
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
 from cxi_bandit.domain.override import Override
+from cxi_bandit.engine.choose import Keys
+from cxi_bandit.engine.decide import pseudonym
 from cxi_bandit.engine.override import halt, lift, pin
+from cxi_bandit.engine.overriding import Overrides
 
 CART = PolicyName("cart")
 
@@ -113,3 +116,32 @@ def test_what_was_lifted_or_never_stood_cannot_be_lifted(cart):
         lift(made.override_id, "eve", cart.store.releases, cart.now)
     with pytest.raises(NotFound, match="override '77'"):
         lift(77, "eve", cart.store.releases, cart.now)
+
+
+def test_what_has_expired_is_dropped_and_a_halt_never_is(cart):
+    soon, later = (a_pin(cart, override_id=n, expires_at=cart.now + timedelta(hours=n)) for n in (1, 2))
+    overrides = Overrides([later, soon])
+    assert overrides.stand_at(cart.now)
+    assert overrides.stand_at(soon.expires_at)
+    assert (overrides.named(1), overrides.named(2)) == (None, later)
+    assert not overrides.stand_at(later.expires_at)
+    assert overrides.named(2) is None
+    assert Overrides([a_pin(cart, expires_at=None, intervention=HOLD)]).stand_at(cart.now + timedelta(days=9999))
+
+
+def test_a_pin_that_nobody_lifts_ends_with_its_time(cart):
+    made = kept(cart, expires_at=cart.now + timedelta(hours=1))
+    cart.serving.refresh()
+    request = cart.request(defect=Defect("price_jump", 0.5, 0.9), subject="anna")
+    keys = Keys(cart.store.keyring.draw_key(), cart.store.keyring.subject_key())
+
+    def chosen() -> Decision:
+        overrides = cart.serving.overrides
+        return cart.serving.rollout_for(request).choose(request, overrides, cart.mint.mint(cart.now), keys).decision
+
+    pinned = chosen()
+    assert (pinned.override_id, pinned.subject) == (made.override_id, pseudonym(keys.subject, "anna"))
+    cart.now += timedelta(hours=1)
+    free = chosen()
+    assert (free.override_id, free.subject) == (None, pinned.subject)
+    assert not cart.serving.overrides.stand_at(cart.now)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import pytest
 
 from cxi_bandit.domain.errors import Unavailable
-from cxi_bandit.service.batcher import Batcher
+from cxi_bandit.service.batcher import Batcher, Overdue, Stalled
 from cxi_bandit.telemetry.metrics import Metrics
 
 
@@ -146,3 +146,63 @@ def test_draining_waits_for_what_was_accepted() -> None:
         await draining
 
     run(main())
+
+
+def test_what_the_port_does_promptly_needs_no_thread_and_what_it_does_not_goes_there() -> None:
+    port = Port()
+    given: list[list[int]] = []
+
+    async def prompt(items: Sequence[int]) -> list[int] | None:
+        given.append(list(items))
+        return None if 13 in items else [3 * item for item in items]
+
+    async def main() -> None:
+        tested = Batcher("test", port.run, Metrics(), queue_entries=100, batch_entries=2, prompt=prompt)
+        answers = await asyncio.gather(*(tested.submit([n], 5) for n in (1, 2, 13, 4)))
+        assert answers == [[3], [6], [26], [8]]
+        await tested.drain()
+
+    run(main())
+    assert given == [[1, 2], [13, 4]]
+    assert port.batches == [[13, 4]]
+
+
+def test_who_waits_for_a_prompt_port_is_sent_away_in_time_like_everyone() -> None:
+    port = Port()
+
+    async def main() -> None:
+        held = asyncio.Event()
+
+        async def prompt(items: Sequence[int]) -> list[int] | None:
+            await held.wait()
+            return None
+
+        tested = Batcher(
+            "test", port.run, Metrics(), queue_entries=9, batch_entries=9, prompt=prompt, stall_seconds=0.1
+        )
+        overdue, stalled = await asyncio.gather(tested.submit([1], 0.03), tested.submit([2], 5), return_exceptions=True)
+        assert (type(overdue), type(stalled)) == (Overdue, Stalled)
+        held.set()
+        await tested.drain()
+
+    run(main())
+    assert port.batches == [[1, 2]], "what was under way is the port's, and safe there"
+
+
+def test_once_drained_nothing_is_written_any_more() -> None:
+    port = Port()
+    given: list[int] = []
+
+    async def prompt(items: Sequence[int]) -> list[int] | None:
+        given.extend(items)
+        return list(items)
+
+    async def main() -> None:
+        tested = Batcher("test", port.run, Metrics(), queue_entries=9, batch_entries=9, prompt=prompt)
+        assert await tested.submit([1], 5) == [1]
+        await tested.drain()
+        with pytest.raises(RuntimeError):
+            await tested.submit([2], 5)
+
+    run(main())
+    assert (given, port.batches) == ([1], [])

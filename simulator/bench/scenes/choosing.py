@@ -1,0 +1,205 @@
+"""What choosing costs when everything is in force: beside choosing plainly and what its further vectors cost.
+
+In one process, without a service: the engine's own `choose`, for the same requests, by turns. A policy that is rolled
+out has one vector for each who scores beside the one who answers, and those are worth their price; all else that comes
+with it (placing the shopper, pins, limits, the words of the log) should cost nothing.
+"""
+
+import random
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, TypeVar
+
+from cxi_bandit.bootstrap import Engine, in_memory_engine
+from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Defect
+from cxi_bandit.domain.identifiers import ModelVersion
+from cxi_bandit.domain.override import Override
+from cxi_bandit.domain.rollout import Canary, Previous, Split, Stand
+from cxi_bandit.engine.choose import Keys, ServedRollout
+from cxi_bandit.engine.decide import ServedPolicy, distribution
+from cxi_bandit.engine.learn import Learner
+from cxi_bandit.engine.limiting import Account, Bounds
+from cxi_bandit.engine.overriding import Overrides
+from cxi_bandit.policy.manifest import Manifest
+from cxi_bandit.policy.parsing import parse_manifest
+from simulator.bench import bodies
+from simulator.bench.figures import Row, Sample, at_most
+from simulator.bench.plan import Plan, Samples, Scene
+from simulator.bench.taught import lessons, publish
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+_REQUESTS: Final = 1000
+_STANDS: Final = 4
+_OUTCOMES: Final = 1000
+_PINS: Final = 3
+_SHARE: Final = 0.1
+_PRICED: Final = re.compile(r'^id = "(?!hold")', re.MULTILINE)
+_PRICE: Final = 'price = 0.01\nbudget_per_day = 1000000.0\nid = "'
+_LIMITS: Final = """
+[limits]
+exploration_cost_per_day = 1000000.0
+[[limits.caps]]
+most = 1000
+seconds = 86400.0
+"""
+
+_ROLLED_OUT: Final = Row(
+    name="choosing",
+    title="choosing with shadow, previous, canary, hold and pins",
+    unit="us",
+    beside="plain and its further vectors",
+    targets=(at_most(1.0),),
+    better="lower",
+)
+_LIMITED: Final = Row(
+    name="choosing-limited",
+    title="the same with caps and a budget in force",
+    unit="us",
+    beside="plain and its further vectors",
+    targets=(at_most(1.0),),
+    better="lower",
+)
+
+
+class _Plenty:
+    """Leases that never end: what is measured is that they are asked."""
+
+    def left(self, _: Account) -> int:
+        return 1 << 40
+
+
+class _Profile(NamedTuple):
+    """A policy as it is served, and how it is asked to choose."""
+
+    engine: Engine
+    routed: ServedRollout
+    overrides: Overrides
+    bounds: Bounds | None
+
+    def choose(self, request: DecisionRequest) -> Decision:
+        """As the desk does."""
+        engine, routed = self.engine, self.routed
+        name, keys = engine.mint.mint(engine.clock()), Keys(engine.draw_key, engine.subject_key)
+        bounds = self.bounds
+        asked = routed.permit_request(request, self.overrides, name, keys) if routed.capped else None
+        if asked is not None and bounds is not None:
+            bounds = bounds._replace(permitted=asked.wanted)
+        return routed.choose(request, self.overrides, name, keys, bounds=bounds).decision
+
+
+def profiles(text: str) -> tuple[_Profile, _Profile, _Profile]:
+    """A policy plainly served, rolled out with pins, and rolled out with limits as well; each with its own models."""
+    plain = _plain(text)
+    return plain, _rolled_out(_plain(text)), _rolled_out(_plain(_PRICED.sub(_PRICE, text) + _LIMITS), Bounds(_Plenty()))
+
+
+def _plain(text: str) -> _Profile:
+    engine = in_memory_engine([("bench.toml", text)])
+    manifest = parse_manifest(text, "bench.toml")
+    registry, (version,) = engine.store.registry, engine.store.registry.versions()
+    Learner(registry, engine.store.outcomes, engine.manifests, engine.room).start(version, engine.clock())
+    for data in lessons(engine, manifest, _STANDS, _OUTCOMES):
+        publish(registry, engine.room, manifest, data, learned=_OUTCOMES)
+    engine.serving.refresh()
+    (routed,) = engine.serving.rollouts
+    return _Profile(engine, routed, Overrides(), None)
+
+
+def _rolled_out(plain: _Profile, bounds: Bounds | None = None) -> _Profile:
+    """Three models beside the live one's, of the same version: what a vector costs does not depend on whose it is."""
+    engine, live = plain.engine, plain.routed.live
+    now = engine.clock()
+    registry, version = engine.store.registry, live.version
+    models = [registry.model(version.policy, ModelVersion(number)) for number in range(2, 2 + _STANDS)]
+    stands = [Stand(version=version.version, model=model.lineage.version) for model in models]
+    rollout = plain.routed.rollout.following(
+        "bench",
+        now,
+        "all at once",
+        live=stands[0],
+        hold=Split(share=_SHARE, salt="hold"),
+        previous=Previous(stand=stands[1], split=Split(share=_SHARE, salt="previous"), since=now),
+        canary=Canary(stand=stands[2], split=Split(share=_SHARE, salt="canary"), promotion_id=1, since=now),
+        shadow=(stands[3],),
+    )
+    served: dict[Stand, ServedPolicy] = {}
+    for stand, model in zip(stands, models, strict=True):
+        data = registry.model_bytes(version.policy, model.lineage.version) or b""
+        served[stand] = live.with_model(model, engine.room.load(live.manifest, data))
+    return _Profile(engine, ServedRollout(rollout, served), _pins(live.manifest, now), bounds)
+
+
+def _pins(manifest: Manifest, now: datetime) -> Overrides:
+    """Some that are in force and about nobody who asks: each is looked at, and none chooses."""
+    return Overrides(
+        Override(
+            override_id=number,
+            policy=manifest.policy,
+            intervention=HOLD,
+            segment={"nobody": f"segment-{number}"},
+            author="bench",
+            reason="it is to be looked at",
+            made_at=now,
+            expires_at=now + timedelta(days=1),
+        )
+        for number in range(1, 1 + _PINS)
+    )
+
+
+def _measure(plan: Plan, wanted: frozenset[str]) -> Samples:
+    plan.tell("choosing: teaching models")
+    plain, rolled_out, limited = profiles(plan.policy.read_text("utf-8"))
+    asked = [profile for row, profile in ((_ROLLED_OUT, rolled_out), (_LIMITED, limited)) if row.name in wanted]
+    names = [row.name for row in (_ROLLED_OUT, _LIMITED) if row.name in wanted]
+    seeded = random.Random(9)
+    requests = [_request(seeded, plan.manifest) for _ in range(_REQUESTS)]
+    samples: Samples = {name: [] for name in names}
+    for _ in plan.each_round("choosing"):
+        simply, decisions = _timed(plain, requests)
+        own = _scoring(plain, decisions)
+        for name, profile in zip(names, asked, strict=True):
+            measured, decisions = _timed(profile, requests)
+            samples[name].append(Sample(measured, simply + _scoring(profile, decisions) - own))
+    return samples
+
+
+def _request(seeded: random.Random, manifest: Manifest) -> DecisionRequest:
+    asked = bodies.decision(seeded, manifest, features=False)
+    return DecisionRequest(
+        surface=asked["surface"], defect=Defect(**asked["defect"]), context=asked["context"], subject=asked["subject"]
+    )
+
+
+def _timed(profile: _Profile, requests: list[DecisionRequest]) -> tuple[float, list[Decision]]:
+    """Microseconds of processor time for each, and what was chosen."""
+    return _each(profile.choose, requests)
+
+
+def _scoring(profile: _Profile, decisions: list[Decision]) -> float:
+    """Microseconds of processor time for the vectors of each decision: its own, if any, and the others'."""
+    stands = list(profile.routed.served.values())
+    live = profile.routed.live
+
+    def score(decision: Decision) -> None:
+        told = decision.assignment
+        if told is None:
+            distribution(live, decision.situation)
+            return
+        vectors = len(told.beside) + (told.arm != "hold")
+        for served in stands[:vectors]:
+            distribution(served, decision.situation)
+
+    return _each(score, decisions)[0]
+
+
+def _each(call: Callable[[Given], Found], given: list[Given]) -> tuple[float, list[Found]]:
+    started = time.process_time()
+    found = [call(one) for one in given]
+    return (time.process_time() - started) / len(given) * 1e6, found
+
+
+SCENE: Final = Scene("choosing", (_ROLLED_OUT, _LIMITED), _measure)
