@@ -1,4 +1,4 @@
-"""Counting beside the learner's work: it gives way, catches up where nothing else is to be done, and holds nobody up."""
+"""Counting beside the learner's work: it gives way, catches up where nothing else is to be done, holds nobody up."""
 
 from datetime import timedelta
 
