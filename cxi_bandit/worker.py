@@ -285,11 +285,7 @@ def main() -> int:
             ending.callback(tracing.close)
         bench = Workbench(engine, settings, log, metrics, tracing)
         watch = DriftWatch(engine, settings, log, metrics)
-
-        def errand() -> float:
-            return min(bench.keep_up(), watch.turn())
-
-        upkeep = Upkeep(store, engine.clock, settings, log, metrics, errand)
+        upkeep = Upkeep(store, engine.clock, settings, log, metrics, lambda: min(bench.keep_up(), watch.turn()))
         # What start-up made lives as long as the process: a long segment's rows set the collector off again and again.
         gc.collect()
         gc.freeze()

@@ -26,6 +26,18 @@ class Span(StrEnum):
     DAY = "day"
 
 
+class Stretches(msgspec.Struct, frozen=True):
+    """Which stretches of time are asked for: those of one length that start in [since, until).
+
+    Attributes:
+        until: None for all since.
+    """
+
+    span: Span
+    since: datetime
+    until: datetime | None = None
+
+
 class DrawnTally(msgspec.Struct, frozen=True, kw_only=True):
     """What was drawn of one intervention, over all versions and arms.
 
@@ -34,6 +46,7 @@ class DrawnTally(msgspec.Struct, frozen=True, kw_only=True):
         expected: Sum of the logged probabilities of drawing it, of all decisions where it was eligible.
     """
 
+    span: Span
     starts_at: datetime
     intervention: InterventionId
     decided: int
@@ -51,6 +64,7 @@ class ArmTally(msgspec.Struct, frozen=True, kw_only=True):
         squares: Sum of the rewards' squares.
     """
 
+    span: Span
     starts_at: datetime
     policy_version: int
     arm: Arm
@@ -72,10 +86,12 @@ class TallyProgress(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         decided_until: Decisions made before are counted as they came.
         position: The last outcome position counted.
+        head: The last outcome position there is.
     """
 
     decided_until: datetime
     position: int
+    head: int
 
 
 def arm_of(decision: Decision) -> Arm:

@@ -81,8 +81,8 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
     ),
     "ends to count": (counting._COUNT_CLOSED, _COUNTED | {"policy": "cart", "after": 1, "up_to": 9}),
     "counting erased ones no more": (counting._TAKE_BACK, _COUNTED),
-    "what was drawn": (tallies._DRAWN, ["cart", "hour", _EVER]),
-    "how arms did": (tallies._BY_ARM, ["cart", "hour", _EVER, None]),
+    "what was drawn": (tallies._DRAWN, [["cart"], ["hour"], [_EVER], [None]]),
+    "how arms did": (tallies._BY_ARM, [["cart"], ["hour"], [_EVER], [None]]),
     "minutes to forget": (tallies._FORGET_MINUTES, [_EVER]),
     "models to thin": (registry._MODELS_WITH_BYTES, ["cart"]),
 }

@@ -12,7 +12,7 @@ from cxi_bandit.bootstrap.upkeep import Upkeep
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import DecisionIdMint, PolicyName, minted_at
 from cxi_bandit.domain.reward import RewardStatus
-from cxi_bandit.domain.tallies import Span
+from cxi_bandit.domain.tallies import Span, Stretches
 from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.settings import Settings
@@ -95,7 +95,7 @@ def test_what_was_counted_of_a_day_stays_when_the_day_goes_and_when_all_is_count
     def by_day() -> list[tuple[datetime, int, int, float]]:
         while tallies.count_decided(noon + 9 * DAY, ever, 3) + tallies.count_closed(CART, ever, 3):
             pass
-        found = tallies.by_arm(CART, Span.DAY, ever)
+        found = tallies.by_arm([CART], [Stretches(Span.DAY, ever)])[CART]
         return [(tally.starts_at, tally.decided, tally.closed, tally.reward) for tally in found]
 
     midnight = noon.replace(hour=0)

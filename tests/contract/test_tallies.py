@@ -9,7 +9,7 @@ from cxi_bandit.domain.assignment import Arm, Assignment
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.outcome import OutcomeStanding
-from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, Stretches
 from cxi_bandit.engine.ports import DecisionEntry
 
 CART, SEARCH = PolicyName("cart"), PolicyName("search")
@@ -39,7 +39,8 @@ def counted(store: Any, before: datetime = LATER, limit: int = 100) -> None:
 
 
 def figures(store: Any, span: Span = Span.HOUR) -> tuple[list[ArmTally], list[DrawnTally]]:
-    return store.tallies.by_arm(CART, span, EVER), store.tallies.drawn(CART, span, EVER)
+    asked = [Stretches(span, EVER)]
+    return store.tallies.by_arm([CART], asked)[CART], store.tallies.drawn([CART], asked)[CART]
 
 
 def test_decisions_count_as_they_come_and_again_as_they_end(store: Any, make: Any, noon: datetime) -> None:
@@ -50,12 +51,20 @@ def test_decisions_count_as_they_come_and_again_as_they_end(store: Any, make: An
     counted(store)
     still_open = [
         ArmTally(
-            starts_at=noon, policy_version=1, arm=arm, decided=decided, closed=0, judged=0, reward=0.0, squares=0.0
+            span=Span.HOUR,
+            starts_at=noon,
+            policy_version=1,
+            arm=arm,
+            decided=decided,
+            closed=0,
+            judged=0,
+            reward=0.0,
+            squares=0.0,
         )
         for arm, decided in ((Arm.HOLD, 1), (Arm.LIVE, 3))
     ]
     drawn = [
-        DrawnTally(starts_at=noon, intervention=name, decided=decided, expected=expected)
+        DrawnTally(span=Span.HOUR, starts_at=noon, intervention=name, decided=decided, expected=expected)
         for name, decided, expected in (("apply_coupon", 3, 2.25), ("hold", 1, 1.75))
     ]
     assert figures(store) == (still_open, drawn)
@@ -87,13 +96,14 @@ def test_corrections_replace_what_was_counted_and_each_position_counts_once(
     close(store, noon, make.closure(first, 0.1), make.closure(second, 0.2))
     counted(store)
     close(store, noon, make.closure(first, 0.3, revision=1), make.closure(first, 0.7, revision=2))
-    assert store.tallies.progress([CART])[CART].position == 2
+    assert (store.tallies.progress([CART])[CART].position, store.tallies.progress([CART])[CART].head) == (2, 4)
     counted(store, limit=1)
     (tally,) = figures(store)[0]
     assert (tally.closed, tally.judged, tally.reward, tally.squares) == (2, 2, 0.9, 0.53)
     counted(store)
     assert figures(store)[0] == [tally]
-    assert store.tallies.progress([CART])[CART].position == 4
+    progress = store.tallies.progress([SEARCH, CART])
+    assert [(progress[policy].position, progress[policy].head) for policy in (CART, SEARCH)] == [(4, 4), (0, 0)]
 
 
 def test_a_decision_that_reaches_the_log_late_counts_by_the_time_its_window_closes(
@@ -138,7 +148,10 @@ def test_counting_goes_in_pieces_up_to_a_moment(store: Any, make: Any, noon: dat
     assert tallies.progress([CART])[CART].decided_until == rows[3].decided_at
     assert tallies.count_decided(rows[1].decided_at, EVER, 2) == 0, "it never goes back"
     assert figures(store)[0][0].decided == 3
-    assert tallies.by_arm(CART, Span.HOUR, noon, noon) == []
+    asked = [Stretches(Span.DAY, EVER), Stretches(Span.HOUR, noon, noon), Stretches(Span.MINUTE, noon)]
+    found = tallies.by_arm([SEARCH, CART], asked)
+    assert [(tally.span, tally.decided) for tally in found[CART]] == [(Span.DAY, 3), (Span.MINUTE, 3)]
+    assert found[SEARCH] == []
     assert tallies.count_closed(CART, EVER, 10) == 0
 
 

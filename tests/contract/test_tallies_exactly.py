@@ -127,11 +127,11 @@ def test_a_piece_that_is_not_committed_was_not_counted(postgres_store: PostgresS
         connection.execute("ALTER TABLE tally_marks ADD CONSTRAINT stuck CHECK (last_position < 2)")
     with pytest.raises(Exception, match="stuck"):
         tallies.count_closed(CART, EVER, 5)
-    assert tallies.by_arm(CART, Span.HOUR, EVER) == []
+    assert figures(postgres_store) == ([], [])
     with postgres_store.database.connection() as connection:
         connection.execute("ALTER TABLE tally_marks DROP CONSTRAINT stuck")
     counted(postgres_store)
-    assert tallies.by_arm(CART, Span.HOUR, EVER)[0].reward == 0.75
+    assert figures(postgres_store)[0][0].reward == 0.75
 
 
 def test_who_comes_while_another_counts_leaves_it_to_the_other(postgres_store: PostgresStore, make: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, DecisionIdMint, PolicyName
 from cxi_bandit.domain.outcome import TrainingRow
-from cxi_bandit.domain.tallies import Span
+from cxi_bandit.domain.tallies import Span, Stretches
 from cxi_bandit.store.postgres import PostgresStore
 from cxi_bandit.store.postgres.migrate import revisions, upgrade
 from tests.migration.first_statements import sequence, write
@@ -58,12 +58,13 @@ def test_what_each_schema_held_is_read_after_all_upgrades(empty_dsn: str) -> Non
 def counted_in_the_background(store: PostgresStore, number: int) -> None:
     """What older schemas held is counted from the beginning, by the same pieces as what comes."""
     tallies, cart = store.tallies, PolicyName("cart")
-    assert tallies.by_arm(cart, Span.DAY, NOW - timedelta(days=1)) == [], "a migration counts nothing"
+    days = [Stretches(Span.DAY, NOW - timedelta(days=1))]
+    assert tallies.by_arm([cart], days) == {cart: []}, "a migration counts nothing"
     with store.database.connection() as connection:
         connection.execute("INSERT INTO sequences (name, last_position) VALUES ('outcomes/cart', %s)", [number])
     while tallies.count_decided(NOW + timedelta(days=99), NOW, 2) + tallies.count_closed(cart, NOW, 2):
         pass
-    found = tallies.by_arm(cart, Span.DAY, NOW - timedelta(days=1))
+    found = tallies.by_arm([cart], days)[cart]
     assert [(tally.decided, tally.closed, tally.judged, tally.reward) for tally in found] == [(1, 1, 1, 1.0)] * number
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, TallyProgress
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Stretches, TallyProgress
 
 
 class Tallies(Protocol):
@@ -44,18 +44,18 @@ class Tallies(Protocol):
         """
         ...
 
-    def drawn(self, policy: PolicyName, span: Span, since: datetime) -> list[DrawnTally]:
-        """What was drawn since a moment, by time and intervention."""
+    def drawn(
+        self, policies: Sequence[PolicyName], stretches: Sequence[Stretches]
+    ) -> dict[PolicyName, list[DrawnTally]]:
+        """What was drawn of decisions made in those stretches, in their order, by time and intervention."""
         ...
 
-    def by_arm(self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None) -> list[ArmTally]:
-        """How decisions made in [since, until) ended, by time, version and arm.
-
-        Args:
-            since: The start of a stretch, as is `until`; None for everything since.
-        """
+    def by_arm(
+        self, policies: Sequence[PolicyName], stretches: Sequence[Stretches]
+    ) -> dict[PolicyName, list[ArmTally]]:
+        """How decisions made in those stretches ended, in their order, by time, version and arm."""
         ...
 
     def progress(self, policies: Sequence[PolicyName]) -> dict[PolicyName, TallyProgress]:
-        """How far the tallies of these policies have come."""
+        """How far the tallies of these policies have come, in one cheap read."""
         ...

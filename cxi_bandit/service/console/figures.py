@@ -8,10 +8,9 @@ import msgspec
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.assignment import Arm
-from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
 from cxi_bandit.domain.release import PolicyVersion
-from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, TallyProgress
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, Stretches, TallyProgress
 from cxi_bandit.evidence.mean_band import Band, RewardSums, difference_band, mean_band
 
 ALPHA: Final = 0.05
@@ -65,7 +64,6 @@ class PolicyFigures(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     Attributes:
         holds_back: The share of shoppers who are left alone; 0 where the policy declares none.
-        lag: Outcome positions that the live version has not learned yet; None before its first model.
         uncounted: Outcome positions that the figures do not know yet.
         counted_until: Decisions made before are in them; None where nothing was counted yet.
         decided: Decisions of the last day.
@@ -73,7 +71,6 @@ class PolicyFigures(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     version: PolicyVersion
     holds_back: float
-    lag: int | None
     uncounted: int
     counted_until: datetime | None
     decided: int
@@ -92,88 +89,80 @@ def live_versions(engine: Engine) -> list[PolicyVersion]:
     """The version that answers whoever is in no other arm, of each policy."""
     store = engine.store
     live = {rollout.policy: rollout.live.version for rollout in store.releases.rollouts()}
-    return [
-        version
-        for version in store.registry.versions()
-        if version.version == live.get(version.policy) and version.stage is Stage.LIVE
-    ]
+    return [version for version in store.registry.versions() if version.version == live.get(version.policy)]
+
+
+def lags(engine: Engine, versions: Sequence[PolicyVersion]) -> dict[PolicyName, int | None]:
+    """Outcome positions that each of these versions has not learned yet; None before its first model."""
+    heads = {(head.lineage.policy, head.lineage.policy_version): head.lineage for head in engine.store.registry.heads()}
+    progress = engine.store.tallies.progress([version.policy for version in versions])
+    found: dict[PolicyName, int | None] = {}
+    for version in versions:
+        learned = heads.get((version.policy, version.version))
+        found[version.policy] = None if learned is None else max(0, progress[version.policy].head - learned.up_to)
+    return found
 
 
 def rates(engine: Engine, policies: Sequence[PolicyName]) -> Rates:
     """Up to the last minute that is counted whole."""
-    tallies = engine.store.tallies
+    tallies, minute = engine.store.tallies, _LENGTH[Span.MINUTE]
     since = _minute(engine.clock() - _RATES_KEPT)
     until = min((_minute(one.decided_until) for one in tallies.progress(policies).values()), default=since)
-    minute = _LENGTH[Span.MINUTE]
     starts = [since + number * minute for number in range(max(0, (until - since) // minute))]
+    found = tallies.by_arm(policies, [Stretches(Span.MINUTE, since, until)])
     by_policy = {}
-    for policy in policies:
-        decided = _summed(tallies.by_arm(policy, Span.MINUTE, since, until))
+    for policy, of_policy in found.items():
+        decided = _summed(of_policy)
         by_policy[policy] = [decided.get(start, 0) / _MINUTE_SECONDS for start in starts]
     return Rates(starts_at=starts, by_policy=by_policy)
 
 
-def lag(engine: Engine, version: PolicyVersion) -> int | None:
-    """Outcome positions that a version has not learned yet; None before its first model."""
-    head = engine.store.registry.head(version.policy, version.version)
-    return None if head is None else max(0, engine.store.outcomes.head(version.policy) - head.lineage.up_to)
-
-
-def policy_figures(engine: Engine, version: PolicyVersion) -> PolicyFigures:
-    """All figures of a policy."""
-    store, policy = engine.store, version.policy
-    now = engine.clock()
-    by_hour_since, by_minute_since = _day(now - _BY_HOUR), _hour(now - _BY_MINUTE)
-    progress = store.tallies.progress([policy])[policy]
-    stretches = [
-        (span, tally)
-        for span, since, until in (
-            (Span.DAY, _EVER, by_hour_since),
-            (Span.HOUR, by_hour_since, by_minute_since),
-            (Span.MINUTE, by_minute_since, None),
-        )
-        for tally in store.tallies.by_arm(policy, span, since, until)
-    ]
-    drawn = [
-        tally
-        for span, since in ((Span.DAY, _day(now - _SHARES_KEPT)), (Span.HOUR, by_hour_since))
-        for tally in store.tallies.drawn(policy, span, since)
-        if span is Span.HOUR or tally.starts_at < by_hour_since
-    ]
-    manifest = engine.manifests.by_sha(version.manifest_sha)
-    hold = store.releases.rollout(policy).hold
-    yesterday = now - timedelta(days=1)
-    return PolicyFigures(
-        version=version,
-        holds_back=0.0 if hold is None else hold.share,
-        lag=lag(engine, version),
-        uncounted=max(0, store.outcomes.head(policy) - progress.position),
-        counted_until=progress.decided_until if progress.decided_until > _EVER else None,
-        decided=sum(tally.decided for _, tally in stretches if tally.starts_at >= yesterday),
-        comparison=comparison(
-            [(span, tally) for span, tally in stretches if tally.policy_version == version.version],
-            progress,
-            (manifest.reward.min, manifest.reward.max),
-        ),
-        drawn=_drawn(drawn, [InterventionId(entry.id) for entry in manifest.interventions]),
+def all_figures(engine: Engine, versions: Sequence[PolicyVersion]) -> list[PolicyFigures]:
+    """The figures of each policy by its live version, in as many reads for many as for one."""
+    store, now = engine.store, engine.clock()
+    policies = [version.policy for version in versions]
+    day, hour = _day(now - _BY_HOUR), _hour(now - _BY_MINUTE)
+    progress = store.tallies.progress(policies)
+    by_arm = store.tallies.by_arm(
+        policies,
+        [Stretches(Span.DAY, _EVER, day), Stretches(Span.HOUR, day, hour), Stretches(Span.MINUTE, hour)],
     )
+    drawn = store.tallies.drawn(
+        policies, [Stretches(Span.DAY, _day(now - _SHARES_KEPT), day), Stretches(Span.HOUR, day)]
+    )
+    holds = {rollout.policy: rollout.hold for rollout in store.releases.rollouts()}
+    found = []
+    for version in versions:
+        policy, manifest = version.policy, engine.manifests.by_sha(version.manifest_sha)
+        hold, come = holds.get(policy), progress[policy]
+        own = [tally for tally in by_arm[policy] if tally.policy_version == version.version]
+        found.append(
+            PolicyFigures(
+                version=version,
+                holds_back=0.0 if hold is None else hold.share,
+                uncounted=max(0, come.head - come.position),
+                counted_until=come.decided_until if come.decided_until > _EVER else None,
+                decided=sum(tally.decided for tally in by_arm[policy] if tally.starts_at >= now - timedelta(days=1)),
+                comparison=comparison(own, come, (manifest.reward.min, manifest.reward.max)),
+                drawn=_drawn(drawn[policy], [InterventionId(entry.id) for entry in manifest.interventions]),
+            )
+        )
+    return found
 
 
-def comparison(
-    stretches: Iterable[tuple[Span, ArmTally]], progress: TallyProgress, reward_range: tuple[float, float]
-) -> Comparison:
+def comparison(stretches: Iterable[ArmTally], progress: TallyProgress, reward_range: tuple[float, float]) -> Comparison:
     """Served against left alone, up to the first stretch of which a window may still be open.
 
     Beyond it those that a reward closed early would be over-represented.
 
     Args:
-        stretches: Of one version, in the order of time, each with the length it was counted by.
+        stretches: Of one version, in the order of time.
     """
     served: dict[datetime, RewardSums] = {}
     held: dict[datetime, RewardSums] = {}
     unsettled: datetime | None = None
-    for span, tally in stretches:
-        ends_at = tally.starts_at + _LENGTH[span]
+    for tally in stretches:
+        ends_at = tally.starts_at + _LENGTH[tally.span]
         if tally.arm not in (Arm.LIVE, Arm.HOLD):
             continue
         if not tally.settled or ends_at > progress.decided_until:

@@ -19,9 +19,9 @@ from cxi_bandit.service.console.figures import (
     Comparison,
     PolicyFigures,
     Rates,
-    lag,
+    all_figures,
+    lags,
     live_versions,
-    policy_figures,
     rates,
 )
 from cxi_bandit.service.console.live import Live, News
@@ -58,14 +58,13 @@ class Overview:
         return news
 
     def _numbers(self) -> dict[str, Any]:
-        lags = {version.policy: lag(self._engine, version) for version in live_versions(self._engine)}
-        return {"pulse": self._pulses.take(), "lags": lags, "database_away": False}
+        behind = lags(self._engine, live_versions(self._engine))
+        return {"pulse": self._pulses.take(), "lags": behind, "database_away": False}
 
     def _figures(self) -> dict[str, Any]:
         versions = live_versions(self._engine)
-        shown = [policy_figures(self._engine, version) for version in versions]
         return {
-            "policies": [_shown(one) for one in shown],
+            "policies": [_shown(one) for one in all_figures(self._engine, versions)],
             "rates": _rates_chart(rates(self._engine, [version.policy for version in versions])),
         }
 

@@ -8,7 +8,7 @@ from typing import Final
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.tallies import ArmTally, Span
+from cxi_bandit.domain.tallies import ArmTally, Span, Stretches
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.service.console.charts import Chart, Kind, Series
 
@@ -22,11 +22,7 @@ def learning_curve(engine: Engine, policy: PolicyName) -> Chart:
 
     Where windows are still open it is not known yet: those that a reward closed early would be over-represented.
     """
-    tallies, by_hour_since, by_day_since = engine.store.tallies, *_stretches(engine)
-    found = [
-        *tallies.by_arm(policy, Span.DAY, by_day_since, by_hour_since),
-        *tallies.by_arm(policy, Span.HOUR, by_hour_since),
-    ]
+    found = engine.store.tallies.by_arm([policy], _stretches(engine))[policy]
     return Chart(
         id="learning-curve",
         title="Mean reward of a decision by the time it was made: by day and, for the latest, by hour",
@@ -38,10 +34,11 @@ def learning_curve(engine: Engine, policy: PolicyName) -> Chart:
     )
 
 
-def _stretches(engine: Engine) -> tuple[datetime, datetime]:
-    """From when on hours are told, and from when on days."""
+def _stretches(engine: Engine) -> list[Stretches]:
+    """Days, and for the latest of them hours."""
     midnight = engine.clock().replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight - _BY_HOUR, midnight - _BY_DAY
+    by_hour_since = midnight - _BY_HOUR
+    return [Stretches(Span.DAY, midnight - _BY_DAY, by_hour_since), Stretches(Span.HOUR, by_hour_since)]
 
 
 def _means(found: Iterable[ArmTally]) -> list[Series]:
@@ -65,9 +62,7 @@ def _mean(tallies: list[ArmTally]) -> float | None:
 
 def propensities(engine: Engine, policy: PolicyName, manifest: Manifest) -> Chart:
     """The mean of the logged probabilities of drawing each intervention; not eligible counts as none."""
-    tallies, by_hour_since, by_day_since = engine.store.tallies, *_stretches(engine)
-    found = [one for one in tallies.drawn(policy, Span.DAY, by_day_since) if one.starts_at < by_hour_since]
-    found += tallies.drawn(policy, Span.HOUR, by_hour_since)
+    found = engine.store.tallies.drawn([policy], _stretches(engine))[policy]
     decided: dict[datetime, int] = defaultdict(int)
     for one in found:
         decided[one.starts_at] += one.decided

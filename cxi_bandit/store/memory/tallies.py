@@ -14,7 +14,7 @@ from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName, lowest_id_at, minted_at
 from cxi_bandit.domain.outcome import OutcomeRevision
-from cxi_bandit.domain.tallies import JUDGED, ArmTally, DrawnTally, Span, TallyProgress, arm_of
+from cxi_bandit.domain.tallies import JUDGED, ArmTally, DrawnTally, Span, Stretches, TallyProgress, arm_of
 
 _NOBODY: Final = DecisionId(UUID(int=0))
 _BILLION: Final = 10**9
@@ -79,39 +79,48 @@ class MemoryTallies:
             self._last = _NOBODY
             self._positions.clear()
 
-    def drawn(self, policy: PolicyName, span: Span, since: datetime) -> list[DrawnTally]:
+    def drawn(
+        self, policies: Sequence[PolicyName], stretches: Sequence[Stretches]
+    ) -> dict[PolicyName, list[DrawnTally]]:
         """See the port."""
-        found: dict[tuple[datetime, InterventionId], list[int]] = defaultdict(lambda: [0, 0])
         with self._lock:
-            for starts_at, decision, _ in self._counted(policy, span, since):
-                found[starts_at, decision.intervention][0] += 1
-                for name, probability in zip(decision.situation.eligible, decision.probabilities, strict=True):
-                    found[starts_at, name][1] += round(probability * _BILLION)
+            return {policy: [one for asked in stretches for one in self._drawn(policy, asked)] for policy in policies}
+
+    def _drawn(self, policy: PolicyName, asked: Stretches) -> list[DrawnTally]:
+        found: dict[tuple[datetime, InterventionId], list[int]] = defaultdict(lambda: [0, 0])
+        for starts_at, decision, _ in self._counted(policy, asked):
+            found[starts_at, decision.intervention][0] += 1
+            for name, probability in zip(decision.situation.eligible, decision.probabilities, strict=True):
+                found[starts_at, name][1] += round(probability * _BILLION)
         return [
-            DrawnTally(starts_at=at, intervention=name, decided=decided, expected=mass / _BILLION)
+            DrawnTally(span=asked.span, starts_at=at, intervention=name, decided=decided, expected=mass / _BILLION)
             for (at, name), (decided, mass) in sorted(found.items())
             if decided or mass
         ]
 
-    def by_arm(self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None) -> list[ArmTally]:
+    def by_arm(
+        self, policies: Sequence[PolicyName], stretches: Sequence[Stretches]
+    ) -> dict[PolicyName, list[ArmTally]]:
         """See the port."""
-        found: dict[tuple[datetime, int, Arm], _Sum] = defaultdict(_Sum)
         with self._lock:
-            for starts_at, decision, known in self._counted(policy, span, since):
-                if until is not None and starts_at >= until:
-                    continue
-                own = found[starts_at, decision.policy_version, arm_of(decision)]
-                own.decided += 1
-                if known is None:
-                    continue
-                own.closed += 1
-                if known.standing in JUDGED:
-                    reward = Decimal(f"{known.settlement.reward:.15g}")
-                    own.judged += 1
-                    own.reward += reward
-                    own.squares += reward * reward
+            return {policy: [one for asked in stretches for one in self._by_arm(policy, asked)] for policy in policies}
+
+    def _by_arm(self, policy: PolicyName, asked: Stretches) -> list[ArmTally]:
+        found: dict[tuple[datetime, int, Arm], _Sum] = defaultdict(_Sum)
+        for starts_at, decision, known in self._counted(policy, asked):
+            own = found[starts_at, decision.policy_version, arm_of(decision)]
+            own.decided += 1
+            if known is None:
+                continue
+            own.closed += 1
+            if known.standing in JUDGED:
+                reward = Decimal(f"{known.settlement.reward:.15g}")
+                own.judged += 1
+                own.reward += reward
+                own.squares += reward * reward
         return [
             ArmTally(
+                span=asked.span,
                 starts_at=at,
                 policy_version=version,
                 arm=arm,
@@ -128,18 +137,23 @@ class MemoryTallies:
         """See the port."""
         until = minted_at(self._last)
         return {
-            policy: TallyProgress(decided_until=until, position=self._positions.get(policy, 0)) for policy in policies
+            policy: TallyProgress(
+                decided_until=until, position=self._positions.get(policy, 0), head=len(self._log.get(policy, ()))
+            )
+            for policy in policies
         }
 
     def _counted(
-        self, policy: PolicyName, span: Span, since: datetime
+        self, policy: PolicyName, asked: Stretches
     ) -> Iterator[tuple[datetime, Decision, OutcomeRevision | None]]:
         """Decisions that count, with the start of their stretch and the last revision that counts."""
         position = self._positions.get(policy, 0)
         for name, decision in self._rows.items():
-            starts_at = _start(decision.decided_at, span)
-            forgotten = self._minutes_since is not None and starts_at < self._minutes_since
-            if decision.policy != policy or starts_at < since or (span is Span.MINUTE and forgotten):
+            starts_at = _start(decision.decided_at, asked.span)
+            since = asked.since
+            if asked.span is Span.MINUTE and self._minutes_since is not None:
+                since = max(since, self._minutes_since)
+            if decision.policy != policy or starts_at < since or (asked.until is not None and starts_at >= asked.until):
                 continue
             known = [revision for revision in self._outcomes.get(name, ()) if revision.position <= position]
             if known or name <= self._last:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, LiteralString
 
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName, lowest_id_at, minted_at
-from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, TallyProgress
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, Stretches, TallyProgress
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 from cxi_bandit.store.postgres.counting import DECIDED, NOBODY, closed_mark, count_closed, count_decided, seed
 from cxi_bandit.store.postgres.sequencing import outcomes_of
@@ -17,8 +17,16 @@ SELECT last_decision, last_position FROM tally_marks WHERE name = %b::text FOR U
 _MOVE: Final = """
 UPDATE tally_marks SET last_decision = %b::uuid, last_position = %b::bigint WHERE name = %b::text
 """
+_SPANS: Final = {span.value: span for span in Span}
+_ARMS: Final = {arm.value: arm for arm in Arm}
+
 _HEAD: Final = "SELECT last_position FROM sequences WHERE name = %b::text"
-_MARKS: Final = "SELECT name, last_decision, last_position FROM tally_marks WHERE name = ANY(%b::text[])"
+_PROGRESS: Final = """
+SELECT (SELECT last_decision FROM tally_marks WHERE name = %b::text), coalesce(m.last_position, 0),
+  coalesce(s.last_position, 0)
+FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS asked (mark, sequence, place)
+LEFT JOIN tally_marks m ON m.name = asked.mark LEFT JOIN sequences s ON s.name = asked.sequence ORDER BY asked.place
+"""
 
 _FORGET_MINUTES: Final = "DELETE FROM tallies WHERE span = 'minute' AND starts_at < %b::timestamptz"
 
@@ -27,22 +35,33 @@ _FIRST: Final = "SELECT decision_id FROM decisions ORDER BY decision_id LIMIT 1"
 _UNCOUNT: Final = "DELETE FROM tallies WHERE starts_at >= date_trunc('day', %b::timestamptz)"
 _BEGIN: Final = "UPDATE tally_marks SET last_decision = %b::uuid, last_position = 0"
 
-# What erasures emptied says nothing any more.
-_DRAWN: Final = """
-SELECT starts_at, intervention, sum(greatest(decided, closed))::int8,
-  sum(greatest(decided_mass, closed_mass))::float8 / 1e9
-FROM tallies WHERE policy = %b::text AND span = %b::text AND starts_at >= %b::timestamptz
-GROUP BY starts_at, intervention
-HAVING sum(greatest(decided, closed)) > 0 OR sum(greatest(decided_mass, closed_mass)) > 0
-ORDER BY starts_at, intervention COLLATE "C"
+# Each stretch of each policy by itself, so that it goes along the key, however much is counted. What erasures emptied
+# says nothing any more.
+_ASKED: Final[LiteralString] = """
+FROM unnest(%b::text[]) AS asked (policy)
+CROSS JOIN unnest(%b::text[], %b::timestamptz[], %b::timestamptz[]) WITH ORDINALITY AS s (span, since, until, place)
+CROSS JOIN LATERAL (
 """
-_BY_ARM: Final = """
-SELECT starts_at, policy_version, arm, sum(greatest(decided, closed))::int8, sum(closed)::int8, sum(judged)::int8,
-  sum(reward)::float8, sum(squares)::float8
-FROM tallies WHERE policy = %b::text AND span = %b::text AND starts_at >= %b::timestamptz
-  AND starts_at < coalesce(%b::timestamptz, 'infinity')
-GROUP BY starts_at, policy_version, arm HAVING sum(greatest(decided, closed)) > 0
-ORDER BY starts_at, policy_version, arm COLLATE "C"
+_WITHIN: Final[LiteralString] = """
+  FROM tallies t WHERE t.policy = asked.policy AND t.span = s.span AND t.starts_at >= s.since
+    AND t.starts_at < coalesce(s.until, 'infinity')
+"""
+_DRAWN: Final = f"""
+SELECT asked.policy, s.span, found.* {_ASKED}
+  SELECT starts_at, intervention, sum(greatest(decided, closed))::int8,
+    sum(greatest(decided_mass, closed_mass))::float8 / 1e9
+  {_WITHIN}
+  GROUP BY starts_at, intervention
+  HAVING sum(greatest(decided, closed)) > 0 OR sum(greatest(decided_mass, closed_mass)) > 0
+) found ORDER BY asked.policy, s.place, found.starts_at, found.intervention COLLATE "C"
+"""
+_BY_ARM: Final = f"""
+SELECT asked.policy, s.span, found.* {_ASKED}
+  SELECT starts_at, policy_version, arm, sum(greatest(decided, closed))::int8, sum(closed)::int8, sum(judged)::int8,
+    sum(reward)::float8, sum(squares)::float8
+  {_WITHIN}
+  GROUP BY starts_at, policy_version, arm HAVING sum(greatest(decided, closed)) > 0
+) found ORDER BY asked.policy, s.place, found.starts_at, found.policy_version, found.arm COLLATE "C"
 """
 
 
@@ -92,43 +111,60 @@ class PostgresTallies:
                 connection.execute(_UNCOUNT, [minted_at(first[0])])
             connection.execute(_BEGIN, [NOBODY])
 
-    def drawn(self, policy: PolicyName, span: Span, since: datetime) -> list[DrawnTally]:
+    def drawn(
+        self, policies: Sequence[PolicyName], stretches: Sequence[Stretches]
+    ) -> dict[PolicyName, list[DrawnTally]]:
         """See the port."""
+        found: dict[PolicyName, list[DrawnTally]] = {policy: [] for policy in policies}
         with self._database.connection() as connection, connection.cursor(binary=True) as cursor:
-            cursor.execute(_DRAWN, [policy, span.value, since])
-            return [
-                DrawnTally(starts_at=at, intervention=name, decided=decided, expected=expected)
-                for at, name, decided, expected in cursor
-            ]
+            for policy, span, at, name, decided, expected in cursor.execute(_DRAWN, _asked(policies, stretches)):
+                tally = DrawnTally(
+                    span=_SPANS[span], starts_at=at, intervention=name, decided=decided, expected=expected
+                )
+                found[policy].append(tally)
+        return found
 
-    def by_arm(self, policy: PolicyName, span: Span, since: datetime, until: datetime | None = None) -> list[ArmTally]:
+    def by_arm(
+        self, policies: Sequence[PolicyName], stretches: Sequence[Stretches]
+    ) -> dict[PolicyName, list[ArmTally]]:
         """See the port."""
+        found: dict[PolicyName, list[ArmTally]] = {policy: [] for policy in policies}
         with self._database.connection() as connection, connection.cursor(binary=True) as cursor:
-            cursor.execute(_BY_ARM, [policy, span.value, since, until])
-            return [
-                ArmTally(
+            for policy, span, at, version, arm, decided, closed, judged, reward, squares in cursor.execute(
+                _BY_ARM, _asked(policies, stretches)
+            ):
+                tally = ArmTally(
+                    span=_SPANS[span],
                     starts_at=at,
                     policy_version=version,
-                    arm=Arm(arm),
+                    arm=_ARMS[arm],
                     decided=decided,
                     closed=closed,
                     judged=judged,
                     reward=reward,
                     squares=squares,
                 )
-                for at, version, arm, decided, closed, judged, reward, squares in cursor
-            ]
+                found[policy].append(tally)
+        return found
 
     def progress(self, policies: Sequence[PolicyName]) -> dict[PolicyName, TallyProgress]:
         """See the port."""
         with self._database.connection() as connection:
-            names = [DECIDED, *(closed_mark(policy) for policy in policies)]
-            marks = {name: (last, position) for name, last, position in connection.execute(_MARKS, [names])}
-        until = minted_at(marks.get(DECIDED, (NOBODY, 0))[0])
-        return {
-            policy: TallyProgress(decided_until=until, position=marks.get(closed_mark(policy), (NOBODY, 0))[1])
-            for policy in policies
-        }
+            marks = [closed_mark(policy) for policy in policies]
+            rows = connection.execute(_PROGRESS, [DECIDED, marks, [outcomes_of(policy) for policy in policies]])
+            return {
+                policy: TallyProgress(decided_until=minted_at(last or NOBODY), position=position, head=head)
+                for policy, (last, position, head) in zip(policies, rows, strict=True)
+            }
+
+
+def _asked(policies: Sequence[PolicyName], stretches: Sequence[Stretches]) -> list[list[object]]:
+    return [
+        list(policies),
+        [one.span.value for one in stretches],
+        [one.since for one in stretches],
+        [one.until for one in stretches],
+    ]
 
 
 def _mark(connection: Connection, name: str) -> tuple[DecisionId, int] | None:

@@ -18,7 +18,7 @@ from cxi_bandit.domain.tallies import ArmTally, Span, TallyProgress
 from cxi_bandit.engine.count import count
 from cxi_bandit.engine.ports import Closure, DecisionEntry
 from cxi_bandit.service.app import create_app
-from cxi_bandit.service.console.figures import comparison, lag, live_versions, policy_figures, rates
+from cxi_bandit.service.console.figures import all_figures, comparison, lags, live_versions, rates
 from cxi_bandit.service.console.overview import Overview
 from cxi_bandit.service.console.pages import Pages
 from cxi_bandit.settings import Settings
@@ -123,11 +123,11 @@ def test_what_serving_is_worth_is_told_with_its_bands(quiet: FilteringBoundLogge
     assert "Serving is worth more than leaving alone" in text
     assert "Left alone 20 %" in text
     assert "Decisions in the last day 1,200" in text
-    figures = policy_figures(shop.engine, shop.version)
+    figures = all_figures(shop.engine, [shop.version])[0]
     assert figures.comparison.difference is not None
     assert figures.comparison.difference.mean[-1] == 0.625
     assert 0.0 < figures.comparison.difference.low[-1] < 0.625 < figures.comparison.difference.high[-1]
-    assert (figures.holds_back, figures.lag, figures.uncounted) == (0.2, None, 0)
+    assert (figures.holds_back, figures.uncounted) == (0.2, 0)
     assert figures.drawn.shares[SHIPPING][-1] == 0.8
     assert figures.drawn.expected[SHIPPING][-1] == pytest.approx(0.6)
 
@@ -139,7 +139,7 @@ def test_without_a_holdback_the_mean_stands_alone_and_says_so(quiet: FilteringBo
     assert "declares no holdback" in text
     assert "Reward per decision 0.75 [" in text
     assert "Left alone nobody" in text
-    assert policy_figures(shop.engine, shop.version).comparison.held is None
+    assert all_figures(shop.engine, [shop.version])[0].comparison.held is None
 
 
 def test_where_nothing_was_decided_yet_it_says_so(quiet: FilteringBoundLogger, shelf: SpoolShelf) -> None:
@@ -160,27 +160,43 @@ def test_a_stretch_with_an_open_window_and_what_follows_is_left_out() -> None:
     shop.closed([*first, *slow[:9], *third], lambda _: 1.0)
     shop.now += timedelta(hours=2)
     shop.counted()
-    found = policy_figures(shop.engine, shop.version).comparison
+    found = all_figures(shop.engine, [shop.version])[0].comparison
     assert [end - NOON for end in found.ends_at] == [timedelta(hours=1)]
     shop.closed(slow[9:], lambda _: 0.0)
     shop.counted()
-    later = policy_figures(shop.engine, shop.version).comparison
+    later = all_figures(shop.engine, [shop.version])[0].comparison
     assert later.served.number.tolist() == [10.0, 20.0, 30.0]
     assert later.served.mean.tolist()[-1] == pytest.approx(29 / 30)
 
 
 def test_a_stretch_that_is_not_over_is_left_out() -> None:
     tally = ArmTally(
-        starts_at=NOON, policy_version=1, arm=Arm.LIVE, decided=5, closed=5, judged=5, reward=2.5, squares=1.25
+        span=Span.HOUR,
+        starts_at=NOON,
+        policy_version=1,
+        arm=Arm.LIVE,
+        decided=5,
+        closed=5,
+        judged=5,
+        reward=2.5,
+        squares=1.25,
     )
     for until, known in ((NOON + timedelta(minutes=59), 0), (NOON + timedelta(hours=1), 1)):
-        progress = TallyProgress(decided_until=until, position=5)
-        assert len(comparison([(Span.HOUR, tally)], progress, (0.0, 1.0)).ends_at) == known
+        progress = TallyProgress(decided_until=until, position=5, head=5)
+        assert len(comparison([tally], progress, (0.0, 1.0)).ends_at) == known
     other = ArmTally(
-        starts_at=NOON, policy_version=1, arm=Arm.CANARY, decided=5, closed=0, judged=0, reward=0.0, squares=0.0
+        span=Span.HOUR,
+        starts_at=NOON,
+        policy_version=1,
+        arm=Arm.CANARY,
+        decided=5,
+        closed=0,
+        judged=0,
+        reward=0.0,
+        squares=0.0,
     )
-    progress = TallyProgress(decided_until=NOON + timedelta(hours=1), position=5)
-    assert len(comparison([(Span.HOUR, tally), (Span.HOUR, other)], progress, (0.0, 1.0)).ends_at) == 1
+    progress = TallyProgress(decided_until=NOON + timedelta(hours=1), position=5, head=5)
+    assert len(comparison([tally, other], progress, (0.0, 1.0)).ends_at) == 1
 
 
 def test_rates_are_those_of_whole_minutes() -> None:
@@ -192,7 +208,7 @@ def test_rates_are_those_of_whole_minutes() -> None:
     found = rates(shop.engine, [QUICK])
     assert found.starts_at[-1] == NOON + timedelta(minutes=1)
     assert found.by_policy[QUICK][-2:] == [2.0, 0.0]
-    assert lag(shop.engine, shop.version) is None
+    assert lags(shop.engine, [shop.version]) == {QUICK: None}
 
 
 def test_the_stream_brings_numbers_at_once_and_charts_once_a_minute() -> None:

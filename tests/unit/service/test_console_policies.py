@@ -1,6 +1,6 @@
 """The console's pages of policies and evaluations, over memory and over PostgreSQL: whole, readable, and escaped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.gate import Ruling
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
-from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, Stretches
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.override import halt
 from cxi_bandit.service.console.formats import UNKNOWN
@@ -98,18 +98,25 @@ def test_what_was_earned_is_told_once_all_windows_are_closed(
     def tally(starts_at: datetime, arm: Arm, version: int, reward: float, **changes: int) -> ArmTally:
         numbers = {"decided": 4, "closed": 4, "judged": 4, **changes}
         return ArmTally(
-            starts_at=starts_at, policy_version=version, arm=arm, reward=reward, squares=reward * reward, **numbers
+            span=Span.HOUR if starts_at == midnight else Span.DAY,
+            starts_at=starts_at,
+            policy_version=version,
+            arm=arm,
+            reward=reward,
+            squares=reward * reward,
+            **numbers,
         )
 
-    by_day = [
+    told = [
         tally(days[0], Arm.LIVE, 1, 2.0),
         tally(days[0], Arm.PREVIOUS, 1, 4.0, judged=2, closed=4),
         tally(days[0], Arm.HOLD, 1, 1.0),
         tally(days[1], Arm.LIVE, 1, 2.0, closed=3),
         tally(days[1], Arm.CANARY, 2, 3.0),
+        tally(midnight, Arm.HOLD, 2, 0.0, judged=0),
     ]
-    by_hour = [tally(midnight, Arm.HOLD, 2, 0.0, judged=0)]
-    monkeypatch.setattr(engine.store.tallies, "by_arm", lambda _, span, *__: by_day if span is Span.DAY else by_hour)
+    # The overview, where a reader signs in, asks too.
+    monkeypatch.setattr(engine.store.tallies, "by_arm", lambda policies, _: dict.fromkeys(policies, told))
     chart = learning_curve(engine, POLICY)
     assert list(chart.x) == [*days, midnight]
     assert {series.label: series.values for series in chart.series} == {
@@ -129,14 +136,28 @@ def test_propensities_are_means_over_all_decisions_of_their_time(
     earlier = midnight - timedelta(days=5)
 
     def drawn(starts_at: datetime, name: str, decided: int, expected: float) -> DrawnTally:
-        return DrawnTally(starts_at=starts_at, intervention=InterventionId(name), decided=decided, expected=expected)
+        return DrawnTally(
+            span=Span.DAY if starts_at == earlier else Span.HOUR,
+            starts_at=starts_at,
+            intervention=InterventionId(name),
+            decided=decided,
+            expected=expected,
+        )
 
-    by_day = [drawn(earlier, "hold", 3, 2.5), drawn(earlier, "gone", 1, 1.5), drawn(midnight, "hold", 9, 9.0)]
-    by_hour = [drawn(midnight, "hold", 2, 1.0), drawn(midnight, "free_shipping", 0, 1.0)]
-    monkeypatch.setattr(engine.store.tallies, "drawn", lambda _, span, *__: by_day if span is Span.DAY else by_hour)
+    told = [drawn(earlier, "hold", 3, 2.5), drawn(earlier, "gone", 1, 1.5)]
+    told += [drawn(midnight, "hold", 2, 1.0), drawn(midnight, "free_shipping", 0, 1.0)]
+    asked: list[Stretches] = []
+
+    def telling(policies: Sequence[PolicyName], stretches: Sequence[Stretches]) -> dict[PolicyName, list[DrawnTally]]:
+        asked.extend(stretches)
+        return dict.fromkeys(policies, told)
+
+    monkeypatch.setattr(engine.store.tallies, "drawn", telling)
     manifest = engine.manifests.by_sha(engine.store.registry.versions(POLICY)[0].manifest_sha)
     chart = propensities(engine, POLICY, manifest)
-    assert list(chart.x) == [earlier, midnight], "what the hours tell, the day does not tell again"
+    assert list(chart.x) == [earlier, midnight]
+    days, hours = asked
+    assert (days.span, hours.span, days.until) == (Span.DAY, Span.HOUR, hours.since), "nothing is told twice"
     values = {series.label: series.values for series in chart.series}
     assert values["hold"] == [0.625, 0.5]
     assert values["free_shipping"] == [0.0, 0.5]
