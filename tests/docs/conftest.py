@@ -57,7 +57,9 @@ def rehearsed_dsn(rehearsed: Rehearsed, postgres_server: str) -> Iterator[str]:
 
 
 def _let_days_pass(store: PostgresStore, name: str) -> Rehearsed:
-    texts = {file: with_value(shipped_texts()[file], "updates", '"gated"') for file in ("search.toml", "detail-page.toml")}
+    texts = {
+        file: with_value(shipped_texts()[file], "updates", '"gated"') for file in ("search.toml", "detail-page.toml")
+    }
     now = datetime.now(UTC)
     let_pass(store, texts, 2, A_DAY, KEEN, seed=1, now=now)
     changed = {file: with_value(text, "updates", '"continuous"') for file, text in texts.items()}

@@ -66,9 +66,7 @@ VOUCHER: Final = '[[interventions]]\nid = "voucher"\nprice = 5.0\n'
 
 def claimed(kind: str) -> list[Any]:
     """The blocks of a kind that nobody else tries, by page and line."""
-    found = [
-        block for page in PAGES for block in blocks(page, kind) if (kind, block.page) not in TRIED_ELSEWHERE
-    ]
+    found = [block for page in PAGES for block in blocks(page, kind) if (kind, block.page) not in TRIED_ELSEWHERE]
     return [pytest.param(block, id=f"{Path(block.page).stem}-{block.line}") for block in found]
 
 

@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 
 from cxi_bandit.cli import main
-from tests.harness.rehearsed import Rehearsed
 from tests.harness.pages import PAGES, ROOT, blocks, entries, resembles
+from tests.harness.rehearsed import Rehearsed
 
 TESTED_ELSEWHERE: Final = {
     "README.md": "test_readme.py",
@@ -22,9 +22,7 @@ TESTED_ELSEWHERE: Final = {
     "docs/tutorial/first-policy.md": "test_tutorial.py",
 }
 RUN_HERE: Final = [
-    page
-    for page in PAGES
-    if blocks(page, "console") and page.relative_to(ROOT).as_posix() not in TESTED_ELSEWHERE
+    page for page in PAGES if blocks(page, "console") and page.relative_to(ROOT).as_posix() not in TESTED_ELSEWHERE
 ]
 ANSWERS: Final = {"replay": {0, 1, 3}}
 """A gate that says wait, and diagnostics that refuse so short a log, are answers; anything else must be done."""

@@ -87,7 +87,9 @@ def test_the_learned_policy_earns_what_the_page_claims(outputs: list[str]) -> No
 
 
 def test_model_report_and_canary_are_what_the_page_names(outputs: list[str]) -> None:
-    assert "begins with model 76: 9000 outcomes learned now, 9000 in all" in output_of(outputs, "cxi-bandit policies warm")
+    assert "begins with model 76: 9000 outcomes learned now, 9000 in all" in output_of(
+        outputs, "cxi-bandit policies warm"
+    )
     assert "Verdict: go" in output_of(outputs, "head")
     canary = worth(output_of(outputs, "python -m simulator.rehearsal shoppers 6000"))
     assert canary["last tenth"] > canary["draw evenly"] + 0.03
