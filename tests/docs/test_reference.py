@@ -48,7 +48,9 @@ def allowed(kind: Any) -> str:
         return f"{low:g} to {high:g}"
     if low is not None:
         return f"at least {low:.15g}"
-    return "" if above is None else f"above {above:g}"
+    if above is None:
+        return ""
+    return f"above {above:g}" if high is None else f"above {above:g}, to {high:g}"
 
 
 def test_every_setting_is_there_with_its_default_and_its_range() -> None:
