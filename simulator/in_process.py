@@ -1,7 +1,8 @@
 """The real engine in one process, on a clock that its caller moves: no server, no database, nothing imitated.
 
 Requests are admitted and decided, decisions appended, rewards recorded, windows joined, segments learned and published,
-and the published models taken into service, by the very functions the service calls, through the same ports, in memory unless another store is given.
+and the published models taken into service, by the very functions the service calls, through the same ports: in memory,
+unless another store is given.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Pages that the code itself fills: a comment in a page says what stands there, and is replaced when the page is read."""
+"""Pages that the code itself fills: a comment says what stands there, and is replaced when the page is read."""
 
 import pkgutil
 import re

@@ -1,4 +1,4 @@
-"""Docstrings are plain English with `code` between backticks; what reStructuredText would make of the rest is undone."""
+"""Docstrings are plain English with `code` between backticks; what markup would make of the rest is undone."""
 
 import re
 from typing import Any, Final
@@ -16,7 +16,7 @@ _BEFORE_SECTIONS: Final = 400
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entrance."""
     app.connect("autodoc-process-docstring", _as_plain_words, _BEFORE_SECTIONS)
-    # A request in these pages is a line, headers and a body, without the version that a strict reader of HTTP asks for.
+    # A request in these pages is a line, headers and a body, without the version that strict readers ask for.
     app.add_lexer("http", TextLexer)
     app.add_lexer("csv", TextLexer)
     return {"parallel_read_safe": True}

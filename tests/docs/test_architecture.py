@@ -1,8 +1,8 @@
-"""The page on architecture, its pictures too, shows the rooms that are there, in the layers that imports are held to."""
+"""The page on architecture and its pictures show the rooms that are there, in the layers that imports are held to."""
 
 import re
 import tomllib
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from tests.harness.pages import ROOT
 
@@ -12,8 +12,8 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"][
 (LAYERS,) = [one["layers"] for one in CONTRACTS if one.get("containers") == ["cxi_bandit"]]
 
 
-def words(picture: str, kind: str = "") -> list[ElementTree.Element]:
-    tree = ElementTree.parse(ROOT / "docs/static" / picture)  # noqa: S314 - our own file
+def words(picture: str, kind: str = "") -> list[ET.Element]:
+    tree = ET.parse(ROOT / "docs/static" / picture)  # noqa: S314 - our own file
     return [each for each in tree.iter(f"{SVG}text") if each.get("class", "") == kind]
 
 
@@ -28,11 +28,19 @@ def test_the_picture_of_rooms_has_the_layers_that_imports_are_held_to() -> None:
 
 
 def test_every_room_and_every_folder_is_in_the_table_and_no_other() -> None:
-    listed = {name.rstrip("/") for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)}
-    rooms = {path for path in (ROOT / "cxi_bandit").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    listed = {
+        name.rstrip("/")
+        for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", row)
+    }
+    rooms = {
+        path for path in (ROOT / "cxi_bandit").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
     within = {path.relative_to(ROOT).as_posix() for path in rooms if not path.name.startswith("__")}
     assert listed == within | {"simulator", "policies", "migrations", "tests", "docs"}
-    assert {layer for line in LAYERS for layer in line.split(" | ")} == {name.split("/")[1].removesuffix(".py") for name in within}
+    assert {layer for line in LAYERS for layer in line.split(" | ")} == {
+        name.split("/")[1].removesuffix(".py") for name in within
+    }
 
 
 def test_every_verb_that_a_picture_names_is_a_module() -> None:

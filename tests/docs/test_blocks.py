@@ -1,4 +1,4 @@
-"""No page shows a block that nobody tries: what is `text` is a sketch or an excerpt of output, everything else is run."""
+"""No page shows a block that nobody tries: `text` is a sketch or an excerpt of output, everything else is run."""
 
 import json
 from pathlib import Path

@@ -46,7 +46,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rehearsed_dsn: str) ->
     (tmp_path / "margin-only.toml").write_text(text.replace("weight = 0.6", "weight = 0.0"))
     (tmp_path / "bts.json").write_text(json.dumps([[1 / ACTIONS] * 3] * ACTIONS))
     (tmp_path / "grid.toml").write_text(
-        'manifests = ["policies/search.toml"]\ntrain = 0.5\nchoose = 0.25\n[grid]\n"learning.learning_rate" = [0.1, 0.5]\n'
+        'manifests = ["policies/search.toml"]\ntrain = 0.5\nchoose = 0.25\n'
+        '[grid]\n"learning.learning_rate" = [0.1, 0.5]\n'
     )
     with gzip.open(tmp_path / "decisions.json.gz", "wt") as file:
         file.write(json.dumps(A_FOREIGN_DECISION) + "\n")

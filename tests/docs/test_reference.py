@@ -1,4 +1,4 @@
-"""The reference pages name what is there, all of it, and nothing else: settings, routes, problems, commands, exit codes.
+"""The reference pages name all that is there and nothing else: settings, routes, problems, commands, exit codes.
 
 Keys of the manifest are compared by tests/unit/policy/test_reference.py.
 """

@@ -52,7 +52,6 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             os.killpg(shell.pid, signal.SIGTERM)
     parts = re.split(r"\n@@ \d+ @@\n", "\n" + said)[1:]
     assert len(parts) == len(COMMANDS), complained[-2000:]
-    print(complained[-4000:])
     return parts
 
 

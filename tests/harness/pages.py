@@ -59,7 +59,7 @@ def entries(text: str) -> Iterator[Entry]:
 
 
 def resembles(said: str, shown: str) -> bool:
-    """Whether output is what a page shows but for its numbers, ids, frames and line breaks; `...` stands for anything."""
+    """Whether output is what a page shows, but for numbers, ids, frames and line breaks; `...` stands for anything."""
     parts = [re.escape(_words(part)) for part in shown.split("...")]
     return re.fullmatch(".*".join(parts), _words(said)) is not None
 
