@@ -91,6 +91,7 @@ def test_model_report_and_canary_are_what_the_page_names(outputs: list[str]) -> 
     )
     assert "Verdict: go" in output_of(outputs, "head")
     canary = worth(output_of(outputs, "python -m simulator.rehearsal shoppers 6000"))
+    assert output_of(outputs, "curl -s -o /dev/null").strip() == "200"
     assert canary["last tenth"] > canary["draw evenly"] + 0.03
 
 
