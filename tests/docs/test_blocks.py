@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 import structlog
+import yaml
 from litestar.testing import TestClient
 from psycopg import connect
 
@@ -71,7 +72,7 @@ def claimed(kind: str) -> list[Any]:
 
 
 def test_every_block_is_of_a_kind_that_is_tried_or_says_that_it_is_not() -> None:
-    tried = {"console", "python", "toml", "json", "http", "sql", "csv", UNTRIED}
+    tried = {"console", "python", "toml", "json", "http", "sql", "csv", "yaml", UNTRIED}
     # Directives of the site are no examples.
     wrong = [
         f"{block.page}:{block.line}: {block.kind!r}"
@@ -120,6 +121,11 @@ def test_requests_are_answered(block: Block, shelf: SpoolShelf) -> None:
     with TestClient(_app(shelf)) as client:
         answer = client.request(method, path, content=body, headers=dict(line.split(": ", 1) for line in headers))
     assert answer.status_code < 300, answer.text
+
+
+@pytest.mark.parametrize("block", claimed("yaml"))
+def test_files_for_other_programs_can_be_read(block: Block) -> None:
+    assert isinstance(yaml.safe_load(block.text), dict)
 
 
 REWARDS = [each for each in claimed("json") if "reward_id" in each.values[0].text]
