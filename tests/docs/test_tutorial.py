@@ -1,5 +1,6 @@
 """The tutorial, every command in its order, in one shell as its reader has it; and what it claims."""
 
+import json
 import os
 import re
 import signal
@@ -73,6 +74,13 @@ def test_every_command_says_what_the_page_shows(outputs: list[str]) -> None:
         if not resembles(ANY_DRAW.sub("", said), ANY_DRAW.sub("", entry.shown))
     ]
     assert wrong == []
+
+
+def test_the_first_decision_is_the_cold_starts_and_its_reward_counts(outputs: list[str]) -> None:
+    answer = json.loads(output_of(outputs, "python -m json.tool"))
+    assert answer["probabilities"].pop("hold") == pytest.approx(0.302)
+    assert list(answer["probabilities"].values()) == pytest.approx([0.1745] * 4)
+    assert output_of(outputs, "curl -s http://127.0.0.1:8000/v1/decisions/$id").strip() == "{'purchase': 1.0}"
 
 
 def test_the_learned_policy_earns_what_the_page_claims(outputs: list[str]) -> None:
