@@ -22,7 +22,9 @@ def pass_days(store: PostgresStore, days: int) -> Passed:
     return let_pass(store, TEXTS, days, A_DAY, KEEN, seed=1, now=datetime.now(UTC))
 
 
-def test_what_passed_is_closed_learned_and_derived_again_and_the_next_day_follows(postgres_store: PostgresStore) -> None:
+def test_what_passed_is_closed_learned_and_derived_again_and_the_next_day_follows(
+    postgres_store: PostgresStore,
+) -> None:
     first, second = pass_days(postgres_store, 1), pass_days(postgres_store, 2)
     assert second.first == first.last
     assert datetime.now(UTC) - first.first >= timedelta(days=28)
