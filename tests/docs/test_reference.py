@@ -22,6 +22,7 @@ from cxi_bandit.settings import Settings, variable
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from simulator.manifests import shipped_texts
+from tests.harness.commands import commands
 from tests.harness.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -104,18 +105,6 @@ def test_every_problem_is_there_with_its_status() -> None:
     listed = {row[0].strip("`"): int(row[1]) for row in rows(page("http"), "type `urn:cxi-bandit:problem:`")}
     real = {kind.name: int(kind.status) for _, kind in problems._KINDS}
     assert listed == real | FRAMEWORKS_OWN
-
-
-def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """What can be called, by its words; a group only where it does something by itself."""
-    if not isinstance(command, click.Group) or (path and command.invoke_without_command):
-        yield " ".join(path), command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            yield from commands(below, (*path, name))
 
 
 def test_every_command_is_there_with_a_page_that_uses_it() -> None:
