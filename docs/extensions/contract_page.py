@@ -1,6 +1,7 @@
 """The OpenAPI document as a page for people: every route, then every type."""
 
 import inspect
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -62,15 +63,7 @@ def _type(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _default(schema: dict[str, Any]) -> str:
-    return f"`{_literal(schema['default'])}`" if "default" in schema else "may be left out"
-
-
-def _literal(value: object) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if _plain(value) else str(value)
-
-
-def _plain(value: object) -> bool:
-    return value is None or isinstance(value, bool)
+    return f"`{json.dumps(schema['default'])}`" if "default" in schema else "may be left out"
 
 
 def _kind(schema: dict[str, Any]) -> str:  # noqa: PLR0911 - one answer for each of JSON Schema's own cases
