@@ -89,15 +89,20 @@ def _kind(schema: dict[str, Any]) -> str:  # noqa: PLR0911 - one answer for each
 
 
 def _bounds(schema: dict[str, Any]) -> str:
-    words = {
-        "minimum": "at least {}",
-        "exclusiveMinimum": "above {}",
-        "maximum": "at most {}",
-        "exclusiveMaximum": "below {}",
-        "minLength": "{} characters or more",
-        "maxLength": "{} characters or fewer",
-        "minItems": "{} or more",
-        "maxItems": "{} or fewer",
-    }
-    found = [phrase.format(schema[key]) for key, phrase in words.items() if key in schema]
-    return f", {', '.join(found)}" if found else ""
+    found = [
+        _range(schema.get("minLength"), schema.get("maxLength"), " characters"),
+        _range(schema.get("minItems"), schema.get("maxItems"), ""),
+        _range(schema.get("minimum"), schema.get("maximum"), ""),
+        *(f"above {schema[key]}" for key in ("exclusiveMinimum",) if key in schema),
+        *(f"below {schema[key]}" for key in ("exclusiveMaximum",) if key in schema),
+    ]
+    words = [one for one in found if one]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _range(low: object, high: object, unit: str) -> str:
+    if low is not None and high is not None:
+        return f"{low} to {high}{unit}"
+    if low is not None:
+        return f"at least {low}{unit}"
+    return "" if high is None else f"at most {high}{unit}"
