@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 
 from cxi_bandit.bootstrap import build_engine
 from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
@@ -32,17 +32,16 @@ _copies = itertools.count(1)
 def rehearsed(postgres_server: str) -> Iterator[Rehearsed]:
     """Made once; nobody may change it."""
     name = f"rehearsed_{os.getpid()}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        dsn = make_conninfo(postgres_server, dbname=name)
-        upgrade(dsn)
-        store = PostgresStore.open(dsn)
-        try:
-            found = _let_days_pass(store, name)
-        finally:
-            store.close()
-        yield found
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    _execute(postgres_server, SQL("CREATE DATABASE {}").format(Identifier(name)))
+    dsn = make_conninfo(postgres_server, dbname=name)
+    upgrade(dsn)
+    store = PostgresStore.open(dsn)
+    try:
+        found = _let_days_pass(store, name)
+    finally:
+        store.close()
+    yield found
+    _execute(postgres_server, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 @pytest.fixture
@@ -54,6 +53,12 @@ def rehearsed_dsn(rehearsed: Rehearsed, postgres_server: str) -> Iterator[str]:
         connection.execute(copy.format(Identifier(name), Identifier(rehearsed.name)))
         yield make_conninfo(postgres_server, dbname=name)
         connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def _execute(server: str, statement: Composed) -> None:
+    """Over a connection of its own: whoever copies a database must be alone with it."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)
 
 
 def _let_days_pass(store: PostgresStore, name: str) -> Rehearsed:
