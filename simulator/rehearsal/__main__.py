@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import rich_click as click
-from rich.console import Console
 
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.progress import bars
 from cxi_bandit.domain.errors import CxiBanditError
 from cxi_bandit.settings import read_settings
 from simulator.lifecycle import KEEN
-from simulator.progress import bars
 from simulator.rehearsal.days import let_pass
 from simulator.rehearsal.shoppers import send_shoppers
 from simulator.tally import Standing
@@ -62,7 +61,7 @@ def days(number: int, per_day: int, world: str, seed: int, *, as_json: bool, **o
                 _WORLDS[world],
                 seed=seed,
                 now=datetime.now(UTC),
-                track=bars(Console(stderr=True)),
+                track=bars(as_json=as_json),
             )
     if as_json:
         show_json(passed)
@@ -90,7 +89,7 @@ def shoppers(number: int, per_second: float, world: str, seed: int, *, as_json: 
             _WORLDS[world],
             seed=seed,
             now=datetime.now(UTC),
-            track=bars(Console(stderr=True)),
+            track=bars(as_json=as_json),
         )
     if as_json:
         show_json(traded)
