@@ -6,15 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo serve test bench bench-long bench-compare bench-replay faults study study-quality study-promotion check format clean
+.PHONY: setup demo serve test docs bench bench-long bench-compare bench-replay faults study study-quality study-promotion check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,docs]'; \
 	else \
 	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'; \
 	fi
 	@touch $(STAMP)
 
@@ -30,6 +30,9 @@ serve: $(STAMP)  ## the service on 127.0.0.1:8000, development mode (no keys)
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+docs: $(STAMP)  ## the site of all pages, in build/site; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 
 bench-replay: $(STAMP)  ## a replay beside bare numpy, scoring beside VW's own driver
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m simulator.bench.replay

