@@ -1,7 +1,6 @@
 """`cxi-bandit quarantine`: rewards that were kept and not counted, looked at, released or discarded."""
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
@@ -9,25 +8,18 @@ from typing import Any, Final
 import msgspec
 
 from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.amending import amend
 from cxi_bandit.bootstrap.database import open_store
 from cxi_bandit.cli.options import show_json, show_table
 from cxi_bandit.cli.progress import Advance, bars
-from cxi_bandit.cli.rebuild import SEQUENCE_ONLY, known_policy
-from cxi_bandit.domain.errors import InvalidInput, Unavailable
+from cxi_bandit.cli.rebuild import known_policy
+from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import PolicyName, RewardId, Source
-from cxi_bandit.domain.quarantine import Quarantined, QuarantineState
-from cxi_bandit.domain.release import AuditEntry
-from cxi_bandit.domain.reward import LedgerEntry
-from cxi_bandit.engine.join import join
-from cxi_bandit.engine.ports import RewardLedger
-from cxi_bandit.engine.quarantine import decision_of, find_quarantined, quarantined
-from cxi_bandit.engine.quarantine import discard as discard_reward
-from cxi_bandit.engine.quarantine import release as release_reward
+from cxi_bandit.domain.quarantine import Quarantined, QuarantineState, Verb
+from cxi_bandit.engine.quarantine import find_quarantined, quarantined
 from cxi_bandit.settings import read_settings
 
-_SEQUENCED_SECONDS: Final = 20.0
-_LOOK_SECONDS: Final = 0.05
-_DONE: Final = {"release": "released", "discard": "discarded"}
+_DONE: Final = {Verb.RELEASE: "released", Verb.DISCARD: "discarded"}
 
 _OPEN: Final = frozenset({QuarantineState.OPEN})
 _ALL: Final = frozenset(QuarantineState)
@@ -47,21 +39,6 @@ class QuarantineGroup(msgspec.Struct, frozen=True, kw_only=True):
     first_received_at: datetime
     last_received_at: datetime
     reason: str
-
-
-class Amended(msgspec.Struct, frozen=True, kw_only=True):
-    """What a release or a discard did.
-
-    Attributes:
-        unchanged: Rewards of which the very same had been said before.
-        refused: Rewards that can never be released, with the reason; they stay as they are.
-        rebuilds: Requests for the rebuilds that will learn what was released after its window had closed.
-    """
-
-    amended: list[LedgerEntry]
-    unchanged: int
-    refused: list[str]
-    rebuilds: list[int]
 
 
 def list_quarantined(
@@ -115,17 +92,17 @@ def show(source: str, reward_id: str, as_json: bool, **options: Any) -> None:  #
 
 def release(value: float | None, actor: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - settings of any type
     """The work of `cxi-bandit quarantine release`."""
-    _amend("release", value, actor, given, as_json=as_json)
+    _amend(Verb.RELEASE, value, actor, given, as_json=as_json)
 
 
 def discard(actor: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - settings of any type
     """The work of `cxi-bandit quarantine discard`."""
-    _amend("discard", None, actor, given, as_json=as_json)
+    _amend(Verb.DISCARD, None, actor, given, as_json=as_json)
 
 
-def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *, as_json: bool) -> None:
+def _amend(verb: Verb, value: float | None, actor: str, given: dict[str, Any], *, as_json: bool) -> None:
     source, reward_id, every = given.pop("named_source"), given.pop("reward_id"), given.pop("every")
-    filters = (given.pop("policy"), given.pop("source"), given.pop("metric"))
+    filters, reason = (given.pop("policy"), given.pop("source"), given.pop("metric")), given.pop("reason")
     if every == (reward_id is not None) or (not every and any(filters)):
         raise InvalidInput("SOURCE REWARD_ID", "name one reward, or give --every with any of the filters")
     with open_store(read_settings(**given)) as store:
@@ -135,13 +112,17 @@ def _amend(verb: str, value: float | None, actor: str, given: dict[str, Any], *,
             wanted = _found(engine, *filters, _OPEN)
         else:
             wanted = [find_quarantined(Source(source), RewardId(reward_id), *parts)]
-        with bars(as_json=as_json)(f"quarantine {verb}", len(wanted)) as advance:
-            answer = _amended(engine, verb, value, _heard(wanted, advance), actor, alone=not every)
+        with bars(as_json=as_json)(f"quarantine {verb.value}", len(wanted)) as advance:
+            answer = amend(engine, verb, _heard(wanted, advance), actor, value=value, reason=reason)
+    if answer.refused and not every:
+        raise answer.refused[0]
+    refused = list(map(str, answer.refused))
     if as_json:
-        show_json(answer)
+        told = {"amended": answer.amended, "unchanged": answer.unchanged}
+        show_json({**told, "refused": refused, "rebuilds": answer.rebuilds})
         return
-    for refused in answer.refused:
-        sys.stderr.write(f"cxi-bandit: left as it is: {refused}\n")
+    for one in refused:
+        sys.stderr.write(f"cxi-bandit: left as it is: {one}\n")
     sys.stdout.write(f"{_DONE[verb]} {len(answer.amended)}, {answer.unchanged} were already\n")
     if answer.rebuilds:
         sys.stdout.write(f"asked for rebuilds, as requests {', '.join(map(str, answer.rebuilds))}\n")
@@ -151,60 +132,6 @@ def _heard(wanted: list[Quarantined], advance: Advance) -> Iterator[Quarantined]
     for reward in wanted:
         yield reward
         advance(1)
-
-
-def _amended(
-    engine: Engine, verb: str, value: float | None, wanted: Iterable[Quarantined], actor: str, *, alone: bool
-) -> Amended:
-    store = engine.store
-    amended: list[LedgerEntry] = []
-    refused: list[str] = []
-    policies: set[PolicyName] = set()
-    unchanged = 0
-    for reward in wanted:
-        at, event = engine.clock(), reward.entry.event
-        detail = {"source": event.source, "reward_id": event.reward_id, "metric": event.metric}
-        detail |= {"value": "nearest" if value is None else repr(value)} if verb == "release" else {}
-        try:
-            if verb == "release":
-                made = release_reward(reward, value, at, store.decisions, store.ledger, engine.manifests)
-            else:
-                made = discard_reward(reward, at, store.ledger)
-        except InvalidInput as error:
-            if alone:
-                raise
-            refused.append(str(error))
-            continue
-        if made is None:
-            unchanged += 1
-            continue
-        amended.append(made)
-        note = AuditEntry(at=at, actor=actor, action=f"quarantine {verb}", policy=reward.policy, detail=detail)
-        store.registry.note(note)
-        if reward.policy is not None and store.outcomes.revisions(decision_of(reward)):
-            policies.add(reward.policy)
-    _await_positions(engine, amended)
-    reason = f"quarantine {verb} by {actor}"
-    rebuilds = [store.rebuilds.ask(policy, reason, engine.clock()) for policy in sorted(policies)]
-    return Amended(amended=amended, unchanged=unchanged, refused=refused, rebuilds=rebuilds)
-
-
-def _await_positions(engine: Engine, amended: list[LedgerEntry]) -> None:
-    """Until the sequencer has taken them up, here or in a service: a rebuild asked for earlier could miss them."""
-    ends_at = time.monotonic() + _SEQUENCED_SECONDS
-    ledger = engine.store.ledger
-    for entry in amended:
-        while not _placed(entry, ledger):
-            join(engine.store.outcomes, engine.manifests, engine.clock(), SEQUENCE_ONLY)
-            if time.monotonic() > ends_at:
-                raise Unavailable("the sequencer")
-            if not _placed(entry, ledger):
-                time.sleep(_LOOK_SECONDS)
-
-
-def _placed(entry: LedgerEntry, ledger: RewardLedger) -> bool:
-    history = [] if entry.event.decision_id is None else ledger.history(entry.event.decision_id)
-    return any(known.event == entry.event and known.position is not None for known in history)
 
 
 def _found(

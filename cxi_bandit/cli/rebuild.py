@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -17,15 +16,13 @@ from cxi_bandit.cli.progress import Track, bars
 from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.release import AuditEntry
-from cxi_bandit.engine.join import join
+from cxi_bandit.engine.join import SEQUENCE_ONLY, join
 from cxi_bandit.engine.rebuild import plan_rebuild
 from cxi_bandit.engine.work_off import work_off
 from cxi_bandit.settings import read_settings
 
 AGAIN_SECONDS: Final = 0.05
 NONE_INSTALLED: Final = "; none is installed yet: `cxi-bandit serve` installs those of its --policies-dir"
-SEQUENCE_ONLY: Final = timedelta(days=36_500)
-"""A lateness with which a pass gives rewards their place and closes no window: that is the service's to do."""
 
 
 class RebuiltHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.reward import LedgerEntry
 
@@ -17,6 +18,13 @@ class QuarantineState(StrEnum):
     OPEN = "open"
     RELEASED = "released"
     DISCARDED = "discarded"
+
+
+class Verb(StrEnum):
+    """What an operator may say of a quarantined event."""
+
+    RELEASE = "release"
+    DISCARD = "discard"
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,3 +43,30 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     state: QuarantineState
     declared: bool
     counts_as: float | None
+
+
+class QuarantinePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the quarantine.
+
+    Attributes:
+        rewards: In order of receipt. Fewer than asked for, even none, where the bound of rows was reached.
+        after: The number from which it goes on; None at the end.
+    """
+
+    rewards: list[Quarantined]
+    after: int | None
+
+
+class Amended(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release or a discard did.
+
+    Attributes:
+        unchanged: Rewards of which the very same had been said before.
+        refused: Why others were left as they are: of those it can never be said.
+        rebuilds: Requests for the rebuilds that will learn what was amended after its window had closed.
+    """
+
+    amended: list[LedgerEntry]
+    unchanged: int
+    refused: list[InvalidInput | NotFound]
+    rebuilds: list[int]

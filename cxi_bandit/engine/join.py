@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Closure, OpenDecision, OutcomeLog, Sequencing
 from cxi_bandit.engine.unseen import Unseen
 from cxi_bandit.policy.settlement import settle
+
+SEQUENCE_ONLY: Final = timedelta(days=36_500)
+"""A lateness with which a pass gives rewards their place and closes no window: that is the service's to do."""
 
 
 class JoinReport(msgspec.Struct, frozen=True, gc=False):

@@ -4,14 +4,14 @@ The manifest alone judges an event, so nothing in the ledger can be declared rig
 value that its metric allows, a discard takes it back. Both name the event's own source, as every amendment must.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import InvalidInput, NotFound, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, RewardId, Source
-from cxi_bandit.domain.quarantine import OPERATOR_PREFIX, Quarantined, QuarantineState
+from cxi_bandit.domain.quarantine import OPERATOR_PREFIX, Quarantined, QuarantinePage, QuarantineState
 from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardStatus
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import DecisionLog, RewardLedger
@@ -34,12 +34,30 @@ def quarantined(
     """Every event whose sender was told that it is quarantined, in order of receipt, with what stands for it now."""
     after = 0
     while chunk := ledger.quarantine(after, _CHUNK, source=source, metric=metric, reward_id=reward_id):
-        named = {number: entry.event.decision_id for number, entry in chunk if entry.event.decision_id is not None}
-        found = decisions.find(set(named.values()))
-        for number, entry in chunk:
-            decision = found.get(named[number]) if number in named else None
-            yield _judged(number, entry, decision, ledger, manifests)
+        yield from _all_judged(chunk, decisions, ledger, manifests)
         after = chunk[-1][0]
+
+
+def quarantine_page(
+    after: int,
+    limit: int,
+    decisions: DecisionLog,
+    ledger: RewardLedger,
+    manifests: Manifests,
+    fits: Callable[[Quarantined], bool],
+) -> QuarantinePage:
+    """Up to `limit` of those that fit, among the next few hundred after a number: so no page takes long."""
+    found: list[Quarantined] = []
+    chunk = ledger.quarantine(after, _CHUNK)
+    last = chunk[-1][0] if chunk else after
+    for reward in _all_judged(chunk, decisions, ledger, manifests):
+        if fits(reward):
+            found.append(reward)
+        if len(found) == limit:
+            last = reward.number
+            break
+    ended = len(chunk) < _CHUNK and (not chunk or last == chunk[-1][0])
+    return QuarantinePage(rewards=found, after=None if ended else last)
 
 
 def find_quarantined(
@@ -54,6 +72,23 @@ def find_quarantined(
     if found is None:
         raise NotFound("quarantined reward", f"{source} {reward_id}")
     return found
+
+
+def numbered(
+    numbers: Iterable[int], decisions: DecisionLog, ledger: RewardLedger, manifests: Manifests
+) -> list[Quarantined]:
+    """Those of these numbers, in order of receipt.
+
+    Raises:
+        NotFound: One of them is not in quarantine, or no more.
+    """
+    chunk: list[tuple[int, LedgerEntry]] = []
+    for number in sorted(set(numbers)):
+        found = ledger.quarantine(number - 1, 1)
+        if not found or found[0][0] != number:
+            raise NotFound("quarantined reward", f"number {number}")
+        chunk += found
+    return list(_all_judged(chunk, decisions, ledger, manifests))
 
 
 def decision_of(reward: Quarantined) -> DecisionId:
@@ -111,6 +146,16 @@ def discard(reward: Quarantined, at: datetime, ledger: RewardLedger) -> LedgerEn
         InvalidInput: The event names no decision.
     """
     return _amended(reward, None, at, ledger)
+
+
+def _all_judged(
+    chunk: Sequence[tuple[int, LedgerEntry]], decisions: DecisionLog, ledger: RewardLedger, manifests: Manifests
+) -> Iterator[Quarantined]:
+    named = {number: entry.event.decision_id for number, entry in chunk if entry.event.decision_id is not None}
+    found = decisions.find(set(named.values()))
+    for number, entry in chunk:
+        decision = found.get(named[number]) if number in named else None
+        yield _judged(number, entry, decision, ledger, manifests)
 
 
 def _judged(

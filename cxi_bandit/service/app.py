@@ -39,6 +39,7 @@ from cxi_bandit.service.requests import RequestLog
 from cxi_bandit.service.rewards import DeliveryBatcher, RewardBatcher, reward_routes
 from cxi_bandit.service.rollouts import rollout_routes
 from cxi_bandit.service.routing import in_thread
+from cxi_bandit.service.searches import search_routes
 from cxi_bandit.service.throttle import Bucket, Throttle
 from cxi_bandit.service.trail import trail_routes
 from cxi_bandit.service.watches import watch_routes
@@ -165,6 +166,7 @@ def create_app(
     app = Litestar(
         [
             *decision_routes(engine, desk, commit_one, threads, settings),
+            *search_routes(engine, threads),
             *reward_routes(
                 making.reward_desk(rewards, deliveries, metrics, settings, engine.subject_key),
                 Webhooks(known_secrets),

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from hashlib import sha256
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -18,13 +17,12 @@ from msgspec import UNSET
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope as KeyScope
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
-from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.engine.ports import IdempotencyToken
 from cxi_bandit.service.batches import commit_all, decode_one, propose_all, would
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.problems import problem
-from cxi_bandit.service.receipts import Receipt, receipt
+from cxi_bandit.service.receipts import Receipt, decision_named, receipt
 from cxi_bandit.service.reply import Reply, json_reply
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.routing import body_of, declared, headers_of, in_thread, json_answer
@@ -142,7 +140,7 @@ def decision_routes(
         opt=declared(KeyScope.READ, "The receipt: all that is known of a decision", answer=Receipt),
     )
     async def read_receipt(decision_id: FromPath[str]) -> ASGIResponse:
-        wanted = _decision_id(decision_id)
+        wanted = decision_named(decision_id)
         return json_answer(await in_thread(threads, lambda: receipt(engine, wanted)))
 
     @post(
@@ -150,7 +148,7 @@ def decision_routes(
         opt=declared(KeyScope.DECIDE, "Say that the intervention was really shown", status=204),
     )
     async def activate(decision_id: FromPath[str]) -> Response[None]:
-        wanted = _decision_id(decision_id)
+        wanted = decision_named(decision_id)
         if not await in_thread(threads, lambda: engine.store.decisions.activate(wanted, engine.clock())):
             raise NotFound("decision", decision_id)
         return Response(content=None, status_code=204)
@@ -165,13 +163,6 @@ async def _previewed(desk: Desk, body: DecisionBody) -> DecisionAnswer | Decisio
     if body.defects is not UNSET:
         return await previewed(desk, desk.rank(body))
     return desk.preview(await desk.propose_within_caps(body, dry_run=True))
-
-
-def _decision_id(text: str) -> DecisionId:
-    try:
-        return DecisionId(UUID(text))
-    except ValueError as error:
-        raise NotFound("decision", text[:64]) from error
 
 
 def _dry_run(request: Request[Any, Any, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
@@ -61,6 +62,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     learned_by: list[int]
     model: Lineage | None
     explanation: Explanation
+
+
+def decision_named(text: str) -> DecisionId:
+    """The id in an address. Raises NotFound: what is no id names no decision."""
+    try:
+        return DecisionId(UUID(text))
+    except ValueError as error:
+        raise NotFound("decision", text[:64]) from error
 
 
 def receipt(engine: Engine, decision_id: DecisionId, *, derive: bool = False) -> Receipt:

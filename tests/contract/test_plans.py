@@ -30,6 +30,7 @@ from cxi_bandit.store.postgres import (
     permits,
     registry,
     reward_ledger,
+    searching,
     sequencing,
     tallies,
     visits,
@@ -52,6 +53,16 @@ GROWING = (
     "tallies",
 )
 _EVER = datetime(2030, 1, 1, tzinfo=UTC)
+_SOUGHT = {
+    "since": _IDS[0],
+    "until": _IDS[1],
+    "subject": b"a",
+    "surface": "cart",
+    "policy": None,
+    "intervention": None,
+    "look": 1000,
+    "limit": 50,
+}
 _COUNTED = {"names": _IDS, "lowest": _IDS[0], "highest": _IDS[1], "minutes_since": _EVER, "judged": ["learnable"]}
 
 LOGS = re.compile(r"\b(?:FROM|JOIN)\s+(?:decisions\w*|outcomes|reward_ledger|open_windows|credits|activations)\b")
@@ -84,6 +95,9 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
     "what was drawn": (tallies._DRAWN, [["cart"], ["hour"], [_EVER], [None]]),
     "how arms did": (tallies._BY_ARM, [["cart"], ["hour"], [_EVER], [None]]),
     "minutes to forget": (tallies._FORGET_MINUTES, [_EVER]),
+    "a search of all decisions": (searching._OF_ALL, _SOUGHT),
+    "a search of a shopper's decisions": (searching._OF_SUBJECT, _SOUGHT),
+    "what is set aside": (searching._SET_ASIDES, {"before": _IDS[1], "look": 1000, "limit": 50}),
     "models to thin": (registry._MODELS_WITH_BYTES, ["cart"]),
 }
 

@@ -96,3 +96,23 @@ def test_an_alias_stays_one_when_it_is_abandoned_too(store: Any, make: Any, noon
     store.decisions.adopt([DecisionEntry(alias, TOKEN)])
     store.decisions.abandon([alias.decision_id])
     assert set_aside(store, noon)[alias.decision_id] is OutcomeStanding.ALIAS
+
+
+def test_they_are_listed_page_by_page_the_newest_first_and_no_other(store: Any, make: Any) -> None:
+    first, alias, seen, *unseen = (make.decision() for _ in range(6))
+    store.decisions.append([DecisionEntry(first, TOKEN), DecisionEntry(seen)])
+    store.decisions.adopt([DecisionEntry(alias, TOKEN)])
+    store.decisions.abandon([row.decision_id for row in unseen])
+    store.decisions.answered([seen.decision_id])
+    wanted = [(row.decision_id, OutcomeStanding.ABANDONED) for row in reversed(unseen)]
+    wanted.append((alias.decision_id, OutcomeStanding.ALIAS))
+    for limit, look in ((1, 9), (2, 3), (4, 4), (9, 1), (9, 9)):
+        read, before = [], None
+        for _ in range(9):
+            page = store.decisions.set_asides(before, limit, look)
+            assert len(page.decisions) <= limit
+            read += page.decisions
+            before = page.before
+            if before is None:
+                break
+        assert (read, before) == (wanted, None)

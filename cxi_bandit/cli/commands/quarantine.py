@@ -34,6 +34,9 @@ def _filters(command: Any) -> Any:  # noqa: ANN401 - decorates whatever click de
     return command
 
 
+_REASON = click.option("--reason", help="Why, for the audit trail.")
+
+
 def _which(command: Any) -> Any:  # noqa: ANN401 - decorates whatever click decorates
     command = click.option(
         "--every", is_flag=True, help="All that the filters leave, instead of one by its id.", panel=_WHICH
@@ -84,6 +87,7 @@ def show() -> None:
 )
 @_which
 @click.option("--value", type=float, help="Count it as this.", show_default="the nearest value the metric allows")
+@_REASON
 @ACTOR
 @AS_JSON
 @database_options
@@ -103,6 +107,7 @@ def release() -> None:
     ),
 )
 @_which
+@_REASON
 @ACTOR
 @AS_JSON
 @database_options

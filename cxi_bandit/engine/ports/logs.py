@@ -11,6 +11,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict
 from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName, RewardId, Source
 from cxi_bandit.domain.reward import LedgerEntry, RewardStatus
+from cxi_bandit.domain.search import Found, SetAsides, Wanted
 from cxi_bandit.engine.ports.attribution import Addresses
 
 
@@ -104,6 +105,19 @@ class DecisionLog(Protocol):
 
     def latest(self, policy: PolicyName, limit: int) -> list[Decision]:
         """The last `limit` decisions of a policy, in id (time) order."""
+        ...
+
+    def search(self, wanted: Wanted, before: DecisionId | None, limit: int, look: int) -> Found:
+        """Up to `limit` decisions, the newest first: those earlier than `before`, or from the newest on.
+
+        Args:
+            look: How many rows are looked at, at most, whatever they are: so no search takes long, and what is rare is
+                found over several pages.
+        """
+        ...
+
+    def set_asides(self, before: DecisionId | None, limit: int, look: int) -> SetAsides:
+        """Up to `limit` of the decisions that are set aside and never learned, as `search` finds decisions."""
         ...
 
 

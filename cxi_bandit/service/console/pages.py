@@ -26,6 +26,8 @@ NAVIGATION: Final = (
     (PATH, "Overview"),
     (f"{PATH}/policies", "Policies"),
     (f"{PATH}/evaluations", "Evaluations"),
+    (f"{PATH}/decisions", "Decisions"),
+    (f"{PATH}/quarantine", "Quarantine"),
 )
 """Where the pages begin, in the order of the navigation."""
 

@@ -9,7 +9,7 @@ from litestar.plugins.htmx import HTMXRequest
 from cxi_bandit.domain.errors import InvalidInput
 
 _LONGEST: Final = 1000
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def number_asked(request: HTMXRequest, name: str) -> int | None:

@@ -18,6 +18,9 @@ from cxi_bandit.service.console.live import Live
 from cxi_bandit.service.console.overview import Overview, overview_pages
 from cxi_bandit.service.console.pages import Pages
 from cxi_bandit.service.console.policies import policy_pages
+from cxi_bandit.service.console.quarantine import quarantine_pages
+from cxi_bandit.service.console.receipts import receipt_pages
+from cxi_bandit.service.console.search import search_pages
 from cxi_bandit.service.console.security import PATH, HouseRules, csrf_protection
 from cxi_bandit.service.console.session import SessionGatekeeper, Sessions
 from cxi_bandit.service.console.sign_in import sign_in_pages
@@ -85,6 +88,9 @@ def console_routes(console: Console) -> Sequence[ControllerRouterHandler]:
             *policy_pages(console.engine, console.pages),
             *evaluation_pages(console.engine, console.pages),
             *action_pages(console.engine, console.pages),
+            *search_pages(console.engine, console.pages),
+            *receipt_pages(console.engine, console.pages),
+            *quarantine_pages(console.engine, console.pages),
             *sign_in_pages(console.pages, console.sessions, console.keys, dev=dev),
         ],
     )

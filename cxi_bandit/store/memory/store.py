@@ -12,8 +12,10 @@ from cxi_bandit.domain.errors import IdempotencyConflict, NotFound
 from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName, RewardId, Source
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.reward import LedgerEntry, RewardKey, RewardStatus
+from cxi_bandit.domain.search import Found, SetAsides, Wanted
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.policy.draw import DrawKey
+from cxi_bandit.store.memory import searching
 from cxi_bandit.store.memory.access import MemoryAccess, MemoryDeliveries, MemoryTrail
 from cxi_bandit.store.memory.addresses import AddressBook, MemoryAddresses
 from cxi_bandit.store.memory.evaluations import MemoryEvaluations
@@ -179,6 +181,16 @@ class MemoryDecisions:
         with self._lock:
             known = sorted(name for name, row in self.rows.items() if row.policy == policy)
             return [self.rows[name] for name in known[max(len(known) - limit, 0) :]]
+
+    def search(self, wanted: Wanted, before: DecisionId | None, limit: int, look: int) -> Found:
+        """See the port."""
+        with self._lock:
+            return searching.search(self.rows, wanted, before, limit, look)
+
+    def set_asides(self, before: DecisionId | None, limit: int, look: int) -> SetAsides:
+        """See the port."""
+        with self._lock:
+            return searching.set_asides(self._windows.set_aside, before, limit, look)
 
 
 class MemoryLedger:

@@ -10,8 +10,9 @@ from psycopg.sql import SQL
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName
+from cxi_bandit.domain.search import Found, SetAsides, Wanted
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
-from cxi_bandit.store.postgres import decision_rows
+from cxi_bandit.store.postgres import decision_rows, searching
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 
 # Decisions and the windows they open, together. A batch is one document: a list for each column would cost the service
@@ -198,6 +199,16 @@ class PostgresDecisionLog:
         with self._database.transaction(LONG) as connection, connection.cursor(binary=True) as cursor:
             cursor.execute(_LATEST, [policy, limit])
             return [decision_rows.read(row) for row in cursor][::-1]
+
+    def search(self, wanted: Wanted, before: DecisionId | None, limit: int, look: int) -> Found:
+        """See the port."""
+        with self._database.connection() as connection:
+            return searching.search(connection, wanted, before, limit, look)
+
+    def set_asides(self, before: DecisionId | None, limit: int, look: int) -> SetAsides:
+        """See the port."""
+        with self._database.connection() as connection:
+            return searching.set_asides(connection, before, limit, look)
 
 
 def _tokens(entries: Sequence[DecisionEntry]) -> list[tuple[IdempotencyToken, DecisionId]]:

@@ -8,7 +8,7 @@ from cxi_bandit.domain.errors import InvalidInput, NotFound
 from cxi_bandit.domain.identifiers import RewardId, Source
 from cxi_bandit.domain.quarantine import QuarantineState
 from cxi_bandit.domain.reward import RewardStatus
-from cxi_bandit.engine.quarantine import discard, find_quarantined, quarantined, release
+from cxi_bandit.engine.quarantine import discard, find_quarantined, quarantine_page, quarantined, release
 
 OPEN, RELEASED, DISCARDED = QuarantineState.OPEN, QuarantineState.RELEASED, QuarantineState.DISCARDED
 
@@ -147,3 +147,24 @@ def test_no_sender_may_use_an_operators_ids(cart, decision, changes):
     (receipt,) = cart.record(cart.event(decision, "sly", **changes))
     assert receipt.status is RewardStatus.REJECTED
     assert "operator" in receipt.reason
+
+
+def test_it_is_read_page_by_page_and_what_does_not_fit_is_passed_over(cart, monkeypatch):
+    monkeypatch.setattr("cxi_bandit.engine.quarantine._CHUNK", 4)
+    made = cart.logged()
+    for number in range(9):
+        cart.record(cart.event(made, f"odd{number}", 7.0))
+    let_go(cart, "odd1")
+
+    def page(after: int, limit: int):
+        found = quarantine_page(after, limit, *parts(cart), lambda reward: reward.state is OPEN)
+        return [reward.entry.event.reward_id for reward in found.rewards], found.after
+
+    read, after, sizes = [], 0, []
+    while after is not None:
+        names, after = page(after, 3)
+        read += names
+        sizes.append(len(names))
+    assert read == [f"odd{number}" for number in range(9) if number != 1]
+    assert sizes == [3, 3, 2], "of the first four, one was let go"
+    assert page(0, 50)[0] == ["odd0", "odd2", "odd3"]
