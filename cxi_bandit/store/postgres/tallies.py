@@ -20,7 +20,11 @@ UPDATE tally_marks SET last_decision = %b::uuid, last_position = %b::bigint WHER
 _SPANS: Final = {span.value: span for span in Span}
 _ARMS: Final = {arm.value: arm for arm in Arm}
 
-_HEAD: Final = "SELECT last_position FROM sequences WHERE name = %b::text"
+# Looked at first: a lock that finds nothing to count would be a commit to wait for, every second.
+_AHEAD: Final = """
+SELECT s.last_position FROM sequences s LEFT JOIN tally_marks m ON m.name = %b::text
+WHERE s.name = %b::text AND s.last_position > coalesce(m.last_position, 0)
+"""
 _PROGRESS: Final = """
 SELECT (SELECT last_decision FROM tally_marks WHERE name = %b::text), coalesce(m.last_position, 0),
   coalesce(s.last_position, 0)
@@ -87,7 +91,7 @@ class PostgresTallies:
     def count_closed(self, policy: PolicyName, minutes_since: datetime, limit: int) -> int:
         """See the port."""
         with self._database.transaction(LONG) as connection:
-            head = connection.execute(_HEAD, [outcomes_of(policy)]).fetchone()
+            head = connection.execute(_AHEAD, [closed_mark(policy), outcomes_of(policy)]).fetchone()
             mark = None if head is None else _mark(connection, closed_mark(policy))
             if head is None or mark is None:
                 return 0
