@@ -23,6 +23,7 @@ from cxi_bandit.service.console.errors import Answering
 from cxi_bandit.service.console.routes import Console, console_routes
 from cxi_bandit.service.console.security import telling_browsers
 from cxi_bandit.service.decisions import decision_routes, one_commit
+from cxi_bandit.service.development import LocalGatekeeper
 from cxi_bandit.service.drainer import Drainer
 from cxi_bandit.service.draining import Draining
 from cxi_bandit.service.health import health_routes
@@ -159,7 +160,7 @@ def create_app(
 
     throttle = Throttle(settings.rate_per_second, settings.rate_burst)
     known_keys, known_secrets = _remembering(store.access, doorkeepers, settings)
-    gatekeeper = Gatekeeper(known_keys, throttle, dev=settings.dev)
+    gatekeeper = (LocalGatekeeper if settings.dev else Gatekeeper)(known_keys, throttle)
     console = Console(engine, settings, known_keys, throttle, metrics, draining, log)
     desk = making.desk(engine, writer, spool, metrics, threads, limits)
     commit_one = one_commit(desk, settings)
@@ -182,7 +183,7 @@ def create_app(
             *health_routes(engine, threads, metrics, Readiness(engine, threads, draining, spool)),
             *console_routes(console),
         ],
-        middleware=[guarding(gatekeeper, console.gatekeeper)],
+        middleware=[guarding(gatekeeper, gatekeeper if settings.dev else console.gatekeeper)],
         exception_handlers={Exception: Answering(console.pages)},
         template_config=TemplateConfig(instance=console.pages.engine),
         on_startup=[start],

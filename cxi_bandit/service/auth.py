@@ -5,7 +5,6 @@ import secrets
 import string
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPMethod
 from typing import Final, Literal
@@ -17,7 +16,6 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from cxi_bandit.domain.access import ApiKey
 from cxi_bandit.domain.access import Scope as KeyScope
 from cxi_bandit.domain.errors import CxiBanditError
-from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.service.problems import Forbidden, Unauthenticated
 from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.requests import facts
@@ -41,7 +39,8 @@ _SECRET_CHARACTERS: Final = 43  # 62^43 > 2^256
 _CHECK_CHARACTERS: Final = 6
 _KEY_CHARACTERS: Final = len(_PREFIX) + _SECRET_CHARACTERS + _CHECK_CHARACTERS
 _NOT_OURS: Final = "this is not a key of ours: its prefix, length or checksum is wrong"
-_DECLARED: Final = "access"
+DECLARED: Final = "access"
+"""Where a route says who may call it."""
 
 
 def new_secret() -> str:
@@ -75,22 +74,15 @@ def _characters(number: int, length: int) -> str:
     return "".join(found)
 
 
-DEVELOPER: Final = ApiKey(
-    name="dev", scopes=frozenset(KeyScope), source=Source("dev"), created_at=datetime(1970, 1, 1, tzinfo=UTC)
-)
-"""Who everyone is in development mode."""
-
-
 class Gatekeeper:
     """Turns a request into the key it came with, and refuses what that key does not allow.
 
     The digest, not the secret, is looked up and compared, so timing tells nothing.
     """
 
-    def __init__(self, keys: KnownKeys, throttle: Throttle, *, dev: bool) -> None:
+    def __init__(self, keys: KnownKeys, throttle: Throttle) -> None:
         self._keys = keys
         self._throttle = throttle
-        self._dev = dev
 
     async def admit(self, scope: Scope) -> None:
         """Lets a request pass, and notes whose it is.
@@ -101,14 +93,13 @@ class Gatekeeper:
             RateLimited: The key asks too much, or too many ask with keys that are none.
             Unavailable: The database is away, and this key is not one known from before.
         """
-        access: Access | None = scope["route_handler"].opt.get(_DECLARED)
+        access: Access | None = scope["route_handler"].opt.get(DECLARED)
         if access in (OPEN, SIGNED):
             return
-        key = DEVELOPER if self._dev else await self._identify(scope)
+        key = await self._identify(scope)
         scope["user"] = key
         facts(scope)["key"] = key.name
-        if not self._dev:
-            charge_to(scope, self._throttle.bucket(f"key {key.name}", key.rate_per_second, key.rate_burst))
+        charge_to(scope, self._throttle.bucket(f"key {key.name}", key.rate_per_second, key.rate_burst))
         if access not in key.scopes:
             needed = "no scope opens this route" if access is None else f"it needs the scope {access}"
             raise Forbidden(f"key {key.name!r} does not allow this: {needed}")
@@ -174,7 +165,7 @@ def declared_access(app: Litestar) -> list[tuple[str, str, Access]]:
             methods = sorted(str(method) for method in handler.http_methods)
             if methods == [HTTPMethod.OPTIONS]:
                 continue  # made by the framework; the guard refuses it, since it declares nothing
-            access = handler.opt.get(_DECLARED)
+            access = handler.opt.get(DECLARED)
             if not (isinstance(access, KeyScope) or access in (OPEN, SIGNED)):
                 raise UndeclaredRoute(f"{'/'.join(methods)} {route.path} declares no access")
             found.extend((method, route.path_format, access) for method in methods)

@@ -1,7 +1,7 @@
 """How a route is declared: who may call it and what travels, in one place that the guard and the schema both read."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -49,6 +49,15 @@ def json_answer(message: object, status: int = 200) -> ASGIResponse:
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """A request's headers, the first of each name."""
     return dict([*scope["headers"]][::-1])
+
+
+def of_another_origin(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser says that a page of another origin sent it: all browsers do of what is posted.
+
+    A proxy that renames the host makes every page another's.
+    """
+    origin = headers.get(b"origin")
+    return origin is not None and origin.lower().partition(b"://")[2] != headers.get(b"host", b"").lower()
 
 
 async def body_of(request: Request[Any, Any, Any]) -> bytes:

@@ -103,11 +103,10 @@ def charge_to(scope: Scope, bucket: Bucket) -> None:
 
 
 def charge_items(scope: Scope, items: int) -> None:
-    """Charges a request for its items, once they are counted; in development mode nobody pays.
+    """Charges a request for its items, once they are counted.
 
     Raises:
         RateLimited: They are too many for now.
     """
-    bucket: Bucket | None = scope["state"].get(_BUCKET)
-    if bucket is not None:
-        bucket.spend_rest(items)
+    bucket: Bucket = scope["state"][_BUCKET]
+    bucket.spend_rest(items)

@@ -54,6 +54,7 @@ class RawClient:
         self, method: str, target: bytes, headers: Headers, pieces: Sequence[bytes], broken_off: bool
     ) -> Answer:
         path, _, query = target.partition(b"?")
+        told = [(name.lower(), value) for name, value in headers]
         scope: Any = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -64,7 +65,7 @@ class RawClient:
             "raw_path": path,
             "query_string": query,
             "root_path": "",
-            "headers": [(b"host", b"test"), *((name.lower(), value) for name, value in headers)],
+            "headers": told if any(name == b"host" for name, _ in told) else [(b"host", b"localhost"), *told],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 8000),
             "extensions": {},

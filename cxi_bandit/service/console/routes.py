@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from litestar import Router
-from litestar.middleware import DefineMiddleware
 from litestar.plugins.htmx import HTMXRequest
 from litestar.types import ControllerRouterHandler
 from structlog.typing import FilteringBoundLogger
@@ -63,7 +62,7 @@ class Console:
         self.sessions = Sessions(
             engine.console_key, seconds=int(settings.session_hours * _HOUR_SECONDS), tls=settings.tls
         )
-        self.gatekeeper = SessionGatekeeper(keys, throttle, self.sessions, dev=settings.dev)
+        self.gatekeeper = SessionGatekeeper(keys, throttle, self.sessions)
 
     async def close(self) -> None:
         """Ends its streams and threads."""
@@ -78,7 +77,7 @@ def console_routes(console: Console) -> Sequence[ControllerRouterHandler]:
         PATH,
         opt={DOOR: SESSION},
         middleware=[
-            DefineMiddleware(HouseRules, dev=dev),
+            HouseRules,
             csrf_protection(console.engine.console_key, tls=tls),
         ],
         request_class=HTMXRequest,

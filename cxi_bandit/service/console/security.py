@@ -2,17 +2,20 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from litestar import Request
 from litestar.config.csrf import CSRFConfig
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.csrf import CSRFMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
 
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.service.problems import Forbidden
-from cxi_bandit.service.routing import body_of, headers_of
+from cxi_bandit.service.routing import body_of, headers_of, of_another_origin
 
 PATH: Final = "/console"
 STATIC: Final = f"{PATH}/static"
@@ -35,7 +38,6 @@ _ENCODED: Final = [(name.encode(), value.encode()) for name, value in HEADERS.it
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN: Final = frozenset({b"same-origin", b"none"})
-_LOOPBACK: Final = frozenset({"127.0.0.1", "[::1]", "localhost"})
 _FORM: Final = b"application/x-www-form-urlencoded"
 
 
@@ -92,37 +94,41 @@ def csrf_secret(secret: bytes) -> str:
 class HouseRules:
     """Refuses what no page of ours would send.
 
-    - Nobody signs in in development mode, so a name that is not this machine's must not lead here: a page elsewhere
-      could make its own name point to the loopback address, and would speak as its reader.
-    - What changes something comes from a page of ours: browsers say so (`Sec-Fetch-Site`) where they can, beside the
-      token that every form brings.
+    What changes something comes from a page of ours: browsers say so (`Sec-Fetch-Site`, and `Origin` where there is no
+    TLS), beside the token that every form brings. Another service on this host could set that token's cookie.
     """
 
-    def __init__(self, app: ASGIApp, *, dev: bool) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._dev = dev
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request pass, its body read.
 
         Raises:
-            Forbidden: It comes from another site, or by another name.
+            Forbidden: It comes from another site.
             InvalidInput: It is no form.
             MalformedBody: It ended before its end.
         """
         headers = headers_of(scope)
-        if self._dev and not _by_loopback(headers.get(b"host", b"")):
-            raise Forbidden("in development mode the console answers to localhost, 127.0.0.1 and [::1] alone")
         if str(scope.get("method")) not in _SAFE:
-            if headers.get(b"sec-fetch-site", b"none") not in _OWN:
+            if not _from_here(headers):
                 raise Forbidden("this was sent by another site; nothing was done")
             if headers.get(b"content-type", _FORM).partition(b";")[0].strip().lower() != _FORM:
                 raise InvalidInput("content-type", f"must be {_FORM.decode()}")
-            await body_of(Request[Any, Any, Any](scope, receive))
+            form = await body_of(Request[Any, Any, Any](scope, receive))
+            # Read here, since the framework remembers the latest thousand forms that it reads itself, pasted keys too.
+            ScopeState.from_scope(scope).form = _fields(form)
         await self._app(scope, receive, send)
 
 
-def _by_loopback(host: bytes) -> bool:
-    name = host.decode("latin-1").lower()
-    port = name.rpartition(":")[2]
-    return name.removesuffix(f":{port}") in _LOOPBACK if port.isdecimal() else name in _LOOPBACK
+def _from_here(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether no other site's page sent it. What is said of the site holds behind a proxy that renames the host too."""
+    site = headers.get(b"sec-fetch-site")
+    return not of_another_origin(headers) if site is None else site in _OWN
+
+
+def _fields(form: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in parse_qsl(form.decode("latin-1"), keep_blank_values=True):
+        found.setdefault(name, []).append(value)
+    return found

@@ -84,8 +84,8 @@ def named(digest: bytes) -> dict[str, str]:
 class SessionGatekeeper(Gatekeeper):
     """The gatekeeper of the console's pages: it goes by the session, and by no header that a script could send."""
 
-    def __init__(self, keys: KnownKeys, throttle: Throttle, sessions: Sessions, *, dev: bool) -> None:
-        super().__init__(keys, throttle, dev=dev)
+    def __init__(self, keys: KnownKeys, throttle: Throttle, sessions: Sessions) -> None:
+        super().__init__(keys, throttle)
         self._sessions = sessions
 
     async def _identify(self, scope: Scope) -> ApiKey:

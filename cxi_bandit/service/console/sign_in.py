@@ -19,8 +19,8 @@ from cxi_bandit.service.console.security import PATH
 from cxi_bandit.service.console.session import Sessions, named
 from cxi_bandit.service.requests import facts
 
-_OWN_PAGE: Final = re.compile(re.escape(PATH) + r"(?:[/?][\x21-\x5b\x5d-\x7e]*)?")
-"""A page of ours with its query: no other site's, in no spelling that a browser might take for one."""
+_OWN_PAGE: Final = re.compile(re.escape(PATH) + r"(?:/(?!\.|%2[eE])[A-Za-z0-9_.~%:@!$&'()*+,;=-]*)*(?:\?[!-\[\]-~]*)?")
+"""A page of ours with its query: no other site's, in no spelling that a browser might take for one, and no way out."""
 
 
 def page_wanted(named_page: str | None) -> str:

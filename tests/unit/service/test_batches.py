@@ -51,7 +51,7 @@ def post(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf, number:
     """The answers' items, for decisions of severity 0.00, 0.01, and so on."""
     app = create_app(engine, Settings(dev=True, **options), quiet, Metrics(), shelf)
     items = [ask(defect={"type": "price_jump", "severity": n / 100, "confidence": 1}) for n in range(number)]
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         answer = client.post("/v1/decisions/batch", json={"decisions": items})
     assert answer.status_code == 200
     return answer.json()["decisions"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from litestar import Litestar, get
+from litestar._parsers import parse_url_encoded_form_data
 from litestar.handlers import HTTPRouteHandler
 from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
@@ -109,12 +110,39 @@ def test_a_form_on_another_site_does_nothing(app: Litestar, engine: Engine, site
             assert client.send("POST", b"/console/sign-out", headers).status == status
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "null", ""])
+def test_a_form_of_another_origin_does_nothing_where_browsers_say_no_more(
+    app: Litestar, engine: Engine, origin: str
+) -> None:
+    """Without TLS they do not tell the site, and a service on another port of this host may set the token's cookie."""
+    with RawClient(app) as client:
+        signed = session(engine, "x")
+        for sent, status in ((origin, 403), ("http://localhost", 303)):
+            told = (b"origin", sent.encode())
+            assert client.send("POST", b"/console/sign-out", [*signed, told]).status == status
+        renamed = [(b"host", b"upstream:8000"), (b"origin", b"https://console.example.org")]
+        behind_proxy = [*signed, *renamed, (b"sec-fetch-site", b"same-origin")]
+        assert client.send("POST", b"/console/sign-out", behind_proxy).status == 303
+
+
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", "text/plain", "x"])
 def test_only_forms_are_read(app: Litestar, engine: Engine, kind: str) -> None:
     with RawClient(app) as client:
         headers = [*session(engine, "x"), (b"content-type", kind.encode())]
         answer = client.send("POST", b"/console/sign-in", headers, b"key=x")
         assert (answer.status, b"must be application/x-www-form-urlencoded" in answer.body) == (422, True)
+
+
+def test_no_form_is_remembered(app: Litestar, engine: Engine) -> None:
+    """The framework's own reader keeps the latest thousand in memory; what was pasted into one may be a key."""
+    before = parse_url_encoded_form_data.cache_info().currsize
+    form = [*session(engine, "x"), (b"content-type", b"application/x-www-form-urlencoded")]
+    with RawClient(app) as client:
+        answer = client.send(
+            "POST", b"/console/sign-in", form, b"key=not-remembered&next=%2Fconsole%3Fa%3D%C3%A4&key=2"
+        )
+    assert answer.status == 422
+    assert parse_url_encoded_form_data.cache_info().currsize == before
 
 
 def test_a_form_is_short_and_whole(app: Litestar, engine: Engine) -> None:

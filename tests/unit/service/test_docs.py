@@ -46,7 +46,7 @@ def test_every_example_of_the_reference_is_answered_as_it_says(quiet: FilteringB
     examples = list(EXAMPLE.finditer(text))
     assert len(examples) == text.count("```http")
     decision_id = ""
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         for example in examples:
             tomorrow = (engine.clock() + timedelta(days=1)).isoformat()
             asked = example["request"].replace("{id}", decision_id).replace("{tomorrow}", tomorrow)

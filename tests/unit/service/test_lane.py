@@ -125,7 +125,7 @@ def test_a_worker_about_to_end_closes_the_connection_on_both_ways(
 ) -> None:
     draining = Draining()
     app = create_app(engine, Settings(dev=True), quiet, Metrics(), shelf, draining=draining)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         assert "close" not in client.post(SHORT, json=ask()).headers.get("connection", "")
         draining.begin()
         for path in (SHORT, LONG):

@@ -43,7 +43,7 @@ def limited(limits: str = "", shipping: str = "") -> str:
 
 def client_of(engine: Engine, shelf: SpoolShelf, quiet: FilteringBoundLogger) -> Client:
     app = create_app(engine, Settings(dev=True, rate_per_second=0.0), quiet, Metrics(), shelf)
-    return TestClient(app, raise_server_exceptions=False)
+    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
 @pytest.fixture

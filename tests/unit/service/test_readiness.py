@@ -30,7 +30,8 @@ Serve = Callable[..., "TestClient[Litestar]"]
 @pytest.fixture
 def serve(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> Serve:
     def make(**parts: Any) -> TestClient[Litestar]:
-        return TestClient(create_app(engine, Settings(dev=True), quiet, Metrics(), shelf, **parts))
+        app = create_app(engine, Settings(dev=True), quiet, Metrics(), shelf, **parts)
+        return TestClient(app, base_url="http://127.0.0.1")
 
     return make
 

@@ -35,7 +35,8 @@ def engine() -> Engine:
 @pytest.fixture
 def client(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> Iterator[Client]:
     settings = Settings(dev=True, key_cache_seconds=0.0)
-    with TestClient(create_app(engine, settings, quiet, Metrics(), shelf), raise_server_exceptions=False) as client:
+    app = create_app(engine, settings, quiet, Metrics(), shelf)
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 

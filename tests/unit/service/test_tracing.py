@@ -60,7 +60,7 @@ class Recorded:
         lines = RequestLines("worker", "info", self.written)
         making, tried = Traces(self.tracing), Settings(dev=True)
         app = create_app(engine, tried, quiet, Metrics(), shelf, lines=lines, making=making)
-        self.client = TestClient(app, raise_server_exceptions=False)
+        self.client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
         self._sent = 0
 
     def send(self, method: str, path: str, **content: Any) -> Any:

@@ -68,9 +68,8 @@ class Shop:
         self.log = Log(self.engine.store.decisions)
         self.engine.store.decisions = self.log  # type: ignore[misc, assignment]
         settings = Settings(dev=True, stall_ms=500)
-        self.client = TestClient(
-            create_app(self.engine, settings, quiet, Metrics(), shelf), raise_server_exceptions=False
-        )
+        app = create_app(self.engine, settings, quiet, Metrics(), shelf)
+        self.client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
 
     def ask(self, key: str | None = None, severity: float = 0.8, **headers: str) -> Any:
         body = QUESTION | {"defect": {"type": "price_jump", "severity": severity, "confidence": 0.9}}
