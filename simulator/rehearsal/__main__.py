@@ -9,7 +9,7 @@ from typing import Any, Final
 import rich_click as click
 
 from cxi_bandit.bootstrap.database import open_store
-from cxi_bandit.cli.options import AS_JSON, database_options, show_json, show_table
+from cxi_bandit.cli.options import AS_JSON, database_options, say_new, show_json, show_table
 from cxi_bandit.cli.progress import bars
 from cxi_bandit.domain.errors import CxiBanditError
 from cxi_bandit.settings import read_settings
@@ -52,7 +52,7 @@ def days(number: int, per_day: int, world: str, seed: int, *, as_json: bool, **o
     """
     with _plainly():
         settings = read_settings(**options)
-        with open_store(settings) as store:
+        with open_store(settings, say_new) as store:
             passed = let_pass(
                 store,
                 dict(settings.manifest_texts()),

@@ -118,7 +118,7 @@ def test_requests_are_answered(block: Block, shelf: SpoolShelf) -> None:
     head, _, body = block.text.partition("\n\n")
     request, *headers = head.splitlines()
     method, path = request.split()
-    with TestClient(_app(shelf)) as client:
+    with TestClient(_app(shelf), base_url="http://127.0.0.1") as client:
         answer = client.request(method, path, content=body, headers=dict(line.split(": ", 1) for line in headers))
     assert answer.status_code < 300, answer.text
 
@@ -134,7 +134,7 @@ DOCUMENTS = [each for each in claimed("json") if each not in REWARDS]
 
 @pytest.mark.parametrize("block", REWARDS)
 def test_rewards_are_taken(block: Block, shelf: SpoolShelf) -> None:
-    with TestClient(_app(shelf)) as client:
+    with TestClient(_app(shelf), base_url="http://127.0.0.1") as client:
         (result,) = client.post("/v1/rewards", json=json.loads(block.text)).json()["results"]
     # Its decision, shopper or order is nobody's here.
     assert result["status"] == "parked"
