@@ -201,6 +201,49 @@ def test_a_connection_that_the_server_ends_while_nothing_is_under_way_is_made_ag
     until(lambda: loop.append(entries(make, 1)) and loop.promptly >= 1)
 
 
+def test_a_session_that_has_forgotten_the_statements_is_begun_anew(
+    loop: Loop, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cxi_bandit.store.postgres.prompt_log._AGAIN_SECONDS", 0.0)
+    assert loop.append(entries(make, 1))
+    assert loop.promptly == 1
+    asyncio.run_coroutine_threadsafe(_forgotten(loop), loop._loop).result(10)
+    given = entries(make, 1)
+    assert loop.append(given) == decisions(given)
+    assert loop.promptly == 1
+    until(lambda: loop.append(entries(make, 1)) and loop.promptly >= 2)
+
+
+async def _forgotten(loop: Loop) -> None:
+    connection = loop.log._connection
+    assert connection is not None
+    connection.pgconn.exec_(b"DEALLOCATE ALL")
+
+
+def test_a_log_that_is_closed_while_its_connection_is_made_leaves_none_open(
+    postgres_store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, closed = threading.Event(), threading.Event()
+    dedicated, made = postgres_store.database.dedicated, []
+
+    def late(*arguments: Any) -> Any:
+        asked.set()
+        assert closed.wait(10)
+        made.append(dedicated(*arguments))
+        return made[0]
+
+    monkeypatch.setattr(postgres_store.database, "dedicated", late)
+    loop = Loop(postgres_store)
+    loop.append([])
+    assert asked.wait(10)
+    loop.close()
+    closed.set()
+    assert loop.log._making is not None
+    loop.log._making.join(10)
+    assert [one.closed for one in made] == [True]
+    assert loop.log._made is None
+
+
 def test_a_server_that_falls_silent_is_hung_up_on(
     loop: Loop, make: Any, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

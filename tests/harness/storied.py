@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from cxi_bandit.bootstrap import Engine
+from cxi_bandit.bootstrap import Engine, build_engine
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.evaluation import Check, EvidencePoint, GuardrailStanding, Level, TrialRecord
 from cxi_bandit.domain.gate import Ruling
@@ -15,6 +16,7 @@ from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.engine.install import install
 from cxi_bandit.engine.ports import LeaseRequest
 from cxi_bandit.policy.budgets import day_of, lines
+from cxi_bandit.store.memory import MemoryStore
 from tests.harness.evidence import file_report
 
 POLICY = PolicyName("detail-page")
@@ -29,6 +31,17 @@ LIVE = _SHIPPED.replace(
 )
 CANDIDATE = LIVE + "# another version\n"
 OTHER = LIVE + "# and another\n"
+
+BOTH_STORES = pytest.mark.parametrize("engine", ["memory", "postgres"], indirect=True)
+"""For tests of an `engine` that is `of_either_store`."""
+
+
+def of_either_store(request: pytest.FixtureRequest) -> Engine:
+    """A policy with a past; over memory where a test does not say otherwise."""
+    over_memory = getattr(request, "param", "memory") == "memory"
+    engine = build_engine(MemoryStore() if over_memory else request.getfixturevalue("postgres_store"))
+    tell_a_past(engine)
+    return engine
 
 
 def tell_a_past(engine: Engine) -> None:

@@ -45,8 +45,9 @@ each AS (
   WHERE span <> 'minute' OR minute >= %(minutes_since)s::timestamptz
   GROUP BY policy, span, date_trunc(span, minute), policy_version, arm, intervention
 )"""
+# Sorted, so that two who count, one what came and one what closed, never wait for each other in a ring.
 _ADD: Final[LiteralString] = f"""
-INSERT INTO tallies ({_KEY}, {_COUNTS}) SELECT {_KEY}, {_COUNTS} FROM summed
+INSERT INTO tallies ({_KEY}, {_COUNTS}) SELECT {_KEY}, {_COUNTS} FROM summed ORDER BY {_KEY}
 ON CONFLICT ({_KEY}) DO UPDATE SET
   decided = tallies.decided + excluded.decided, decided_mass = tallies.decided_mass + excluded.decided_mass,
   closed = tallies.closed + excluded.closed, closed_mass = tallies.closed_mass + excluded.closed_mass,

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from psycopg import Error
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
 from cxi_bandit.domain.decision import Decision
@@ -55,6 +55,7 @@ _STATEMENTS: Final = {
     .replace("%b", "$1")
     .replace("\n  ORDER BY decision_id\n  ON CONFLICT", _ALL_CLAIMED.replace("%b", "$2"), 1),
 }
+_NO_STATEMENT: Final = b"26000"
 _AGAIN_SECONDS: Final = 1.0
 """A connection that could not be made is tried for again, beside a batch, after so long."""
 
@@ -83,6 +84,7 @@ class PromptDecisionLog:
         self._database = database
         self._missing = True
         self._making: threading.Thread | None = None
+        self._handing = threading.Lock()
         self._made: Connection | None = None
         self._closed = False
         self._try_at = 0.0
@@ -122,7 +124,8 @@ class PromptDecisionLog:
 
     def close(self) -> None:
         """Hangs up, once nothing is under way any more."""
-        self._closed = True
+        with self._handing:
+            self._closed = True
         if self._made is not None:
             self._take_up(self._made)
         self._lose()
@@ -141,9 +144,11 @@ class PromptDecisionLog:
             except Error:
                 made.close()
                 raise
-            self._made = made
-            if self._closed:
-                made.close()
+            with self._handing:
+                if self._closed:
+                    made.close()
+                else:
+                    self._made = made
 
     def _take_up(self, made: Connection) -> None:
         self._connection, self._made, self._missing = made, None, False
@@ -190,6 +195,8 @@ class PromptDecisionLog:
         self._database.leave(flight.watched)
         if not flight.answer.done():
             flight.answer.set_result(_landed(flight))
+        if _unprepared(flight):
+            self._lose()
 
     def _lose(self) -> None:
         """The connection is of no use any more. Whether a batch under way was committed is for `append` to find out."""
@@ -238,3 +245,9 @@ def _landed(flight: _Flight) -> Landed | None:
     if new is None or int.from_bytes(new) != len(flight.entries):
         return None
     return [entry.decision for entry in flight.entries]
+
+
+def _unprepared(flight: _Flight) -> bool:
+    """Whether the session knows our statements no more, as where something between changes servers: it never will."""
+    said = [result.error_field(DiagnosticField.SQLSTATE) for result in flight.results]
+    return _NO_STATEMENT in said

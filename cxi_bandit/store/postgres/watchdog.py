@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
-from psycopg import Connection
+from psycopg import Connection, Error
 from psycopg.rows import TupleRow
 
 _LOOK_SECONDS: Final = 0.25
@@ -80,7 +80,8 @@ class Watchdog:
 
 def _hang_up(connection: Connection[TupleRow]) -> None:
     """Shuts the socket down, not the connection: only the thread that waits on it may close that."""
-    with suppress(OSError, ValueError):
+    # The driver may have noticed by itself, a moment ago, that it is gone: then there is no socket any more.
+    with suppress(OSError, ValueError, Error):
         duplicate = socket.socket(fileno=os.dup(connection.fileno()))
         try:
             duplicate.shutdown(socket.SHUT_RDWR)

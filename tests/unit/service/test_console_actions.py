@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.errors import InvalidInput, RolloutConflict
 from cxi_bandit.domain.gate import Ruling
@@ -16,10 +16,9 @@ from cxi_bandit.engine.install import install
 from cxi_bandit.policy.manifest import FlagFeature
 from cxi_bandit.service.console import actions
 from cxi_bandit.service.console.overriding import segment_written
-from cxi_bandit.store.memory import MemoryStore
 from tests.harness.browser import Browser, Page, read_html
 from tests.harness.evidence import file_report
-from tests.harness.storied import LIVE, POLICY, UNSAFE, file_story, tell_a_past
+from tests.harness.storied import BOTH_STORES, LIVE, POLICY, UNSAFE, file_story, of_either_store
 from tests.security.matrix import session
 from tests.security.raw import Headers
 
@@ -28,17 +27,9 @@ AT = f"/console/policies/{POLICY}"
 BOTH = (Scope.PROPOSE, Scope.APPROVE)
 
 
-BOTH_STORES = pytest.mark.parametrize("engine", ["memory", "postgres"], indirect=True)
-
-
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """A policy with a past; over memory where a test does not say otherwise."""
-    kind = getattr(request, "param", "memory")
-    store: Any = MemoryStore() if kind == "memory" else request.getfixturevalue("postgres_store")
-    engine = build_engine(store)
-    tell_a_past(engine)
-    return engine
+    return of_either_store(request)
 
 
 def do(browser: Browser, path: str, **typed: str) -> Page:

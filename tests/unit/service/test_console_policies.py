@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.errors import NotFound
@@ -19,24 +19,15 @@ from cxi_bandit.service.console.formats import UNKNOWN
 from cxi_bandit.service.console.lineage import line_of
 from cxi_bandit.service.console.policy_charts import learning_curve, propensities
 from cxi_bandit.service.console.policy_facts import spent
-from cxi_bandit.store.memory import MemoryStore
 from tests.harness.browser import Browser, Page
-from tests.harness.storied import LIVE, POLICY, UNSAFE, file_story, tell_a_past
+from tests.harness.storied import BOTH_STORES, LIVE, POLICY, UNSAFE, file_story, of_either_store
 
 SignedIn = Callable[..., Browser]
 
 
-BOTH_STORES = pytest.mark.parametrize("engine", ["memory", "postgres"], indirect=True)
-
-
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """A policy with a past; over memory where a test does not say otherwise."""
-    kind = getattr(request, "param", "memory")
-    store: Any = MemoryStore() if kind == "memory" else request.getfixturevalue("postgres_store")
-    engine = build_engine(store)
-    tell_a_past(engine)
-    return engine
+    return of_either_store(request)
 
 
 def sound(page: Page) -> Page:
