@@ -3,10 +3,11 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
 
 from cxi_bandit.domain.access import Scope
 from tests.browser.shop import RunningShop, running_shop
@@ -15,6 +16,8 @@ PICTURES = Path(__file__).parents[2] / "build" / "console"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ABSENT = "no Chromium found: install one (Debian: apt-get install chromium), or name it in CHROMIUM"
 PATIENCE_MS = 15_000
+_ANSWERED_BADLY = "Failed to load resource: the server responded with a status of "
+"""The browser's words for an answer of 400 or more; which of them are faults, `Reader` judges by what was asked."""
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +49,18 @@ class Reader:
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("requestfailed", lambda request: self._failed(request.url, request.failure or ""))
+        self.page.on("response", self._answered)
 
     def _said(self, message: ConsoleMessage) -> None:
-        # A page that answers 4xx on purpose is told there too, by its address; what it loads must not fail.
-        if message.type in ("error", "warning") and message.location.get("url") != self.page.url:
+        if message.type in ("error", "warning") and not message.text.startswith(_ANSWERED_BADLY):
             self.complaints.append(f"{message.type}: {message.text}")
+
+    def _answered(self, response: Response) -> None:
+        # A page may refuse, and says why; what it loads must be there.
+        if response.status >= HTTPStatus.BAD_REQUEST and response.request.resource_type != "document":
+            self.complaints.append(f"{response.url}: {response.status}")
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.complaints.append(f"{response.url}: {response.status}")
 
     def _failed(self, url: str, why: str) -> None:
         # Leaving a page ends its stream.

@@ -71,6 +71,33 @@ def eventful(shop: RunningShop) -> Eventful:
     return Eventful(go=go, wait=wait, forms=(amend, f"/console/evaluations/{go}/propose"))
 
 
+def test_what_the_browser_refuses_is_heard(new_reader: NewReader) -> None:
+    reader = new_reader()
+    page = reader.open("/console")
+    assert reader.complaints == []
+    page.evaluate("() => document.body.append(Object.assign(document.createElement('script'), {text: 'taken = 1'}))")
+    page.evaluate("() => fetch('/console/nowhere')")
+    until(lambda: len(reader.complaints) > 1, 10)
+    assert page.evaluate("() => typeof taken") == "undefined"
+    told = " ".join(reader.complaints)
+    assert "Content Security Policy" in told
+    assert "/console/nowhere" in told
+    reader.complaints.clear()
+
+
+def test_what_keeps_people_out_is_found(new_reader: NewReader) -> None:
+    reader = new_reader(bypass_csp=True)
+    page = reader.open("/console")
+    page.evaluate("""() => document.querySelector("main").insertAdjacentHTML("beforeend",
+        '<img src="data:,"><p style="color: #777; background: #888">pale</p><button tabindex="-1">beyond</button>')""")
+    told = " ".join(barriers(page))
+    assert "image-alt" in told
+    assert "light: serious color-contrast" in told
+    assert "dark: serious color-contrast" in told
+    (missed,) = out_of_reach(page)
+    assert "beyond" in missed
+
+
 def test_every_page_lets_everybody_in_by_day_and_by_night(
     shop: RunningShop, keys: dict[str, str], new_reader: NewReader, eventful: Eventful
 ) -> None:
