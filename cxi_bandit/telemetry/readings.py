@@ -93,7 +93,7 @@ def read(metrics: Metrics, at: float) -> Reading:
         answered=tuple(sorted(answered.items())),
         spooled=totals.get("cxi_bandit_spool_entries", 0.0),
         queued=totals.get("cxi_bandit_queue_entries", 0.0),
-        away=totals.get("cxi_bandit_decision_log_away", 0.0),
+        away=totals.get("cxi_bandit_decision_log_away_workers", 0.0),
     )
 
 

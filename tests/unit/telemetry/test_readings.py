@@ -17,12 +17,14 @@ def test_a_reading_sums_what_matters_and_leaves_out_the_rest() -> None:
     metrics.decisions.labels("cart", "hold").inc(3)
     metrics.decisions.labels("search", "guide").inc(4)
     metrics.spool_entries.set(5)
+    metrics.log_away.set(2)
     metrics.queue_entries.labels("decision log").set(2)
     metrics.queue_entries.labels("spool").set(1)
     for route, status in (("/v1/decisions", 201), ("/v1/decisions", 503), ("/console/live", 200)):
         metrics.request_seconds.labels("POST", route, status).observe(0.003)
     reading = read(metrics, 7.0)
     assert (reading.at, reading.decisions, reading.spooled, reading.queued) == (7.0, 7.0, 5.0, 3.0)
+    assert reading.away == 2.0
     assert dict(reading.answered)[ENDLESS] == 1.0
     assert next(bound for bound, number in reading.answered if number) == 0.005
 
