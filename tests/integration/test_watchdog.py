@@ -53,6 +53,15 @@ def test_a_writer_s_lock_that_is_never_answered_is_given_up(link: Link, database
     held.close()
 
 
+def test_one_that_has_closed_by_itself_does_not_end_the_watching(link: Link, database: Database):
+    gone = database.dedicated("test")
+    gone.close()
+    database.watch(gone)
+    link.silence()
+    with pytest.raises(Unavailable):
+        ask(database)
+
+
 def test_a_connection_that_was_given_back_in_time_is_left_alone(database: Database):
     for _ in range(8):
         with database.connection() as used:
