@@ -18,6 +18,7 @@ from cxi_bandit.service.batcher import Batcher, Late, Overdue, Stalled
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import FileSpool, SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.waiting import soon
 
 from .conftest import MANIFEST
 
@@ -242,12 +243,6 @@ def test_what_its_deadline_overtook_in_flight_is_abandoned_unless_its_key_asks_a
 
 def run(main: Coroutine[None, None, None]) -> None:
     asyncio.run(asyncio.wait_for(main, 20))
-
-
-async def soon(happened: Callable[[], bool]) -> None:
-    """Waits, within what `run` allows."""
-    while not happened():  # noqa: ASYNC110 - what is waited for happens in a thread, and knows of no event
-        await asyncio.sleep(0.005)
 
 
 class Port:
