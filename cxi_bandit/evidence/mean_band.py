@@ -51,10 +51,15 @@ class Band(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     high: Floats
 
 
-def mean_band(stretches: Sequence[RewardSums], reward_range: tuple[float, float], alpha: float) -> Band:
+def mean_band(
+    stretches: Sequence[RewardSums],
+    reward_range: tuple[float, float],
+    alpha: float,
+    days: Sequence[int] | None = None,
+) -> Band:
     """An empirical-Bernstein confidence sequence for the mean reward, looked at after each stretch.
 
-    With X_i = (r_i - r_min)/(r_max - r_min), S = Σ X_i over the t rewards so far, and X̂ a guess made before the stretch
+    With X_i = (r_i - r_min)/(r_max - r_min), S = Σ X_i over the t rewards so far, and X̂ a guess made before the day
     that i is in, (½ + S_before)/(1 + t_before), V = Σ (X_i - X̂_i)²,
 
         M_t(m) = mean over λ of exp(λ(S - tm) - ψ(λ)V),   ψ(λ) = -ln(1 - λ) - λ,
@@ -68,7 +73,9 @@ def mean_band(stretches: Sequence[RewardSums], reward_range: tuple[float, float]
     from one time to the next, it is an average over those who came, not over all who might have: it then says too
     little about chance among shoppers.
 
-    V needs a stretch's count, sum and sum of squares only. Stretches must come in the order of time.
+    V needs a stretch's count, sum and sum of squares only, and stretches of one day may be put together: the guess
+    being of the days before, M is then as it was at every moment that can still be looked at. Stretches must come in
+    the order of time.
     References: Fan, Grama, Liu (2015), doi:10.1214/EJP.v20-3496, for the inequality; Howard, Ramdas, McAuliffe, Sekhon
     (2021), doi:10.1214/20-AOS1991, theorem 4, for the sequence.
 
@@ -76,9 +83,11 @@ def mean_band(stretches: Sequence[RewardSums], reward_range: tuple[float, float]
         stretches: m of them.
         reward_range: Declared (r_min, r_max).
         alpha: Probability with which the band may fail at some moment.
+        days: (m,), which day each stretch belongs to, never falling; None where each is a day.
 
     Raises:
-        InvalidInput: The range is empty, alpha is outside (0, 1), or sums cannot come from rewards within the range.
+        InvalidInput: The range is empty, alpha is outside (0, 1), sums cannot come from rewards within the range, or
+            days go back.
     """
     low, high = reward_range
     if not low < high:
@@ -88,7 +97,8 @@ def mean_band(stretches: Sequence[RewardSums], reward_range: tuple[float, float]
     width = high - low
     number, own, squares = _scaled(stretches, low, width)
     seen, total = np.cumsum(number), np.cumsum(own)
-    guess = (0.5 + total - own) / (1.0 + seen - number)
+    began = _began(len(number), days)
+    guess = (0.5 + (total - own)[began]) / (1.0 + (seen - number)[began])
     spread = np.cumsum(np.maximum(squares - 2.0 * guess * own + number * guess**2, 0.0))
     reach = _reach(spread, alpha / 2.0)
     divisor = np.maximum(seen, 1.0)
@@ -96,6 +106,16 @@ def mean_band(stretches: Sequence[RewardSums], reward_range: tuple[float, float]
     lowest = np.where(seen > 0.0, np.clip((total - reach) / divisor, 0.0, 1.0), 0.0)
     highest = np.where(seen > 0.0, np.clip((total + reach) / divisor, 0.0, 1.0), 1.0)
     return Band(number=seen, mean=low + width * mean, low=low + width * lowest, high=low + width * highest)
+
+
+def _began(stretches: int, days: Sequence[int] | None) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Of each stretch the first one of its day."""
+    if days is None:
+        return np.arange(stretches)
+    order = np.asarray(days, dtype=np.int64)
+    if order.shape != (stretches,) or np.any(np.diff(order) < 0):
+        raise InvalidInput("/days", f"needs a day for each of {stretches} stretches, in the order of time")
+    return np.searchsorted(order, order, side="left")
 
 
 def difference_band(served: Band, held: Band) -> Band:

@@ -15,6 +15,7 @@ ALPHA = 0.05
 
 Draw = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 HOUR = np.arange(HOURS)
+DAYS = [hour // 24 for hour in range(HOURS)]
 STEADY = np.full(HOURS, 0.3)
 DAILY = 0.3 + 0.2 * np.sin(2 * np.pi * HOUR / 24)
 
@@ -48,7 +49,7 @@ def test_the_band_holds_at_all_hours_together(means: np.ndarray, per_hour: int, 
     failed = 0
     for _ in range(RUNS):
         stretches, truth = hourly(rng, means, per_hour, draw)
-        band = mean_band(stretches, (0.0, 1.0), ALPHA)
+        band = mean_band(stretches, (0.0, 1.0), ALPHA, DAYS)
         failed += bool(np.any((band.low > truth + 1e-9) | (band.high < truth - 1e-9)))
     assert failed < 36
 
@@ -61,7 +62,8 @@ def test_an_effect_shows_and_none_does_not() -> None:
         for _ in range(RUNS // 4):
             served, _ = hourly(rng, np.full(HOURS, mean), 500, bernoulli)
             held, _ = hourly(rng, STEADY, 25, bernoulli)
-            band = difference_band(mean_band(served, (0.0, 1.0), ALPHA / 2), mean_band(held, (0.0, 1.0), ALPHA / 2))
+            bands = [mean_band(arm, (0.0, 1.0), ALPHA / 2, DAYS) for arm in (served, held)]
+            band = difference_band(*bands)
             found[mean] += bool(np.any(band.low > 0.0))
     assert found[0.3] <= 5
     assert found[0.4] >= 95

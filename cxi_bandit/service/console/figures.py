@@ -24,6 +24,7 @@ _SHARES_KEPT: Final = timedelta(days=14)
 _RATES_KEPT: Final = timedelta(hours=2)
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_SECONDS: Final = 60.0
+_INSTANT: Final = timedelta(microseconds=1)
 _LENGTH: Final = {Span.MINUTE: timedelta(minutes=1), Span.HOUR: timedelta(hours=1), Span.DAY: timedelta(days=1)}
 
 
@@ -182,7 +183,8 @@ def comparison(stretches: Iterable[ArmTally], progress: TallyProgress, reward_ra
 
 def _band(arm: dict[datetime, RewardSums], ends: Sequence[datetime], reward_range: tuple[float, float]) -> Band:
     # Two arms are looked at together: each has half of what may fail.
-    return mean_band([arm.get(end, RewardSums()) for end in ends], reward_range, ALPHA / 2)
+    days = [(end - _INSTANT).toordinal() for end in ends]
+    return mean_band([arm.get(end, RewardSums()) for end in ends], reward_range, ALPHA / 2, days)
 
 
 def _drawn(tallies: Sequence[DrawnTally], declared: Sequence[InterventionId]) -> Drawn:

@@ -54,6 +54,29 @@ def test_an_empty_stretch_changes_nothing(stretches: list[list[float]]) -> None:
     assert (found.low[-1], found.high[-1]) == (found.low[-2], found.high[-2])
 
 
+@given(rewards, rewards, st.integers(1, 3))
+def test_putting_stretches_of_a_day_together_moves_no_moment_that_is_left(
+    first: list[list[float]], second: list[list[float]], parts: int
+) -> None:
+    apart = [sums(values) for values in [*first, *second]]
+    days = [1] * len(first) + [2] * len(second)
+    found = mean_band(apart, (0.0, 1.0), 0.05, days)
+    hours = [
+        sums([value for values in first[at : at + parts] for value in values]) for at in range(0, len(first), parts)
+    ]
+    whole = sums([value for values in second for value in values])
+    merged = mean_band([*hours, whole], (0.0, 1.0), 0.05, [1] * len(hours) + [2])
+    ends = [min(at + parts, len(first)) - 1 for at in range(0, len(first), parts)] + [len(apart) - 1]
+    np.testing.assert_allclose(merged.low, found.low[ends], atol=1e-9)
+    np.testing.assert_allclose(merged.high, found.high[ends], atol=1e-9)
+
+
+@pytest.mark.parametrize("days", [[1], [2, 1]])
+def test_days_go_forward_and_each_stretch_has_one(days: list[int]) -> None:
+    with pytest.raises(InvalidInput, match="in the order of time"):
+        mean_band([sums([0.5])] * 2, (0.0, 1.0), 0.05, days)
+
+
 def test_more_data_tightens_and_less_spread_too() -> None:
     mixed = band([[0.0, 1.0] * 50] * 100)
     widths = mixed.high - mixed.low
