@@ -10,6 +10,7 @@ from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
 
 import cxi_bandit.service.console.routes
+import cxi_bandit.service.console.security
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.errors import InvalidInput, NotFound, Unavailable, WrongStep
@@ -143,6 +144,17 @@ def test_no_form_is_remembered(app: Litestar, engine: Engine) -> None:
         )
     assert answer.status == 422
     assert parse_url_encoded_form_data.cache_info().currsize == before
+
+
+def test_a_form_that_does_not_come_is_waited_for_no_longer(
+    app: Litestar, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker ends when it has answered what it was asked: anybody may begin a form."""
+    monkeypatch.setattr(cxi_bandit.service.console.security, "_FORM_SECONDS", 0.01)
+    form = [*session(engine, "x"), (b"content-type", b"application/x-www-form-urlencoded")]
+    with RawClient(app) as client:
+        answer = client.send("POST", b"/console/sign-in", form, b"key=", silent=True)
+    assert (answer.status, b"nothing was done" in answer.body) == (408, True)
 
 
 def test_a_form_is_short_and_whole(app: Litestar, engine: Engine) -> None:
