@@ -76,10 +76,17 @@ def telling_browsers(app: ASGIApp) -> ASGIApp:
     return told
 
 
+class SignedTokens(CSRFMiddleware):
+    """The framework's tokens, for which one that it would trip over is no token."""
+
+    def _decode_csrf_token(self, token: str) -> str | None:
+        return super()._decode_csrf_token(token) if token.isascii() else None
+
+
 def csrf_protection(secret: bytes, *, tls: bool) -> DefineMiddleware:
     """A token that a form must bring as its cookie does: the framework's, on the console's routes alone."""
     return DefineMiddleware(
-        CSRFMiddleware,
+        SignedTokens,
         config=CSRFConfig(
             secret=csrf_secret(secret),
             cookie_name=CSRF_COOKIE,

@@ -103,6 +103,19 @@ def test_a_form_without_its_token_does_nothing(browser: Browser, engine: Engine,
     assert page.status == 422, "the next form is good again"
 
 
+@pytest.mark.parametrize("place", ["form", "header", "cookie"])
+def test_a_token_of_other_letters_is_none(app: Litestar, engine: Engine, place: str) -> None:
+    """Anybody may send one: the framework's comparison takes letters of ASCII alone."""
+    good, odd = session(engine, "x")[1][1], b"0" * 64 + b"\xe9" * 64
+    cookie = (b"cookie", b"%s=%s" % (CSRF_COOKIE.encode(), odd if place == "cookie" else good))
+    headers = [cookie, (b"content-type", b"application/x-www-form-urlencoded")]
+    if place == "header":
+        headers.append((b"x-csrftoken", odd))
+    with RawClient(app) as client:
+        answer = client.send("POST", b"/console/sign-in", headers, b"_csrf_token=" + (odd if place == "form" else good))
+    assert answer.status == 403
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense"])
 def test_a_form_on_another_site_does_nothing(app: Litestar, engine: Engine, site: str) -> None:
     with RawClient(app) as client:
