@@ -43,7 +43,7 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN: Final = frozenset({b"same-origin", b"none"})
 _FORM: Final = b"application/x-www-form-urlencoded"
 _FORM_SECONDS: Final = 10.0
-"""Anybody may send the one that signs in: those that never end must not hold a worker that is to end itself."""
+"""Anybody may begin the one that signs in, and a worker that is to end answers first what was begun."""
 
 
 def of_console(path: str) -> bool:
