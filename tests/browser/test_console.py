@@ -5,11 +5,14 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
+from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.gate import Ruling
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.engine.install import install
+from cxi_bandit.engine.override import lift
+from cxi_bandit.service.console.session import COOKIE
 from tests.browser.conftest import Reader
 from tests.browser.pages import barriers, every_page, file_name, out_of_reach
 from tests.browser.shop import RunningShop
@@ -220,6 +223,44 @@ def test_a_candidate_is_proposed_approved_and_taken_back_and_refused_where_the_g
         ("anna", "promotion approve"),
         ("anna", "rollback"),
     ]
+
+
+def test_a_double_click_halts_once_and_what_was_written_outlives_its_session(
+    shop: RunningShop, new_reader: NewReader
+) -> None:
+    reader = new_reader()
+    reader.sign_in(shop.new_key("hasty", Scope.READ, Scope.APPROVE))
+    page = reader.open("/console/policies/cart/halt")
+    page.get_by_label("Why").fill("the vouchers are broken")
+    page.context.clear_cookies(name=COOKIE)
+    page.get_by_role("button", name="Halt cart as hasty").click()
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="sign in in another tab").click()
+    opened.value.get_by_label("API key").fill(shop.new_key("calm", Scope.READ, Scope.APPROVE))
+    opened.value.get_by_role("button", name="Sign in").click()
+    opened.value.get_by_role("button", name="Sign out").wait_for()
+    page.reload()
+    expect(page.get_by_role("status").filter(has_text="Halted")).to_be_visible()
+    page = reader.open("/console/policies/detail-page/halt")
+    page.get_by_label("Why").fill("so are these")
+    sent: list[Route] = []
+
+    def hold(route: Route) -> None:
+        sent.append(route)
+
+    page.route("**/halt", hold)
+    button = page.get_by_role("button", name="Halt detail-page as calm")
+    button.evaluate("(button) => [0, 200].forEach((after) => setTimeout(() => button.click(), after))")
+    page.wait_for_timeout(500)
+    assert len(sent) == 1, "sent while it is under way, the form would halt once more"
+    sent.pop().continue_()
+    expect(page.get_by_role("status").filter(has_text="Halted")).to_be_visible()
+    with shop.engine() as engine:
+        made = [one for one in engine.store.releases.overrides() if one.author in ("hasty", "calm")]
+        told = [(one.policy, one.author, one.reason) for one in made]
+        for one in made:
+            lift(one.override_id, "calm", engine.store.releases, engine.clock())
+    assert told == [("cart", "calm", "the vouchers are broken"), ("detail-page", "calm", "so are these")]
 
 
 def test_the_overview_follows_the_shop_while_it_trades(

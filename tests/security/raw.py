@@ -40,18 +40,25 @@ class RawClient:
         self._runner.close()
 
     def send(
-        self, method: str, target: bytes, headers: Headers = (), *pieces: bytes, broken_off: bool = False
+        self,
+        method: str,
+        target: bytes,
+        headers: Headers = (),
+        *pieces: bytes,
+        broken_off: bool = False,
+        silent: bool = False,
     ) -> Answer:
         """One request.
 
         Args:
             target: Path and query as on the wire.
             broken_off: The caller goes away when it has sent the pieces, with more of them to come.
+            silent: The caller stays, and sends no more.
         """
-        return self._runner.run(self._send(method, target, headers, pieces or (b"",), broken_off))
+        return self._runner.run(self._send(method, target, headers, pieces or (b"",), broken_off, silent))
 
     async def _send(
-        self, method: str, target: bytes, headers: Headers, pieces: Sequence[bytes], broken_off: bool
+        self, method: str, target: bytes, headers: Headers, pieces: Sequence[bytes], broken_off: bool, silent: bool
     ) -> Answer:
         path, _, query = target.partition(b"?")
         told = [(name.lower(), value) for name, value in headers]
@@ -76,9 +83,11 @@ class RawClient:
 
         async def receive() -> Any:
             if not left:
+                if silent:
+                    await asyncio.Event().wait()
                 return {"type": "http.disconnect"}
             piece = left.pop(0)
-            return {"type": "http.request", "body": piece, "more_body": bool(left) or broken_off}
+            return {"type": "http.request", "body": piece, "more_body": bool(left) or broken_off or silent}
 
         async def send(message: Any) -> None:
             nonlocal status, answered, body

@@ -65,6 +65,8 @@ class Live:
         return self._closed or self._draining.begun
 
     async def _events(self) -> AsyncIterator[ServerSentEventMessage]:
+        if self._listeners >= MOST_LISTENERS:
+            return  # many asked at once, and the places went to those who were heard first
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + _LONGEST_SECONDS
         self._listeners += 1

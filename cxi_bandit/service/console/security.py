@@ -1,13 +1,16 @@
 """What a browser is told about the console's pages, and what is asked of its requests before a page sees them."""
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from litestar import Request
 from litestar.config.csrf import CSRFConfig
+from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.csrf import CSRFMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,6 +42,8 @@ _NOT_KEPT: Final = (b"cache-control", b"no-store")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN: Final = frozenset({b"same-origin", b"none"})
 _FORM: Final = b"application/x-www-form-urlencoded"
+_FORM_SECONDS: Final = 10.0
+"""Anybody may begin the one that signs in, and a worker that is to end answers first what was begun."""
 
 
 def of_console(path: str) -> bool:
@@ -71,10 +76,17 @@ def telling_browsers(app: ASGIApp) -> ASGIApp:
     return told
 
 
+class SignedTokens(CSRFMiddleware):
+    """The framework's tokens, for which one that it would trip over is no token."""
+
+    def _decode_csrf_token(self, token: str) -> str | None:
+        return super()._decode_csrf_token(token) if token.isascii() else None
+
+
 def csrf_protection(secret: bytes, *, tls: bool) -> DefineMiddleware:
     """A token that a form must bring as its cookie does: the framework's, on the console's routes alone."""
     return DefineMiddleware(
-        CSRFMiddleware,
+        SignedTokens,
         config=CSRFConfig(
             secret=csrf_secret(secret),
             cookie_name=CSRF_COOKIE,
@@ -108,6 +120,7 @@ class HouseRules:
             Forbidden: It comes from another site.
             InvalidInput: It is no form.
             MalformedBody: It ended before its end.
+            HTTPException: It was not there in time.
         """
         headers = headers_of(scope)
         if str(scope.get("method")) not in _SAFE:
@@ -115,7 +128,7 @@ class HouseRules:
                 raise Forbidden("this was sent by another site; nothing was done")
             if headers.get(b"content-type", _FORM).partition(b";")[0].strip().lower() != _FORM:
                 raise InvalidInput("content-type", f"must be {_FORM.decode()}")
-            form = await body_of(Request[Any, Any, Any](scope, receive))
+            form = await _form_of(Request[Any, Any, Any](scope, receive))
             # Read here, since the framework remembers the latest thousand forms that it reads itself, pasted keys too.
             ScopeState.from_scope(scope).form = _fields(form)
         await self._app(scope, receive, send)
@@ -125,6 +138,15 @@ def _from_here(headers: Mapping[bytes, bytes]) -> bool:
     """Whether no other site's page sent it. What is said of the site holds behind a proxy that renames the host too."""
     site = headers.get(b"sec-fetch-site")
     return not of_another_origin(headers) if site is None else site in _OWN
+
+
+async def _form_of(request: Request[Any, Any, Any]) -> bytes:
+    try:
+        async with asyncio.timeout(_FORM_SECONDS):
+            return await body_of(request)
+    except TimeoutError:
+        detail = f"the form was not there within {_FORM_SECONDS:g} s; nothing was done"
+        raise HTTPException(detail, status_code=HTTPStatus.REQUEST_TIMEOUT) from None
 
 
 def _fields(form: bytes) -> dict[str, Any]:

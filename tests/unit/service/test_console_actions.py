@@ -310,7 +310,7 @@ def test_a_key_without_the_scope_sees_why_not_and_does_nothing(
 
     assert sent(session(engine, new_key(*others, name="bob", source="bob"))).status == 403
     stranger = sent(session(engine, "nobody"))
-    assert (stranger.status, "Nothing was done. Sign in and do it again." in stranger.text) == (401, True)
+    assert (stranger.status, "Nothing was done. What you wrote is not lost" in stranger.text) == (401, True)
     without_token = sent(session(engine, new_key(*Scope, name="all", source="all"))[:1])
     assert (without_token.status, "Nothing was done" in without_token.text) == (403, True)
     assert trail(engine) == before

@@ -144,6 +144,23 @@ def test_a_reader_that_fails_ends_the_streams_and_the_next_begins_anew(quiet: Fi
     run(main())
 
 
+def test_those_who_come_at_one_moment_find_no_more_places_than_there_are(quiet: FilteringBoundLogger) -> None:
+    """A place is taken when the first word goes out: until then every one of them is still free."""
+
+    async def main() -> None:
+        room, draining = Newsroom(), Draining()
+        with ThreadPoolExecutor(1) as threads:
+            live = Live(room.read, threads, draining, quiet)
+            streams = [live.stream() for _ in range(MOST_LISTENERS + 10)]
+            first = [await anext(stream, None) for stream in streams]
+            assert [word is None for word in first] == [False] * MOST_LISTENERS + [True] * 10
+            draining.begin()
+            for stream in streams:
+                assert await heard(stream) == []
+
+    run(main())
+
+
 def test_so_many_listen_and_no_more(quiet: FilteringBoundLogger) -> None:
     async def main() -> None:
         room, draining = Newsroom(), Draining()

@@ -137,6 +137,15 @@ def test_a_field_that_cannot_be_is_named(reader: Browser, query: str, told: str)
     assert (long.status, "at most 256 characters" in long.text, "xxx" in long.response.text) == (422, True, False)
 
 
+@pytest.mark.parametrize("field", ["id", "pseudonym", "since", "until", "before"])
+def test_a_shoppers_key_in_the_wrong_field_stands_in_no_address(reader: Browser, field: str) -> None:
+    """Addresses are kept: by browsers, and in the logs of what stands between."""
+    page = searched(reader, **{field: "Shopper 77"})
+    assert page.status == 422
+    assert "location" not in page.response.headers
+    assert page.response.url.query == b""
+
+
 def test_markup_stays_text(reader: Browser, decide: Callable[..., str]) -> None:
     decide()
     for page in (reader.open(f"{SEARCH}?{field}={HOSTILE}") for field in ("id", "since", "surface", "policy", "until")):

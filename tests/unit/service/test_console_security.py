@@ -10,6 +10,7 @@ from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
 
 import cxi_bandit.service.console.routes
+import cxi_bandit.service.console.security
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.errors import InvalidInput, NotFound, Unavailable, WrongStep
@@ -102,6 +103,19 @@ def test_a_form_without_its_token_does_nothing(browser: Browser, engine: Engine,
     assert page.status == 422, "the next form is good again"
 
 
+@pytest.mark.parametrize("place", ["form", "header", "cookie"])
+def test_a_token_of_other_letters_is_none(app: Litestar, engine: Engine, place: str) -> None:
+    """Anybody may send one: the framework's comparison takes letters of ASCII alone."""
+    good, odd = session(engine, "x")[1][1], b"0" * 64 + b"\xe9" * 64
+    cookie = (b"cookie", b"%s=%s" % (CSRF_COOKIE.encode(), odd if place == "cookie" else good))
+    headers = [cookie, (b"content-type", b"application/x-www-form-urlencoded")]
+    if place == "header":
+        headers.append((b"x-csrftoken", odd))
+    with RawClient(app) as client:
+        answer = client.send("POST", b"/console/sign-in", headers, b"_csrf_token=" + (odd if place == "form" else good))
+    assert answer.status == 403
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense"])
 def test_a_form_on_another_site_does_nothing(app: Litestar, engine: Engine, site: str) -> None:
     with RawClient(app) as client:
@@ -143,6 +157,17 @@ def test_no_form_is_remembered(app: Litestar, engine: Engine) -> None:
         )
     assert answer.status == 422
     assert parse_url_encoded_form_data.cache_info().currsize == before
+
+
+def test_a_form_that_does_not_come_is_waited_for_no_longer(
+    app: Litestar, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker ends when it has answered what it was asked: anybody may begin a form."""
+    monkeypatch.setattr(cxi_bandit.service.console.security, "_FORM_SECONDS", 0.01)
+    form = [*session(engine, "x"), (b"content-type", b"application/x-www-form-urlencoded")]
+    with RawClient(app) as client:
+        answer = client.send("POST", b"/console/sign-in", form, b"key=", silent=True)
+    assert (answer.status, b"nothing was done" in answer.body) == (408, True)
 
 
 def test_a_form_is_short_and_whole(app: Litestar, engine: Engine) -> None:

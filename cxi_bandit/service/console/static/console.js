@@ -137,6 +137,16 @@
     within.querySelectorAll("figure[data-chart]").forEach(draw);
   }
 
+  /* A double click would halt twice, and one lifting would not end it. Whoever stopped the page may send it again. */
+  const SENDING = 3000;
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) event.preventDefault();
+    else setTimeout(() => delete form.dataset.sent, SENDING);
+    form.dataset.sent = "yes";
+  });
+
   const redraw = () => drawAll(document);
   let waiting = 0;
   addEventListener("resize", () => {
