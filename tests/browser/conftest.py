@@ -20,7 +20,8 @@ _ANSWERED_BADLY = "Failed to load resource: the server responded with a status o
 """The browser's words for an answer of 400 or more; which of them are faults, `Reader` judges by what was asked."""
 
 
-@pytest.fixture(scope="session")
+# A module's and not the session's: while Playwright is open its event loop runs in this thread, and no other could.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     found = os.environ.get("CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
@@ -32,7 +33,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop(chromium: Browser, servers_directory: Path) -> Iterator[RunningShop]:
     with running_shop(servers_directory / "shop") as running:
         yield running
@@ -99,7 +100,7 @@ def new_reader(chromium: Browser, shop: RunningShop) -> Iterator[Callable[..., R
     assert complaints == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keys(shop: RunningShop) -> dict[str, str]:
     """Secrets by what their holders may do."""
     return {

@@ -10,7 +10,7 @@ import httpx
 import psutil
 
 BODY_LIMIT = 256 * 1024
-HEAD = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 DECISION = json.dumps(
     {"surface": "cart", "defect": {"type": "slow_delivery", "severity": 0.5, "confidence": 1.0}}
