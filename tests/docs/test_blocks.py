@@ -7,7 +7,6 @@ from typing import Any, Final
 import pytest
 import structlog
 import yaml
-from litestar.testing import TestClient
 from psycopg import connect
 
 from cxi_bandit.bootstrap import in_memory_engine
@@ -19,6 +18,7 @@ from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from simulator.manifests import shipped_texts
 from simulator.sweep import read_grid
+from tests.harness.local import local_client
 from tests.harness.pages import PAGES, ROOT, Block, blocks
 
 UNTRIED: Final = "text"
@@ -118,7 +118,7 @@ def test_requests_are_answered(block: Block, shelf: SpoolShelf) -> None:
     head, _, body = block.text.partition("\n\n")
     request, *headers = head.splitlines()
     method, path = request.split()
-    with TestClient(_app(shelf), base_url="http://127.0.0.1") as client:
+    with local_client(_app(shelf)) as client:
         answer = client.request(method, path, content=body, headers=dict(line.split(": ", 1) for line in headers))
     assert answer.status_code < 300, answer.text
 
@@ -134,7 +134,7 @@ DOCUMENTS = [each for each in claimed("json") if each not in REWARDS]
 
 @pytest.mark.parametrize("block", REWARDS)
 def test_rewards_are_taken(block: Block, shelf: SpoolShelf) -> None:
-    with TestClient(_app(shelf), base_url="http://127.0.0.1") as client:
+    with local_client(_app(shelf)) as client:
         (result,) = client.post("/v1/rewards", json=json.loads(block.text)).json()["results"]
     # Its decision, shopper or order is nobody's here.
     assert result["status"] == "parked"

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine
@@ -15,6 +14,7 @@ from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import FileSpool, SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.local import local_client
 
 from .test_decisions import ask
 
@@ -51,7 +51,7 @@ def post(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf, number:
     """The answers' items, for decisions of severity 0.00, 0.01, and so on."""
     app = create_app(engine, Settings(dev=True, **options), quiet, Metrics(), shelf)
     items = [ask(defect={"type": "price_jump", "severity": n / 100, "confidence": 1}) for n in range(number)]
-    with TestClient(app, base_url="http://127.0.0.1") as client:
+    with local_client(app) as client:
         answer = client.post("/v1/decisions/batch", json={"decisions": items})
     assert answer.status_code == 200
     return answer.json()["decisions"]

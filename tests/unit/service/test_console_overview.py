@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
@@ -26,6 +25,7 @@ from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.readings import Pulses
 from tests.harness.browser import Browser, read_html
+from tests.harness.local import local_client
 from tests.harness.service import MANIFEST
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -109,7 +109,7 @@ def _closure(decision: Decision, reward: float) -> Closure:
 
 def page_of(shop: Shop, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> str:
     app = create_app(shop.engine, Settings(dev=True), quiet, Metrics(), shelf)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
+    with local_client(app) as client:
         page = Browser(client).open("/console")
         assert page.status == 200
         assert page.root.all("div", sse_connect="/console/live")

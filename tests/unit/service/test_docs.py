@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
@@ -17,6 +16,7 @@ from cxi_bandit.settings import Settings, variable
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from tests.harness.evidence import file_report
+from tests.harness.local import local_client
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = re.compile(r"```http\n(?P<request>.*?)```(?:\n+```json\n(?P<answer>.*?)```)?", re.DOTALL)
@@ -46,7 +46,7 @@ def test_every_example_of_the_reference_is_answered_as_it_says(quiet: FilteringB
     examples = list(EXAMPLE.finditer(text))
     assert len(examples) == text.count("```http")
     decision_id = ""
-    with TestClient(app, base_url="http://127.0.0.1") as client:
+    with local_client(app) as client:
         for example in examples:
             tomorrow = (engine.clock() + timedelta(days=1)).isoformat()
             asked = example["request"].replace("{id}", decision_id).replace("{tomorrow}", tomorrow)

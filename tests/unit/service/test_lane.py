@@ -17,6 +17,7 @@ from cxi_bandit.service.draining import Draining
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.local import local_client
 
 from .test_decisions import ask
 
@@ -125,7 +126,7 @@ def test_a_worker_about_to_end_closes_the_connection_on_both_ways(
 ) -> None:
     draining = Draining()
     app = create_app(engine, Settings(dev=True), quiet, Metrics(), shelf, draining=draining)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
+    with local_client(app) as client:
         assert "close" not in client.post(SHORT, json=ask()).headers.get("connection", "")
         draining.begin()
         for path in (SHORT, LONG):

@@ -27,6 +27,7 @@ from cxi_bandit.store.memory.limits import MemoryPermits
 from cxi_bandit.store.memory.store import MemoryDecisions
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.local import local_client
 from tests.harness.service import DECISION, MANIFEST
 
 Client = TestClient[Litestar]
@@ -43,7 +44,7 @@ def limited(limits: str = "", shipping: str = "") -> str:
 
 def client_of(engine: Engine, shelf: SpoolShelf, quiet: FilteringBoundLogger) -> Client:
     app = create_app(engine, Settings(dev=True, rate_per_second=0.0), quiet, Metrics(), shelf)
-    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    return local_client(app, raises=False)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from cxi_bandit.service.draining import Draining
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import FileSpool, SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.local import local_client
 
 DECISION = {"surface": "detail_page", "defect": {"type": "price_jump", "severity": 0.5, "confidence": 0.5}}
 
@@ -31,7 +32,7 @@ Serve = Callable[..., "TestClient[Litestar]"]
 def serve(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> Serve:
     def make(**parts: Any) -> TestClient[Litestar]:
         app = create_app(engine, Settings(dev=True), quiet, Metrics(), shelf, **parts)
-        return TestClient(app, base_url="http://127.0.0.1")
+        return local_client(app)
 
     return make
 

@@ -19,6 +19,7 @@ from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.local import local_client
 from tests.unit.service.conftest import MANIFEST
 from tests.unit.service.test_receipts import taught
 
@@ -36,7 +37,7 @@ def engine() -> Engine:
 def client(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> Iterator[Client]:
     settings = Settings(dev=True, key_cache_seconds=0.0)
     app = create_app(engine, settings, quiet, Metrics(), shelf)
-    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+    with local_client(app, raises=False) as client:
         yield client
 
 

@@ -17,6 +17,7 @@ from cxi_bandit.service.throttle import Bucket, RateLimited, Throttle
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.local import local_client
 
 Client = TestClient[Litestar]
 
@@ -217,6 +218,6 @@ def test_guessing_keys_and_sources_costs_the_database_little_and_hurts_no_known_
 
 def test_development_mode_has_no_limit(engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf) -> None:
     settings = Settings(dev=True, rate_per_second=0.01, rate_burst=1)
-    with TestClient(create_app(engine, settings, quiet, Metrics(), shelf), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(engine, settings, quiet, Metrics(), shelf)) as client:
         assert {client.get("/v1/policies").status_code for _ in range(5)} == {200}
         assert client.post("/v1/decisions/batch", json={"decisions": [DECISION] * 5}).status_code == 200

@@ -38,6 +38,7 @@ from cxi_bandit.telemetry.otel import OpenTelemetry
 from cxi_bandit.telemetry.request_lines import RequestLines
 from cxi_bandit.telemetry.tracing import open_tracing
 from cxi_bandit.worker import Workbench
+from tests.harness.local import local_client
 from tests.harness.service import until
 
 from .test_decisions import ask
@@ -60,7 +61,7 @@ class Recorded:
         lines = RequestLines("worker", "info", self.written)
         making, tried = Traces(self.tracing), Settings(dev=True)
         app = create_app(engine, tried, quiet, Metrics(), shelf, lines=lines, making=making)
-        self.client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+        self.client = local_client(app, raises=False)
         self._sent = 0
 
     def send(self, method: str, path: str, **content: Any) -> Any:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
@@ -18,6 +17,7 @@ from cxi_bandit.service.batcher import Batcher, Late, Overdue, Stalled
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import FileSpool, SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
+from tests.harness.local import local_client
 from tests.harness.waiting import soon
 
 from .conftest import MANIFEST
@@ -70,7 +70,7 @@ class Shop:
         self.engine.store.decisions = self.log  # type: ignore[misc, assignment]
         settings = Settings(dev=True, stall_ms=500)
         app = create_app(self.engine, settings, quiet, Metrics(), shelf)
-        self.client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+        self.client = local_client(app, raises=False)
 
     def ask(self, key: str | None = None, severity: float = 0.8, **headers: str) -> Any:
         body = QUESTION | {"defect": {"type": "price_jump", "severity": severity, "confidence": 0.9}}
