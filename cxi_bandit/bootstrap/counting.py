@@ -1,13 +1,13 @@
 """The learner counts beside its work: for a fifteenth of the time at most while anything is joined or learned."""
 
 import time
-from datetime import datetime
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap.engine import Engine
 from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.domain.tallies import Span, start_of
 from cxi_bandit.engine.count import MINUTES_KEPT, count
 from cxi_bandit.telemetry.metrics import Metrics
 
@@ -56,10 +56,6 @@ class Counting:
         store, now = self._engine.store, self._engine.clock()
         counted = count(store.registry, store.tallies, now)
         if started >= self._prune_at:
-            store.tallies.forget_minutes(_whole(now - MINUTES_KEPT))
+            store.tallies.forget_minutes(start_of(Span.MINUTE, now - MINUTES_KEPT))
             self._prune_at = started + _PRUNE_SECONDS
         return counted
-
-
-def _whole(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)

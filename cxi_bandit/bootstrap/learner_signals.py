@@ -8,15 +8,15 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap.engine import Engine
-from cxi_bandit.domain.identifiers import DecisionId, ages_seconds
+from cxi_bandit.domain.identifiers import ages_seconds
 from cxi_bandit.domain.model import Lineage
 from cxi_bandit.domain.outcome import Lesson
 from cxi_bandit.engine.join import JoinReport
 from cxi_bandit.telemetry.metrics import Metrics
-from cxi_bandit.telemetry.tracing import Attributes, Span, Tracing
+from cxi_bandit.telemetry.tracing import Attributes, Span, Tracing, named
 
-_NAMED: Final = 32
-"""So many decisions a span names, and so many passes it has links to."""
+_LINKED: Final = 32
+"""So many passes a span has links to."""
 
 
 class LearnerSignals:
@@ -31,7 +31,7 @@ class LearnerSignals:
         self._metrics = metrics
         self._tracing = tracing
         self._began_ns = 0
-        self._joins: deque[Span] = deque(maxlen=_NAMED)
+        self._joins: deque[Span] = deque(maxlen=_LINKED)
 
     def begin(self) -> None:
         """A pass begins, of which one of the others tells if it did something."""
@@ -49,7 +49,7 @@ class LearnerSignals:
                 "cxi_bandit.rewards": report.sequenced,
                 "cxi_bandit.closed": report.closed,
                 "cxi_bandit.revised": report.revised,
-                "cxi_bandit.decision_ids": _named(report.decisions),
+                "cxi_bandit.decision_ids": named(report.decisions),
             }
             self._joins.append(self._tracing.ended("join", self._began_ns, attributes))
 
@@ -79,11 +79,7 @@ class LearnerSignals:
                 "cxi_bandit.after": lineage.after,
                 "cxi_bandit.up_to": lineage.up_to,
                 "cxi_bandit.learned": lineage.learned,
-                "cxi_bandit.decision_ids": _named([row.decision_id for row in rows[:_NAMED]]),
+                "cxi_bandit.decision_ids": named(row.decision_id for row in rows),
             }
             # The latest passes, of whatever policy: which of them wrote these positions nobody keeps.
             self._tracing.ended("learn", self._began_ns, attributes, tuple(self._joins))
-
-
-def _named(decisions: Sequence[DecisionId]) -> list[str]:
-    return [str(decision_id) for decision_id in decisions[:_NAMED]]

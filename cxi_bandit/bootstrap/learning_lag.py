@@ -8,7 +8,7 @@ from typing import Final
 from cxi_bandit.bootstrap.engine import Engine
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.model import Model
+from cxi_bandit.domain.model import Model, by_version
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.telemetry.metrics import Metrics
 
@@ -37,8 +37,7 @@ class LearningLag:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _EVERY_SECONDS
-        found = self._engine.store.registry.heads()
-        heads = {(model.lineage.policy, model.lineage.policy_version): model for model in found}
+        heads = by_version(self._engine.store.registry.heads())
         live = [version for version in versions if version.stage is Stage.LIVE]
         for version in live:
             self._look(version.policy, heads.get((version.policy, version.version)))

@@ -15,6 +15,9 @@ Source = NewType("Source", str)
 ManifestSha = NewType("ManifestSha", str)
 ModelVersion = NewType("ModelVersion", int)
 
+BEFORE_ALL: Final = DecisionId(UUID(int=0))
+"""Earlier than every decision: where one begins who has seen none."""
+
 _COUNTER_BITS: Final = 12
 _RANDOM_BITS: Final = 62
 

@@ -1,5 +1,6 @@
 """Models: VW weights with their lineage, each a pure function of what the lineage names."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -67,3 +68,8 @@ class Model(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     size_bytes: int
     golden: tuple[tuple[float, ...], ...]
     created_at: datetime
+
+
+def by_version(models: Iterable[Model]) -> dict[tuple[PolicyName, int], Model]:
+    """Models by the version they belong to, where there is one of each: the heads, as the registry gives them."""
+    return {(model.lineage.policy, model.lineage.policy_version): model for model in models}

@@ -26,6 +26,15 @@ class Span(StrEnum):
     DAY = "day"
 
 
+def start_of(span: Span, moment: datetime) -> datetime:
+    """When the stretch began that a moment lies in; the moment in UTC."""
+    if span is Span.MINUTE:
+        return moment.replace(second=0, microsecond=0)
+    if span is Span.HOUR:
+        return moment.replace(minute=0, second=0, microsecond=0)
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 class Stretches(msgspec.Struct, frozen=True):
     """Which stretches of time are asked for: those of one length that start in [since, until).
 

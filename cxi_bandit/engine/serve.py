@@ -9,7 +9,7 @@ import msgspec
 from cxi_bandit.domain.decision import DecisionRequest
 from cxi_bandit.domain.errors import DistributionInvalid, InvalidInput, ModelInvalid, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.model import Model
+from cxi_bandit.domain.model import Model, by_version
 from cxi_bandit.domain.release import PolicyVersion
 from cxi_bandit.domain.rollout import Rollout, Stand
 from cxi_bandit.engine.choose import ServedRollout
@@ -115,7 +115,7 @@ class Serving:
         swapped: list[Model] = []
         refused: list[Refusal] = []
         overrides = Overrides(self._releases.overrides())
-        heads = {(model.lineage.policy, model.lineage.policy_version): model for model in self._registry.heads()}
+        heads = by_version(self._registry.heads())
         versions = {(version.policy, version.version): version for version in self._registry.versions()}
         rollouts: dict[PolicyName, ServedRollout] = {}
         for rollout in self._releases.rollouts():

@@ -15,7 +15,7 @@ from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Stage
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.model import Model
+from cxi_bandit.domain.model import Model, by_version
 from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.promotion import Promotion
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
@@ -90,7 +90,7 @@ class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe_versions(engine: Engine, versions: Iterable[PolicyVersion]) -> list[PolicyVersionAnswer]:
     """The versions with their newest models, and what this process serves of them."""
-    heads = {(model.lineage.policy, model.lineage.policy_version): model for model in engine.store.registry.heads()}
+    heads = by_version(engine.store.registry.heads())
     # A version may answer in several arms with different models: the weightiest arm's, which comes first, is told.
     served: dict[tuple[PolicyName, int], Model | None] = {}
     for policy in engine.serving.policies:

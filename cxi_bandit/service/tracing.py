@@ -10,7 +10,6 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from cxi_bandit.domain.decision import Decision, DecisionRequest
-from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.domain.reward import RewardEvent
 from cxi_bandit.engine.choose import Chosen, ServedRollout
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
@@ -21,7 +20,7 @@ from cxi_bandit.service.making import DecisionCommits, DecisionPrompts, Making, 
 from cxi_bandit.service.requests import facts
 from cxi_bandit.service.rewards import Read, RewardDesk
 from cxi_bandit.service.wire import DecisionBody, RewardsAnswer
-from cxi_bandit.telemetry.tracing import Span, Tracing
+from cxi_bandit.telemetry.tracing import Span, Tracing, named
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,8 +36,6 @@ _NOTED: Final = (
     "rewards",
 )
 """Facts of a request that its span tells too; whose key it came with stays in the log."""
-_NAMED: Final = 32
-"""So many decisions a span names; a trace is looked for by one of them."""
 
 
 class Waiting(Generic[Item]):
@@ -270,8 +267,3 @@ def _chosen(span: Span | None, chosen: Chosen) -> Chosen:
         if decision.fallback is not None:
             span.note({"cxi_bandit.fallback": decision.fallback.value})
     return chosen
-
-
-def named(decisions: Sequence[DecisionId]) -> list[str]:
-    """The first few of them."""
-    return [str(decision_id) for decision_id in decisions[:_NAMED]]

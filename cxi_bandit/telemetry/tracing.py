@@ -6,14 +6,23 @@ What others know of it. The one module that knows OpenTelemetry is `otel`, and i
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from cxi_bandit.domain.errors import InvalidInput
+from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.settings import Settings, variable
 
 Attributes = Mapping[str, str | int | float | bool | Sequence[str]]
 
 _NEEDED: Final = ("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+
+_NAMED: Final = 32
+
+
+def named(decisions: Iterable[DecisionId]) -> list[str]:
+    """The first few of them: a trace is looked for by one."""
+    return [str(decision_id) for decision_id in islice(decisions, _NAMED)]
 
 
 class Span(Protocol):

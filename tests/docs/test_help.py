@@ -19,6 +19,7 @@ from psycopg.sql import SQL, Identifier
 
 from cxi_bandit.cli import command_line, main
 from cxi_bandit.cli.command import Command, CommandGroup
+from tests.harness.commands import tree
 from tests.harness.prepared import Prepared, prepared_database
 
 ROOT: Final = Path(__file__).parents[2]
@@ -35,18 +36,7 @@ HEAVY: Final = (
 )
 
 
-def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command with the words that name it, the groups too."""
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            known = command.get_command(context, name)
-            assert known is not None
-            yield from commands(known, (*path, name))
-
-
-ALL: Final = list(commands(command_line))
+ALL: Final = list(tree(command_line))
 NAMES: Final = [" ".join(path) or "cxi-bandit" for path, _ in ALL]
 
 

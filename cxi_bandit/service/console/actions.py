@@ -8,19 +8,17 @@ from litestar.handlers import HTTPRouteHandler
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.errors import NotFound, WrongStep
-from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.promotion import Promotion, Step
 from cxi_bandit.engine.again import looking_again
 from cxi_bandit.engine.candidacy import Proposal
 from cxi_bandit.engine.promote import approve, propose
 from cxi_bandit.engine.rollback import live_before, revision_of, roll_back
-from cxi_bandit.service.console.confirming import Action, Asked, Done, Form, confirmed
+from cxi_bandit.service.console.confirming import Action, Asked, Done, Form, confirmed, done
 from cxi_bandit.service.console.evaluations import candidate_version, expired, filed_report
 from cxi_bandit.service.console.overriding import override_actions
 from cxi_bandit.service.console.pages import Pages
 from cxi_bandit.service.console.policy_facts import live_manifest
 from cxi_bandit.service.console.reading import number_written, sentence
-from cxi_bandit.service.console.security import PATH
 from cxi_bandit.service.promotions import known_policy
 
 
@@ -50,7 +48,7 @@ def _proposing(engine: Engine) -> Action:
             defects=filed.report.defects,
         )
         made = propose(proposal, engine.promoting, engine.clock())
-        return _done(made.policy, "proposed", promotion=made.promotion_id)
+        return done(made.policy, "proposed", promotion=made.promotion_id)
 
     return Action("/evaluations/{evaluation_id:int}/propose", Scope.PROPOSE, "propose.html", read, act)
 
@@ -77,7 +75,7 @@ def _approving(engine: Engine) -> Action:
     def act(asked: Asked, _: Form) -> Done:
         number = promotion_of(asked).promotion_id
         made = looking_again(lambda: approve(number, asked.by, engine.promoting, engine.clock()))
-        return _done(made.policy, "approved", promotion=made.promotion_id)
+        return done(made.policy, "approved", promotion=made.promotion_id)
 
     path = "/policies/{name:str}/promotions/{promotion_id:int}/approve"
     return Action(path, Scope.APPROVE, "approve.html", read, act)
@@ -97,10 +95,6 @@ def _rolling_back(engine: Engine) -> Action:
         seen = revision_of(policy, number_written(typed.get("seen", ""), "seen"), releases)
         to = number_written(typed["to"], "to") if typed.get("to") else None
         looking_again(lambda: roll_back(seen, to, releases, by=asked.by, at=engine.clock(), reason=reason))
-        return _done(policy, "rolled-back")
+        return done(policy, "rolled-back")
 
     return Action("/policies/{name:str}/rollback", Scope.APPROVE, "rollback.html", read, act)
-
-
-def _done(policy: PolicyName, what: str, **noted: object) -> Done:
-    return Done(f"{PATH}/policies/{policy}?done={what}", {"policy": policy, **noted})

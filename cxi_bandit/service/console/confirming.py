@@ -16,7 +16,9 @@ from msgspec import UNSET
 from cxi_bandit.domain.access import Scope
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, RolloutConflict, WrongStep
 from cxi_bandit.domain.gate import Reason, RefusedByGate
+from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.service.console.pages import Pages, shown_to
+from cxi_bandit.service.console.security import PATH
 from cxi_bandit.service.problems import problem, problem_reply
 from cxi_bandit.service.requests import facts
 
@@ -103,6 +105,12 @@ def confirmed(action: Action, pages: Pages) -> list[HTTPRouteHandler]:
         return await pages.show(request, action.template, lambda: {**action.read(asked), **context}, status=status)
 
     return [ask, send]
+
+
+def done(policy: PolicyName | None, what: str, **noted: object) -> Done:
+    """An action about a policy, or all of them, that leads to its page, which says what was done."""
+    page = f"{PATH}/policies" if policy is None else f"{PATH}/policies/{policy}"
+    return Done(f"{page}?done={what}", {"policy": policy, **noted})
 
 
 def _asked(request: HTMXRequest) -> Asked:

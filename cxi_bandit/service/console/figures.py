@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.model import by_version
 from cxi_bandit.domain.release import PolicyVersion
-from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, Stretches, TallyProgress
+from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, Stretches, TallyProgress, start_of
 from cxi_bandit.evidence.mean_band import Band, RewardSums, difference_band, mean_band
+from cxi_bandit.policy.manifest import Manifest
 
 ALPHA: Final = 0.05
 """With this probability, at most, a policy's bands fail at some moment of its life."""
@@ -86,31 +88,50 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     by_policy: dict[PolicyName, list[float]]
 
 
-def live_versions(engine: Engine) -> list[PolicyVersion]:
-    """The version that answers whoever is in no other arm, of each policy."""
+class LivePolicy(NamedTuple):
+    """The version that answers whoever is in no other arm, and how far its policy is counted.
+
+    Attributes:
+        holds_back: The share of shoppers who are left alone; 0 where the policy declares none.
+    """
+
+    version: PolicyVersion
+    holds_back: float
+    progress: TallyProgress
+
+
+def live_policies(engine: Engine) -> list[LivePolicy]:
+    """Every policy, as all that is told of it goes by; its progress is read before what is counted."""
     store = engine.store
-    live = {rollout.policy: rollout.live.version for rollout in store.releases.rollouts()}
-    return [version for version in store.registry.versions() if version.version == live.get(version.policy)]
-
-
-def lags(engine: Engine, versions: Sequence[PolicyVersion]) -> dict[PolicyName, int | None]:
-    """Outcome positions that each of these versions has not learned yet; None before its first model."""
-    heads = {(head.lineage.policy, head.lineage.policy_version): head.lineage for head in engine.store.registry.heads()}
-    progress = engine.store.tallies.progress([version.policy for version in versions])
-    found: dict[PolicyName, int | None] = {}
+    rollouts = {rollout.policy: rollout for rollout in store.releases.rollouts()}
+    live = {(policy, rollout.live.version) for policy, rollout in rollouts.items()}
+    versions = [version for version in store.registry.versions() if (version.policy, version.version) in live]
+    progress = store.tallies.progress([version.policy for version in versions])
+    found = []
     for version in versions:
-        learned = heads.get((version.policy, version.version))
-        found[version.policy] = None if learned is None else max(0, progress[version.policy].head - learned.up_to)
+        hold = rollouts[version.policy].hold
+        found.append(LivePolicy(version, 0.0 if hold is None else hold.share, progress[version.policy]))
     return found
 
 
-def rates(engine: Engine, policies: Sequence[PolicyName]) -> Rates:
+def lags(engine: Engine, policies: Sequence[LivePolicy]) -> dict[PolicyName, int | None]:
+    """Outcome positions that each live version has not learned yet; None before its first model."""
+    heads = by_version(engine.store.registry.heads())
+    found: dict[PolicyName, int | None] = {}
+    for version, _, progress in policies:
+        learned = heads.get((version.policy, version.version))
+        found[version.policy] = None if learned is None else max(0, progress.head - learned.lineage.up_to)
+    return found
+
+
+def rates(engine: Engine, policies: Sequence[LivePolicy]) -> Rates:
     """Up to the last minute that is counted whole."""
-    tallies, minute = engine.store.tallies, _LENGTH[Span.MINUTE]
-    since = _minute(engine.clock() - _RATES_KEPT)
-    until = min((_minute(one.decided_until) for one in tallies.progress(policies).values()), default=since)
+    minute = _LENGTH[Span.MINUTE]
+    since = start_of(Span.MINUTE, engine.clock() - _RATES_KEPT)
+    until = min((start_of(Span.MINUTE, one.progress.decided_until) for one in policies), default=since)
     starts = [since + number * minute for number in range(max(0, (until - since) // minute))]
-    found = tallies.by_arm(policies, [Stretches(Span.MINUTE, since, until)])
+    names = [one.version.policy for one in policies]
+    found = engine.store.tallies.by_arm(names, [Stretches(Span.MINUTE, since, until)])
     by_policy = {}
     for policy, of_policy in found.items():
         decided = _summed(of_policy)
@@ -118,34 +139,30 @@ def rates(engine: Engine, policies: Sequence[PolicyName]) -> Rates:
     return Rates(starts_at=starts, by_policy=by_policy)
 
 
-def all_figures(engine: Engine, versions: Sequence[PolicyVersion]) -> list[PolicyFigures]:
+def all_figures(engine: Engine, policies: Sequence[LivePolicy]) -> list[PolicyFigures]:
     """The figures of each policy by its live version, in as many reads for many as for one."""
-    store, now = engine.store, engine.clock()
-    policies = [version.policy for version in versions]
-    day, hour = _day(now - _BY_HOUR), _hour(now - _BY_MINUTE)
-    progress = store.tallies.progress(policies)
-    by_arm = store.tallies.by_arm(
-        policies,
-        [Stretches(Span.DAY, _EVER, day), Stretches(Span.HOUR, day, hour), Stretches(Span.MINUTE, hour)],
+    tallies, now = engine.store.tallies, engine.clock()
+    names = [one.version.policy for one in policies]
+    day, hour = start_of(Span.DAY, now - _BY_HOUR), start_of(Span.HOUR, now - _BY_MINUTE)
+    by_arm = tallies.by_arm(
+        names, [Stretches(Span.DAY, _EVER, day), Stretches(Span.HOUR, day, hour), Stretches(Span.MINUTE, hour)]
     )
-    drawn = store.tallies.drawn(
-        policies, [Stretches(Span.DAY, _day(now - _SHARES_KEPT), day), Stretches(Span.HOUR, day)]
+    drawn = tallies.drawn(
+        names, [Stretches(Span.DAY, start_of(Span.DAY, now - _SHARES_KEPT), day), Stretches(Span.HOUR, day)]
     )
-    holds = {rollout.policy: rollout.hold for rollout in store.releases.rollouts()}
     found = []
-    for version in versions:
+    for version, holds_back, progress in policies:
         policy, manifest = version.policy, engine.manifests.by_sha(version.manifest_sha)
-        hold, come = holds.get(policy), progress[policy]
         own = [tally for tally in by_arm[policy] if tally.policy_version == version.version]
         found.append(
             PolicyFigures(
                 version=version,
-                holds_back=0.0 if hold is None else hold.share,
-                uncounted=max(0, come.head - come.position),
-                counted_until=come.decided_until if come.decided_until > _EVER else None,
+                holds_back=holds_back,
+                uncounted=max(0, progress.head - progress.position),
+                counted_until=progress.decided_until if progress.decided_until > _EVER else None,
                 decided=sum(tally.decided for tally in by_arm[policy] if tally.starts_at >= now - timedelta(days=1)),
-                comparison=comparison(own, come, (manifest.reward.min, manifest.reward.max)),
-                drawn=_drawn(drawn[policy], [InterventionId(entry.id) for entry in manifest.interventions]),
+                comparison=comparison(own, progress, (manifest.reward.min, manifest.reward.max)),
+                drawn=drawn_of(drawn[policy], manifest),
             )
         )
     return found
@@ -187,15 +204,16 @@ def _band(arm: dict[datetime, RewardSums], ends: Sequence[datetime], reward_rang
     return mean_band([arm.get(end, RewardSums()) for end in ends], reward_range, ALPHA / 2, days)
 
 
-def _drawn(tallies: Sequence[DrawnTally], declared: Sequence[InterventionId]) -> Drawn:
+def drawn_of(tallies: Sequence[DrawnTally], manifest: Manifest) -> Drawn:
+    """What was drawn in each stretch, and what the logged probabilities say of it; not eligible counts as none."""
     starts = sorted({tally.starts_at for tally in tallies})
     decided = {(tally.starts_at, tally.intervention): tally.decided for tally in tallies}
     expected = {(tally.starts_at, tally.intervention): tally.expected for tally in tallies}
     whole = dict.fromkeys(starts, 0)
     for tally in tallies:
         whole[tally.starts_at] += tally.decided
-    others = sorted({tally.intervention for tally in tallies} - {*declared})
-    names = [*declared, *others]
+    others = sorted({tally.intervention for tally in tallies} - {*manifest.catalogue})
+    names = [*manifest.catalogue, *others]
 
     def shares(of: Mapping[tuple[datetime, InterventionId], float]) -> dict[InterventionId, list[float]]:
         return {name: [of.get((start, name), 0) / max(whole[start], 1) for start in starts] for name in names}
@@ -208,15 +226,3 @@ def _summed(tallies: Iterable[ArmTally]) -> dict[datetime, int]:
     for tally in tallies:
         found[tally.starts_at] = found.get(tally.starts_at, 0) + tally.decided
     return found
-
-
-def _minute(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
-
-
-def _day(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

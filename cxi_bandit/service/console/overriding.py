@@ -12,10 +12,9 @@ from cxi_bandit.domain.identifiers import InterventionId, PolicyName
 from cxi_bandit.domain.override import Override
 from cxi_bandit.engine.override import LONGEST, halt, lift, pin
 from cxi_bandit.policy.manifest import FlagFeature, Manifest, NumberFeature
-from cxi_bandit.service.console.confirming import Action, Asked, Done, Form
+from cxi_bandit.service.console.confirming import Action, Asked, Done, Form, done
 from cxi_bandit.service.console.policy_facts import live_manifest
 from cxi_bandit.service.console.reading import number_written, sentence
-from cxi_bandit.service.console.security import PATH
 from cxi_bandit.service.overrides import standing
 from cxi_bandit.service.promotions import known_policy
 
@@ -49,7 +48,7 @@ def _pinning(engine: Engine) -> Action:
             segment=segment_written(typed.get("segment", ""), manifest_of(policy)),
         )
         made = pin(override, engine.store.registry, engine.store.releases, engine.manifests)
-        return _done(policy, "pinned", made)
+        return done(policy, "pinned", override=made.override_id)
 
     return Action("/policies/{name:str}/pin", Scope.APPROVE, "pin.html", read, act)
 
@@ -68,7 +67,7 @@ def _halting(engine: Engine, path: str) -> Action:
     def act(asked: Asked, typed: Form) -> Done:
         policy = policy_of(asked)
         made = halt(policy, asked.by, sentence(typed, "reason"), engine.store.releases, engine.clock())
-        return _done(policy, "halted", made)
+        return done(policy, "halted", override=made.override_id)
 
     return Action(path, Scope.APPROVE, "halt.html", read, act)
 
@@ -88,7 +87,7 @@ def _lifting(engine: Engine) -> Action:
 
     def act(asked: Asked, _: Form) -> Done:
         lifted = lift(override_of(asked).override_id, asked.by, releases, engine.clock())
-        return _done(lifted.policy, "lifted", lifted)
+        return done(lifted.policy, "lifted", override=lifted.override_id)
 
     return Action("/overrides/{override_id:int}/lift", Scope.APPROVE, "lift.html", read, act)
 
@@ -123,8 +122,3 @@ def _typed(name: str, value: str, manifest: Manifest) -> FeatureValue:
             return value == "true"
         case _:
             return value
-
-
-def _done(policy: PolicyName | None, what: str, override: Override) -> Done:
-    page = f"{PATH}/policies" if policy is None else f"{PATH}/policies/{policy}"
-    return Done(f"{page}?done={what}", {"policy": policy, "override": override.override_id})

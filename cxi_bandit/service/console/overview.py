@@ -1,7 +1,7 @@
 """The first page: how the service and its policies do, and the stream that keeps it up to date."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from litestar import Response, get
@@ -17,11 +17,12 @@ from cxi_bandit.evidence.mean_band import Band
 from cxi_bandit.service.console.charts import Chart, Kind, Series
 from cxi_bandit.service.console.figures import (
     Comparison,
+    LivePolicy,
     PolicyFigures,
     Rates,
     all_figures,
     lags,
-    live_versions,
+    live_policies,
     rates,
 )
 from cxi_bandit.service.console.live import Live, News
@@ -44,28 +45,28 @@ class Overview:
 
     def whole(self) -> dict[str, Any]:
         """The page."""
-        return {**self._numbers(), **self._figures()}
+        policies = live_policies(self._engine)
+        return {**self._numbers(policies), **self._figures(policies)}
 
     def news(self, edition: int) -> News:
         """What has changed since the last edition, as HTML."""
         try:
-            news = {"numbers": self._pages.part(_NUMBERS, self._numbers())}
+            policies = live_policies(self._engine)
+            news = {"numbers": self._pages.part(_NUMBERS, self._numbers(policies))}
             if edition % _FIGURES_EVERY == _FIGURES_EVERY - 1:
-                news["figures"] = self._pages.part(_FIGURES, self._figures())
+                news["figures"] = self._pages.part(_FIGURES, self._figures(policies))
         except Unavailable:
             nothing = {"pulse": self._pulses.take(), "lags": {}, "database_away": True}
             return {"numbers": self._pages.part(_NUMBERS, nothing)}
         return news
 
-    def _numbers(self) -> dict[str, Any]:
-        behind = lags(self._engine, live_versions(self._engine))
-        return {"pulse": self._pulses.take(), "lags": behind, "database_away": False}
+    def _numbers(self, policies: Sequence[LivePolicy]) -> dict[str, Any]:
+        return {"pulse": self._pulses.take(), "lags": lags(self._engine, policies), "database_away": False}
 
-    def _figures(self) -> dict[str, Any]:
-        versions = live_versions(self._engine)
+    def _figures(self, policies: Sequence[LivePolicy]) -> dict[str, Any]:
         return {
-            "policies": [_shown(one) for one in all_figures(self._engine, versions)],
-            "rates": _rates_chart(rates(self._engine, [version.policy for version in versions])),
+            "policies": [_shown(one) for one in all_figures(self._engine, policies)],
+            "rates": _rates_chart(rates(self._engine, policies)),
         }
 
 

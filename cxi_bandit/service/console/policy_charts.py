@@ -8,9 +8,10 @@ from typing import Final
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import PolicyName
-from cxi_bandit.domain.tallies import ArmTally, Span, Stretches
+from cxi_bandit.domain.tallies import ArmTally, Span, Stretches, start_of
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.service.console.charts import Chart, Kind, Series
+from cxi_bandit.service.console.figures import drawn_of
 
 _BY_DAY: Final = timedelta(days=90)
 _BY_HOUR: Final = timedelta(days=2)
@@ -36,7 +37,7 @@ def learning_curve(engine: Engine, policy: PolicyName) -> Chart:
 
 def _stretches(engine: Engine) -> list[Stretches]:
     """Days, and for the latest of them hours."""
-    midnight = engine.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = start_of(Span.DAY, engine.clock())
     by_hour_since = midnight - _BY_HOUR
     return [Stretches(Span.DAY, midnight - _BY_DAY, by_hour_since), Stretches(Span.HOUR, by_hour_since)]
 
@@ -61,23 +62,14 @@ def _mean(tallies: list[ArmTally]) -> float | None:
 
 
 def propensities(engine: Engine, policy: PolicyName, manifest: Manifest) -> Chart:
-    """The mean of the logged probabilities of drawing each intervention; not eligible counts as none."""
-    found = engine.store.tallies.drawn([policy], _stretches(engine))[policy]
-    decided: dict[datetime, int] = defaultdict(int)
-    for one in found:
-        decided[one.starts_at] += one.decided
-    expected = {(one.starts_at, one.intervention): one.expected for one in found}
-    starts = sorted(decided)
-    others = sorted({one.intervention for one in found} - {*manifest.catalogue})
+    """The mean of the logged probabilities of drawing each intervention."""
+    drawn = drawn_of(engine.store.tallies.drawn([policy], _stretches(engine))[policy], manifest)
     return Chart(
         id="propensities",
         title="Mean logged probability of each intervention: by day and, for the latest, by hour",
         kind=Kind.LINE,
         over="From",
-        x=starts,
-        series=[
-            Series(name, [expected.get((start, name), 0.0) / max(decided[start], 1) for start in starts])
-            for name in (*manifest.catalogue, *others)
-        ],
+        x=drawn.starts_at,
+        series=[Series(name, values) for name, values in drawn.expected.items()],
         shares=True,
     )

@@ -6,6 +6,7 @@ import msgspec
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
+from cxi_bandit.domain.model import by_version
 from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.promotion import Promotion
 from cxi_bandit.domain.release import PolicyVersion
@@ -81,7 +82,7 @@ def all_policies(engine: Engine) -> dict[str, Any]:
     """Every policy at a glance, and what is halted everywhere."""
     store, now = engine.store, engine.clock()
     versions = {(one.policy, one.version): one for one in store.registry.versions()}
-    heads = {(head.lineage.policy, head.lineage.policy_version): head for head in store.registry.heads()}
+    heads = by_version(store.registry.heads())
     in_force = [one for one in store.releases.overrides() if one.stands_at(now)]
     promotions = [one for one in store.releases.promotions() if not one.step.ended]
     found = []

@@ -59,14 +59,14 @@ def receipt_pages(engine: Engine, pages: Pages) -> list[HTTPRouteHandler]:
 
 
 def _shown(found: Receipt) -> dict[str, object]:
-    why = found.explanation.why
+    why, options = found.explanation.why, _options(found)
     return {
         "found": found,
         "decision": found.decision,
         "why": why,
         "chosen_by": None if why is None else _CHOSEN_BY[why.source],
-        "options": _options(found),
-        "chart": _chart(found),
+        "options": options,
+        "chart": _chart(options),
         "rewards": found.rewards[-_SHOWN:],
         "outcomes": found.outcomes[-_SHOWN:],
     }
@@ -97,8 +97,7 @@ def _at(vector: tuple[float, ...] | None, place: int) -> float | None:
     return vector[place] if vector is not None and place < len(vector) else None
 
 
-def _chart(found: Receipt) -> Chart:
-    options = _options(found)
+def _chart(options: list[Option]) -> Chart:
     series = [Series("drawn from", [option.probability for option in options])]
     if any(option.before_floors is not None for option in options):
         series.append(Series("before floors", [option.before_floors for option in options]))

@@ -6,17 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName, lowest_id_at, minted_at
+from cxi_bandit.domain.identifiers import BEFORE_ALL, DecisionId, InterventionId, PolicyName, lowest_id_at, minted_at
 from cxi_bandit.domain.outcome import OutcomeRevision
-from cxi_bandit.domain.tallies import JUDGED, ArmTally, DrawnTally, Span, Stretches, TallyProgress, arm_of
+from cxi_bandit.domain.tallies import JUDGED, ArmTally, DrawnTally, Span, Stretches, TallyProgress, arm_of, start_of
 
-_NOBODY: Final = DecisionId(UUID(int=0))
 _BILLION: Final = 10**9
 
 
@@ -44,7 +42,7 @@ class MemoryTallies:
         self._rows = rows
         self._outcomes = outcomes
         self._log = log
-        self._last = _NOBODY
+        self._last = BEFORE_ALL
         self._positions: dict[PolicyName, int] = {}
         self._minutes_since: datetime | None = None
 
@@ -76,7 +74,7 @@ class MemoryTallies:
     def recount(self) -> None:
         """See the port."""
         with self._lock:
-            self._last = _NOBODY
+            self._last = BEFORE_ALL
             self._positions.clear()
 
     def drawn(
@@ -149,7 +147,7 @@ class MemoryTallies:
         """Decisions that count, with the start of their stretch and the last revision that counts."""
         position = self._positions.get(policy, 0)
         for name, decision in self._rows.items():
-            starts_at = _start(decision.decided_at, asked.span)
+            starts_at = start_of(asked.span, decision.decided_at)
             since = asked.since
             if asked.span is Span.MINUTE and self._minutes_since is not None:
                 since = max(since, self._minutes_since)
@@ -158,11 +156,3 @@ class MemoryTallies:
             known = [revision for revision in self._outcomes.get(name, ()) if revision.position <= position]
             if known or name <= self._last:
                 yield starts_at, decision, known[-1] if known else None
-
-
-def _start(moment: datetime, span: Span) -> datetime:
-    if span is Span.MINUTE:
-        return moment.replace(second=0, microsecond=0)
-    if span is Span.HOUR:
-        return moment.replace(minute=0, second=0, microsecond=0)
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -7,16 +7,14 @@ whatever order, and taken away again, leaves what the log would give there and t
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, LiteralString
-from uuid import UUID
 
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName
+from cxi_bandit.domain.identifiers import BEFORE_ALL, DecisionId, PolicyName
 from cxi_bandit.domain.outcome import OutcomeStanding
 from cxi_bandit.domain.tallies import JUDGED
 from cxi_bandit.store.postgres.connection import Connection
 
 DECIDED: Final = "decided"
 """Name of the mark of decisions as they come."""
-NOBODY: Final = DecisionId(UUID(int=0))
 """Before every decision."""
 
 _KEY: Final = "policy, span, starts_at, policy_version, arm, intervention"
@@ -147,7 +145,7 @@ def count_closed(connection: Connection, policy: PolicyName, span: tuple[int, in
 
 def seed(connection: Connection, name: str) -> None:
     """Makes a mark where nothing is counted yet, unless there is one."""
-    connection.execute(_SEED, [name, NOBODY])
+    connection.execute(_SEED, [name, BEFORE_ALL])
 
 
 def take_back(connection: Connection, policy: PolicyName, decisions: Sequence[DecisionId]) -> None:

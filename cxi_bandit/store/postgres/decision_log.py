@@ -3,13 +3,12 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from psycopg.sql import SQL
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict, Unavailable
-from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, PolicyName
+from cxi_bandit.domain.identifiers import BEFORE_ALL, DecisionId, ManifestSha, PolicyName
 from cxi_bandit.domain.search import Found, SetAsides, Wanted
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.store.postgres import decision_rows, searching
@@ -105,7 +104,6 @@ SELECT {} FROM decisions d
 WHERE d.policy = %b::text ORDER BY d.decision_id DESC LIMIT %b::bigint
 """).format(decision_rows.COLUMNS)
 
-_BEFORE_ALL: Final = DecisionId(UUID(int=0))
 
 _Key = tuple[str, str]
 
@@ -191,7 +189,7 @@ class PostgresDecisionLog:
     def scan(self, policy: PolicyName, after: DecisionId | None, limit: int) -> list[Decision]:
         """See the port."""
         with self._database.transaction(LONG) as connection, connection.cursor(binary=True) as cursor:
-            cursor.execute(_SCAN, [policy, after or _BEFORE_ALL, limit])
+            cursor.execute(_SCAN, [policy, after or BEFORE_ALL, limit])
             return [decision_rows.read(row) for row in cursor]
 
     def latest(self, policy: PolicyName, limit: int) -> list[Decision]:

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from cxi_bandit.domain.assignment import Arm
-from cxi_bandit.domain.identifiers import DecisionId, PolicyName, lowest_id_at, minted_at
+from cxi_bandit.domain.identifiers import BEFORE_ALL, DecisionId, PolicyName, lowest_id_at, minted_at
 from cxi_bandit.domain.tallies import ArmTally, DrawnTally, Span, Stretches, TallyProgress
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
-from cxi_bandit.store.postgres.counting import DECIDED, NOBODY, closed_mark, count_closed, count_decided, seed
+from cxi_bandit.store.postgres.counting import DECIDED, closed_mark, count_closed, count_decided, seed
 from cxi_bandit.store.postgres.sequencing import outcomes_of
 
 _MARK: Final = """
@@ -98,7 +98,7 @@ class PostgresTallies:
             up_to = min(head[0], mark[1] + limit)
             if up_to > mark[1]:
                 count_closed(connection, policy, (mark[1], up_to), minutes_since)
-                connection.execute(_MOVE, [NOBODY, up_to, closed_mark(policy)])
+                connection.execute(_MOVE, [BEFORE_ALL, up_to, closed_mark(policy)])
             return int(up_to - mark[1])
 
     def forget_minutes(self, before: datetime) -> None:
@@ -113,7 +113,7 @@ class PostgresTallies:
             first = connection.execute(_FIRST).fetchone()
             if first is not None:
                 connection.execute(_UNCOUNT, [minted_at(first[0])])
-            connection.execute(_BEGIN, [NOBODY])
+            connection.execute(_BEGIN, [BEFORE_ALL])
 
     def drawn(
         self, policies: Sequence[PolicyName], stretches: Sequence[Stretches]
@@ -157,7 +157,7 @@ class PostgresTallies:
             marks = [closed_mark(policy) for policy in policies]
             rows = connection.execute(_PROGRESS, [DECIDED, marks, [outcomes_of(policy) for policy in policies]])
             return {
-                policy: TallyProgress(decided_until=minted_at(last or NOBODY), position=position, head=head)
+                policy: TallyProgress(decided_until=minted_at(last or BEFORE_ALL), position=position, head=head)
                 for policy, (last, position, head) in zip(policies, rows, strict=True)
             }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from structlog.typing import FilteringBoundLogger
 
@@ -17,7 +18,7 @@ from cxi_bandit.domain.tallies import ArmTally, Span, TallyProgress
 from cxi_bandit.engine.count import count
 from cxi_bandit.engine.ports import Closure, DecisionEntry
 from cxi_bandit.service.app import create_app
-from cxi_bandit.service.console.figures import all_figures, comparison, lags, live_versions, rates
+from cxi_bandit.service.console.figures import all_figures, comparison, lags, live_policies, rates
 from cxi_bandit.service.console.overview import Overview
 from cxi_bandit.service.console.pages import Pages
 from cxi_bandit.settings import Settings
@@ -40,7 +41,8 @@ class Shop:
     def __init__(self, manifest: str) -> None:
         self.now = NOON
         self.engine: Engine = in_memory_engine([("quick.toml", manifest)], clock=lambda: self.now)
-        [self.version] = live_versions(self.engine)
+        [live] = live_policies(self.engine)
+        self.version = live.version
 
     def decided(self, number: int, *, holding: bool) -> list[Decision]:
         """So many decisions of this moment."""
@@ -123,7 +125,7 @@ def test_what_serving_is_worth_is_told_with_its_bands(quiet: FilteringBoundLogge
     assert "Serving is worth more than leaving alone" in text
     assert "Left alone 20 %" in text
     assert "Decisions in the last day 1,200" in text
-    figures = all_figures(shop.engine, [shop.version])[0]
+    figures = all_figures(shop.engine, live_policies(shop.engine))[0]
     assert figures.comparison.difference is not None
     assert figures.comparison.difference.mean[-1] == 0.625
     assert 0.0 < figures.comparison.difference.low[-1] < 0.625 < figures.comparison.difference.high[-1]
@@ -139,7 +141,7 @@ def test_without_a_holdback_the_mean_stands_alone_and_says_so(quiet: FilteringBo
     assert "declares no holdback" in text
     assert "Reward per decision 0.75 [" in text
     assert "Left alone nobody" in text
-    assert all_figures(shop.engine, [shop.version])[0].comparison.held is None
+    assert all_figures(shop.engine, live_policies(shop.engine))[0].comparison.held is None
 
 
 def test_where_nothing_was_decided_yet_it_says_so(quiet: FilteringBoundLogger, shelf: SpoolShelf) -> None:
@@ -160,11 +162,11 @@ def test_a_stretch_with_an_open_window_and_what_follows_is_left_out() -> None:
     shop.closed([*first, *slow[:9], *third], lambda _: 1.0)
     shop.now += timedelta(hours=2)
     shop.counted()
-    found = all_figures(shop.engine, [shop.version])[0].comparison
+    found = all_figures(shop.engine, live_policies(shop.engine))[0].comparison
     assert [end - NOON for end in found.ends_at] == [timedelta(hours=1)]
     shop.closed(slow[9:], lambda _: 0.0)
     shop.counted()
-    later = all_figures(shop.engine, [shop.version])[0].comparison
+    later = all_figures(shop.engine, live_policies(shop.engine))[0].comparison
     assert later.served.number.tolist() == [10.0, 20.0, 30.0]
     assert later.served.mean.tolist()[-1] == pytest.approx(29 / 30)
 
@@ -184,31 +186,21 @@ def test_a_stretch_that_is_not_over_is_left_out() -> None:
     for until, known in ((NOON + timedelta(minutes=59), 0), (NOON + timedelta(hours=1), 1)):
         progress = TallyProgress(decided_until=until, position=5, head=5)
         assert len(comparison([tally], progress, (0.0, 1.0)).ends_at) == known
-    other = ArmTally(
-        span=Span.HOUR,
-        starts_at=NOON,
-        policy_version=1,
-        arm=Arm.CANARY,
-        decided=5,
-        closed=0,
-        judged=0,
-        reward=0.0,
-        squares=0.0,
-    )
+    other = msgspec.structs.replace(tally, arm=Arm.CANARY, closed=0, judged=0, reward=0.0, squares=0.0)
     progress = TallyProgress(decided_until=NOON + timedelta(hours=1), position=5, head=5)
     assert len(comparison([tally, other], progress, (0.0, 1.0)).ends_at) == 1
 
 
 def test_rates_are_those_of_whole_minutes() -> None:
     shop = Shop(MANIFEST)
-    assert rates(shop.engine, [QUICK]).starts_at == []
+    assert rates(shop.engine, live_policies(shop.engine)).starts_at == []
     shop.decided(120, holding=False)
     shop.now += timedelta(minutes=2, seconds=30)
     shop.counted()
-    found = rates(shop.engine, [QUICK])
+    found = rates(shop.engine, live_policies(shop.engine))
     assert found.starts_at[-1] == NOON + timedelta(minutes=1)
     assert found.by_policy[QUICK][-2:] == [2.0, 0.0]
-    assert lags(shop.engine, [shop.version]) == {QUICK: None}
+    assert lags(shop.engine, live_policies(shop.engine)) == {QUICK: None}
 
 
 def test_the_stream_brings_numbers_at_once_and_charts_once_a_minute() -> None:
