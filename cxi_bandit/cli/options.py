@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import rich_click as click
 
+from cxi_bandit.cli.completing import MODELS, VERSIONS
 from cxi_bandit.domain.errors import InvalidInput
 
 
@@ -38,6 +39,22 @@ IDENTIFIER: Final = _Number(2**63 - 1)
 
 VERSION: Final = _Number(2**31 - 1)
 """The version of a manifest, or the revision of a roll-out."""
+
+OF_VERSION: Final = click.option(
+    "--version", type=VERSION, required=True, shell_complete=VERSIONS, help="Of the policy's manifest."
+)
+
+
+def starting_model(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--model`, of a version that stands in a roll-out."""
+    return click.option(
+        "--model",
+        type=IDENTIFIER,
+        shell_complete=MODELS,
+        help=words,
+        show_default="the head of a version that learns continuously, or else the cold start",
+    )
+
 
 _DATABASE: Final = "Where the data is"
 DATA_DIR: Final = click.option(

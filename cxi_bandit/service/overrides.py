@@ -57,8 +57,8 @@ _OVERRIDE: Final = msgspec.json.Decoder(OverrideBody)
 _HALT: Final = msgspec.json.Decoder(HaltBody)
 
 
-def standing(engine: Engine, policy: PolicyName) -> list[Override]:
-    """The overrides in force that are about a policy, halts of everything among them."""
+def standing(engine: Engine, policy: PolicyName | None) -> list[Override]:
+    """The overrides in force that are about a policy, halts of everything among them; None for those alone."""
     now = engine.clock()
     known = engine.store.releases.overrides()
     return [one for one in known if one.policy in (None, policy) and one.stands_at(now)]

@@ -3,8 +3,8 @@
 import rich_click as click
 
 from cxi_bandit.cli.command import Command
-from cxi_bandit.cli.completing import MODELS, POLICIES, VERSIONS
-from cxi_bandit.cli.options import ACTOR, AS_JSON, IDENTIFIER, VERSION, database_options
+from cxi_bandit.cli.completing import POLICIES
+from cxi_bandit.cli.options import ACTOR, AS_JSON, OF_VERSION, database_options, starting_model
 
 
 @click.command(
@@ -17,14 +17,8 @@ from cxi_bandit.cli.options import ACTOR, AS_JSON, IDENTIFIER, VERSION, database
     ),
 )
 @click.argument("policy", shell_complete=POLICIES)
-@click.option("--version", type=VERSION, required=True, shell_complete=VERSIONS, help="Of the policy's manifest.")
-@click.option(
-    "--model",
-    type=IDENTIFIER,
-    shell_complete=MODELS,
-    help="It scores with this one.",
-    show_default="the head of a version that learns continuously, or else the cold start",
-)
+@OF_VERSION
+@starting_model("It scores with this one.")
 @click.option("--leave", is_flag=True, help="It shadows no more.")
 @ACTOR
 @AS_JSON

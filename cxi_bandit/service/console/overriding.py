@@ -58,11 +58,8 @@ def _halting(engine: Engine, path: str) -> Action:
         return known_policy(engine, asked.place["name"]) if "name" in asked.place else None
 
     def read(asked: Asked) -> Mapping[str, Any]:
-        policy, now = policy_of(asked), engine.clock()
-        known = engine.store.releases.overrides()
-        in_force = [one for one in known if one.policy is None and one.stands_at(now)]
-        found = in_force if policy is None else standing(engine, policy)
-        return {"policy": policy, "halts": [one for one in found if one.halts]}
+        policy = policy_of(asked)
+        return {"policy": policy, "halts": [one for one in standing(engine, policy) if one.halts]}
 
     def act(asked: Asked, typed: Form) -> Done:
         policy = policy_of(asked)

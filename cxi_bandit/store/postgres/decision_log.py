@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, LiteralString
 
 from psycopg.sql import SQL
 
@@ -14,12 +14,21 @@ from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
 from cxi_bandit.store.postgres import decision_rows, searching
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 
-# Decisions and the windows they open, together. A batch is one document: a list for each column would cost the service
-# several times as much. The columns that are JSON themselves are strings in it, or NUL could not be spelled in them.
-# Sorted, so that two batches with ids in common never deadlock; a rival that is appending the same id now is waited
-# for. Returns how many were new.
-APPEND: Final = """
-WITH fresh AS (
+
+def appending(document: LiteralString, *, first: LiteralString = "", only_where: LiteralString = "") -> LiteralString:
+    """The statement that appends a batch of decisions and the windows they open, and returns how many were new.
+
+    A batch is one document: a list for each column would cost the service several times as much. The columns that are
+    JSON themselves are strings in it, or NUL could not be spelled in them. Sorted, so that two batches with ids in
+    common never deadlock; a rival that is appending the same id now is waited for.
+
+    Args:
+        document: Where the batch stands, as the caller's parameters are spelled.
+        first: What is done before, as a part of it.
+        only_where: A condition on all of its rows.
+    """
+    return f"""
+WITH {first}fresh AS (
   INSERT INTO decisions (
     decision_id, decided_at, closes_at, policy, policy_version, manifest_sha, model_version, stage,
     surface, subject, defect_type, defect_severity, defect_confidence, context, eligible,
@@ -31,13 +40,13 @@ WITH fresh AS (
     surface, subject, defect_type, defect_severity, defect_confidence, context::json, eligible,
     offered::json, excluded::json, probabilities, intervention, propensity, draw_key_id, u, fallback,
     assignment::json, override_id, request_id
-  FROM json_to_recordset(%b::json) AS given (
+  FROM json_to_recordset({document}::json) AS given (
     decision_id uuid, decided_at timestamptz, closes_at timestamptz, policy text, policy_version int4,
     manifest_sha text, model_version int8, stage text, surface text, subject bytea, defect_type text,
     defect_severity float8, defect_confidence float8, context text, eligible text[], offered text, excluded text,
     probabilities float8[], intervention text, propensity float8, draw_key_id text, u float8, fallback text,
     assignment text, override_id int8, request_id uuid
-  )
+  ) {only_where}
   ORDER BY decision_id
   ON CONFLICT (decision_id) DO NOTHING
   RETURNING decision_id, policy, closes_at
@@ -45,7 +54,10 @@ WITH fresh AS (
   INSERT INTO open_windows (decision_id, policy, closes_at) SELECT decision_id, policy, closes_at FROM fresh
 )
 SELECT count(*) FROM fresh
-"""
+"""  # noqa: S608 - its parts are our own words, none of them from anywhere else
+
+
+_APPEND: Final = appending("%b")
 
 # The first of racing duplicates takes the key; the others wait here until it has committed, or gone. Sorted as above.
 _CLAIM_KEYS: Final = """
@@ -215,7 +227,7 @@ def _tokens(entries: Sequence[DecisionEntry]) -> list[tuple[IdempotencyToken, De
 
 def _appended(connection: Connection, decisions: Sequence[Decision]) -> list[Decision]:
     """Appends, and returns what stands for each: usually itself."""
-    row = connection.execute(APPEND, [decision_rows.document(decisions)]).fetchone()
+    row = connection.execute(_APPEND, [decision_rows.document(decisions)]).fetchone()
     if row is not None and row[0] == len(decisions):
         return list(decisions)
     standing = decision_rows.by_id(connection, {decision.decision_id for decision in decisions})

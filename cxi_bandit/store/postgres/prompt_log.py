@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, LiteralString
 
 import msgspec
 from psycopg import Error
@@ -26,34 +26,28 @@ from cxi_bandit.domain.identifiers import DecisionId
 from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.store.postgres import decision_rows
 from cxi_bandit.store.postgres.connection import SHORT, Connection, Database
-from cxi_bandit.store.postgres.decision_log import APPEND, PostgresDecisionLog
+from cxi_bandit.store.postgres.decision_log import PostgresDecisionLog, appending
 
 Landed = Sequence[Decision | IdempotencyConflict]
 
 _JSON_OID: Final = 114
 
-# The log's own statement behind one that claims keys. All of them are free, or the division undoes everything: then it
-# takes another statement to see whose they are, and that is the log's own way. Keys come first, as they do there.
-_CLAIM: Final = """
-WITH claimed AS (
+# Claims keys before. All of them are free, or the division undoes everything: then it takes another statement to see
+# whose they are, and that is the log's own way. Keys come first, as they do there.
+_CLAIM: Final[LiteralString] = """claimed AS (
   INSERT INTO idempotency_keys (caller, key, body_sha256, decision_id)
   SELECT caller, key, body_sha256, decision_id
-  FROM json_to_recordset(%b::json) AS given (caller text, key text, body_sha256 bytea, decision_id uuid)
+  FROM json_to_recordset($2::json) AS given (caller text, key text, body_sha256 bytea, decision_id uuid)
   ORDER BY caller, key
   ON CONFLICT (caller, key) DO NOTHING
   RETURNING 1
-), fresh AS ("""
-_ALL_CLAIMED: Final = """
-  WHERE 1 / ((SELECT count(*) FROM claimed) = json_array_length(%b::json))::int = 1
-  ORDER BY decision_id
-  ON CONFLICT"""
+), """
+_ALL_CLAIMED: Final[LiteralString] = "WHERE 1 / ((SELECT count(*) FROM claimed) = json_array_length($2::json))::int = 1"
 _PLAIN: Final = b"append"
 _KEYED: Final = b"claim and append"
 _STATEMENTS: Final = {
-    _PLAIN: APPEND.replace("%b", "$1"),
-    _KEYED: APPEND.replace("WITH fresh AS (", _CLAIM.replace("%b", "$2"), 1)
-    .replace("%b", "$1")
-    .replace("\n  ORDER BY decision_id\n  ON CONFLICT", _ALL_CLAIMED.replace("%b", "$2"), 1),
+    _PLAIN: appending("$1"),
+    _KEYED: appending("$1", first=_CLAIM, only_where=_ALL_CLAIMED),
 }
 _NO_STATEMENT: Final = b"26000"
 _AGAIN_SECONDS: Final = 1.0
