@@ -72,9 +72,7 @@ def _drivers_words(cause: BaseException | None) -> str:
     """What the database's driver says of one that is away, without secrets: whoever typed the address can mend it."""
     if cause is None or not type(cause).__module__.startswith("psycopg"):
         return ""
-    from cxi_bandit.telemetry.redaction import redacted  # noqa: PLC0415 - brings the log, which a help text does not need
-
-    first = next(iter(redacted(str(cause)).splitlines()), "").rstrip(".")
+    first = next(iter(_redacted(str(cause)).splitlines()), "").rstrip(".")
     return f" ({first}); see to it, or name another with --database-url" if first else ""
 
 
@@ -86,16 +84,20 @@ def complain(line: str, status: int) -> int:
 
 def _crash(error: Exception) -> str:
     """What nobody foresaw: a line for whoever sees it, and a file for whoever mends it."""
-    from cxi_bandit.telemetry.redaction import redacted  # noqa: PLC0415 - brings the log, which a help text does not need
-
     kind = "" if isinstance(error, CxiBanditError) else f"{type(error).__name__}: "
-    told = redacted(f"{kind}{error}").splitlines()
+    told = _redacted(f"{kind}{error}").splitlines()
     line = f"internal error: {told[0] if told else kind}"
     try:
         # Made readable by its owner only: a command's error may quote what the command was about.
         descriptor, path = mkstemp(prefix="cxi-bandit-error-", suffix=".log")
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(redacted("".join(traceback.format_exception(error))))
+            log.write(_redacted("".join(traceback.format_exception(error))))
     except OSError:
         return f"{line}; this is a bug, please report it (its log could not be written)"
     return f"{line}; this is a bug, please report it with {path}"
+
+
+def _redacted(text: str) -> str:
+    from cxi_bandit.telemetry.redaction import redacted  # noqa: PLC0415 - brings the log, which a help text does not need
+
+    return redacted(text)

@@ -17,6 +17,8 @@ ModelVersion = NewType("ModelVersion", int)
 
 BEFORE_ALL: Final = DecisionId(UUID(int=0))
 """Earlier than every decision: where one begins who has seen none."""
+PAST_ALL: Final = DecisionId(UUID(int=(1 << 128) - 1))
+"""Later than every decision."""
 
 _COUNTER_BITS: Final = 12
 _RANDOM_BITS: Final = 62

@@ -2,17 +2,14 @@
 
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import DecisionId, InterventionId, PolicyName, lowest_id_at
+from cxi_bandit.domain.identifiers import PAST_ALL, DecisionId, InterventionId, PolicyName, lowest_id_at
 from cxi_bandit.domain.outcome import OutcomeStanding
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-PAST_ALL: Final = DecisionId(UUID(int=(1 << 128) - 1))
-"""Later than every decision id."""
 
 
 class Wanted(msgspec.Struct, frozen=True, gc=False, kw_only=True):

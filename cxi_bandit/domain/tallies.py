@@ -1,6 +1,6 @@
 """Tallies: decisions and their ends counted by stretches of time, so that nobody need read the log for a picture."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
@@ -27,12 +27,13 @@ class Span(StrEnum):
 
 
 def start_of(span: Span, moment: datetime) -> datetime:
-    """When the stretch began that a moment lies in; the moment in UTC."""
+    """When the stretch began that a moment lies in, in UTC."""
+    at = moment.astimezone(UTC)
     if span is Span.MINUTE:
-        return moment.replace(second=0, microsecond=0)
+        return at.replace(second=0, microsecond=0)
     if span is Span.HOUR:
-        return moment.replace(minute=0, second=0, microsecond=0)
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        return at.replace(minute=0, second=0, microsecond=0)
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Stretches(msgspec.Struct, frozen=True):

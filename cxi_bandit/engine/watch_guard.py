@@ -13,7 +13,7 @@ from cxi_bandit.domain.identifiers import DecisionId, lowest_id_at
 from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Visit, Visits
-from cxi_bandit.engine.watch_rows import day_of, firsts, read
+from cxi_bandit.engine.watch_rows import day_since, firsts, read
 from cxi_bandit.evidence.detector import Detector, above, bounded
 from cxi_bandit.policy.harms import Harm, harms, suffered
 from cxi_bandit.policy.manifest import Manifest
@@ -81,7 +81,7 @@ class Listening(NamedTuple):
         watermark = at - timedelta(seconds=self.live.reward.horizon_seconds)
         reading = read(self.visits, policy, watch.after, watermark, lambda decision: self._is_of(watch.arm, decision))
         decisions = [visit.decision for visit in reading.rows]
-        today = firsts(self.visits, policy, decisions, lambda one: max(day_of(one.decided_at), watch.since))
+        today = firsts(self.visits, policy, decisions, day_since(watch.since))
         counted = [visit for visit in reading.rows if visit.decision.decision_id in today]
         detectors = {
             harm.name: watch.detectors[harm.name].watching(

@@ -13,7 +13,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, lowest_id_at
 from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.ports import Visit, Visits
-from cxi_bandit.engine.watch_rows import Ruler, day_of, firsts, read
+from cxi_bandit.engine.watch_rows import Ruler, day_since, firsts, read
 from cxi_bandit.evidence.canary import arm_bounds, canary_contrasts
 from cxi_bandit.evidence.contrast import Bounds, Contrasts, Floats
 from cxi_bandit.evidence.detector import Detector, swapped_differences
@@ -160,7 +160,7 @@ class Listening(NamedTuple):
         arrivals = [visit for visit in reading.rows if visit.decision.decision_id in new]
         heard = self._arrived(watch, arrivals)
         if heard.returning is not None:
-            today = firsts(self.visits, latest.policy, decisions, lambda one: max(day_of(one.decided_at), watch.since))
+            today = firsts(self.visits, latest.policy, decisions, day_since(watch.since))
             again = [visit for visit in reading.rows if visit.decision.decision_id in today - new]
             heard = msgspec.structs.replace(heard, returning=self._returned(heard.returning, again))
         return msgspec.structs.replace(heard, after=reading.after, until=reading.until or watch.until), reading.more

@@ -5,12 +5,13 @@ first decision that it needs and that is not closed yet, and goes on from there.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.outcome import OutcomeStanding
+from cxi_bandit.domain.tallies import Span, start_of
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Visit, Visits
 from cxi_bandit.policy.manifest import Manifest
@@ -83,9 +84,9 @@ def firsts(
     return found
 
 
-def day_of(moment: datetime) -> datetime:
-    """When a moment's day began, in UTC."""
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def day_since(since: datetime) -> Callable[[Decision], datetime]:
+    """For `firsts` of a day: where a decision's day began, or the watch if that was later."""
+    return lambda decision: max(start_of(Span.DAY, decision.decided_at), since)
 
 
 class Ruler(NamedTuple):

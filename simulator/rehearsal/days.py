@@ -1,7 +1,7 @@
 """Days that have passed: the real engine on the real store, its clock set back, and moved on by shoppers alone."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
@@ -11,6 +11,7 @@ from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.reward import RewardEvent
+from cxi_bandit.domain.tallies import Span, start_of
 from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.store.postgres import PostgresStore
 from simulator.floor import Floor
@@ -129,4 +130,4 @@ def _end_of_log(store: PostgresStore, policies: list[PolicyName], now: datetime)
         for row in store.outcomes.scan(policy, max(store.outcomes.head(policy) - 1, 0), 1)
     ]
     moment = max(last) + timedelta(days=1) if last else now - REACH
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return start_of(Span.DAY, moment)

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 from litestar import Request
 from litestar.config.csrf import CSRFConfig
@@ -130,7 +130,7 @@ class HouseRules:
                 raise InvalidInput("content-type", f"must be {_FORM.decode()}")
             form = await _form_of(Request[Any, Any, Any](scope, receive))
             # Read here, since the framework remembers the latest thousand forms that it reads itself, pasted keys too.
-            ScopeState.from_scope(scope).form = _fields(form)
+            ScopeState.from_scope(scope).form = dict(parse_qs(form.decode("latin-1"), keep_blank_values=True))
         await self._app(scope, receive, send)
 
 
@@ -147,10 +147,3 @@ async def _form_of(request: Request[Any, Any, Any]) -> bytes:
     except TimeoutError:
         detail = f"the form was not there within {_FORM_SECONDS:g} s; nothing was done"
         raise HTTPException(detail, status_code=HTTPStatus.REQUEST_TIMEOUT) from None
-
-
-def _fields(form: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in parse_qsl(form.decode("latin-1"), keep_blank_values=True):
-        found.setdefault(name, []).append(value)
-    return found

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.domain.identifiers import PAST_ALL, DecisionId
 from cxi_bandit.domain.outcome import OutcomeStanding
-from cxi_bandit.domain.search import PAST_ALL, Found, SetAsides, Wanted
+from cxi_bandit.domain.search import Found, SetAsides, Wanted
 
 
 def search(

@@ -15,7 +15,6 @@ from cxi_bandit.store.postgres.connection import Connection
 
 DECIDED: Final = "decided"
 """Name of the mark of decisions as they come."""
-"""Before every decision."""
 
 _KEY: Final = "policy, span, starts_at, policy_version, arm, intervention"
 _COUNTS: Final = "decided, decided_mass, closed, closed_mass, judged, reward, squares"

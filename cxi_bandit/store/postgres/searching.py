@@ -4,9 +4,9 @@ from typing import Final
 
 from psycopg.sql import SQL
 
-from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.domain.identifiers import PAST_ALL, DecisionId
 from cxi_bandit.domain.outcome import OutcomeStanding
-from cxi_bandit.domain.search import PAST_ALL, Found, SetAsides, Wanted
+from cxi_bandit.domain.search import Found, SetAsides, Wanted
 from cxi_bandit.store.postgres import decision_rows
 from cxi_bandit.store.postgres.connection import Connection
 
