@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         drift_psi: A feature whose population stability index exceeds this has drifted.
         traces: Requests, and the learner's passes, are traced and sent by OTLP over HTTP: the extra `otel`, and the
             environment that OpenTelemetry's SDK reads (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and so on).
+        one_core: Each worker keeps its threads on one processor, the kernel's choice, while others leave it to them.
         trace_ratio: Of the requests whose caller sent no trace context so many are traced; one that sent it decided.
         drain_seconds: How long a service told to stop still answers while it says that it is not ready any more: what a
             load balancer needs to notice.
@@ -88,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parked_days: Annotated[int, Meta(ge=7)] = 30
     drift_seconds: Annotated[float, Meta(ge=60.0)] = 3600.0
     drift_psi: Positive = 0.2
+    one_core: bool = True
     traces: bool = False
     trace_ratio: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.01
     drain_seconds: Annotated[float, Meta(ge=0.0, le=300.0)] = 0.2

@@ -13,6 +13,7 @@ from litestar import Litestar
 from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine, build_engine
+from cxi_bandit.bootstrap.one_core import Linux, OneCore
 from cxi_bandit.bootstrap.pool_watch import PoolWatch
 from cxi_bandit.bootstrap.process import end_with_parent
 from cxi_bandit.domain.errors import Unavailable
@@ -69,6 +70,10 @@ def open_app() -> Litestar:
     app.on_startup.append(partial(_report, settings.serving_fd))
     pool_watch = PoolWatch(store.database, "worker", metrics)
     app.on_startup.append(pool_watch.start)
+    if settings.one_core:
+        core = OneCore(Linux(), metrics)
+        app.on_startup.append(core.start)
+        app.on_shutdown.append(core.stop)
     app.on_shutdown.extend([prompt.close, pool_watch.stop, store.close, forget_this_process])
     if tracing is not None:
         app.on_shutdown.append(tracing.close)

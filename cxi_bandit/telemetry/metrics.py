@@ -182,6 +182,11 @@ class Metrics(LearningMetrics):
             ["process"],
             registry=registry,
         )
+        self.core_moves = Counter(
+            "cxi_bandit_worker_core_moves_total",
+            "Times that a worker left its processor for another one, because others kept it waiting there.",
+            registry=registry,
+        )
         self.connections_lost = Counter(
             "cxi_bandit_database_connections_lost_total",
             "Connections that were found broken and replaced.",

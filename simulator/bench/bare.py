@@ -7,6 +7,9 @@ from uuid import UUID
 import msgspec
 from litestar import Litestar, post
 
+from cxi_bandit.bootstrap.one_core import Linux, OneCore
+from cxi_bandit.telemetry.metrics import Metrics
+
 
 class BareDefect(msgspec.Struct):
     """As in the contract."""
@@ -63,10 +66,11 @@ async def decide(data: BareRequest) -> BareAnswer:  # noqa: ARG001 - decoding it
 
 def create_app() -> Litestar:
     """The app, for granian's factory mode."""
-    return Litestar([decide], openapi_config=None, on_startup=[_settle])
+    core = OneCore(Linux(), Metrics())
+    return Litestar([decide], openapi_config=None, on_startup=[_settle, core.start], on_shutdown=[core.stop])
 
 
 def _settle() -> None:
-    """As the service does: what start-up made is never looked at again by the collector."""
+    """As the service does, and as it stays on one processor: what start-up made is not looked at again."""
     gc.collect()
     gc.freeze()

@@ -13,6 +13,7 @@ from functools import partial
 from litestar import Litestar
 
 from cxi_bandit.bootstrap import build_engine
+from cxi_bandit.bootstrap.one_core import Linux, OneCore
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.errors import IdempotencyConflict
 from cxi_bandit.engine.ports import DecisionEntry
@@ -50,6 +51,9 @@ def open_app() -> Litestar:
     hints = partial(listen, settings.database_url or "", MODELS_CHANNEL, timedelta(seconds=settings.reload_seconds))
     shelf = SpoolShelf(settings.spool_dir, settings.spool_bytes)
     lines = RequestLines("worker", settings.log_level)
-    app = create_app(engine, settings, log, Metrics(), shelf, lines=lines, model_hints=hints, prompt=nowhere)
-    app.on_shutdown.append(store.close)
+    metrics = Metrics()
+    app = create_app(engine, settings, log, metrics, shelf, lines=lines, model_hints=hints, prompt=nowhere)
+    core = OneCore(Linux(), metrics)
+    app.on_startup.append(core.start)
+    app.on_shutdown.extend([core.stop, store.close])
     return app
