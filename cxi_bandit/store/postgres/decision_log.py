@@ -15,7 +15,9 @@ from cxi_bandit.store.postgres import decision_rows, searching
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 
 
-def appending(document: LiteralString, *, first: LiteralString = "", only_where: LiteralString = "") -> LiteralString:
+def appending(
+    document: LiteralString, *, known: LiteralString = "", first: LiteralString = "", only_where: LiteralString = ""
+) -> LiteralString:
     """The statement that appends a batch of decisions and the windows they open, and returns how many were new.
 
     A batch is one document: a list for each column would cost the service several times as much. The columns that are
@@ -24,6 +26,8 @@ def appending(document: LiteralString, *, first: LiteralString = "", only_where:
 
     Args:
         document: Where the batch stands, as the caller's parameters are spelled.
+        known: What becomes of ids that are there already; one of them fails the whole statement otherwise. Being asked
+            costs the server 100 microseconds a statement and 10 a row.
         first: What is done before, as a part of it.
         only_where: A condition on all of its rows.
     """
@@ -48,7 +52,7 @@ WITH {first}fresh AS (
     assignment text, override_id int8, request_id uuid
   ) {only_where}
   ORDER BY decision_id
-  ON CONFLICT (decision_id) DO NOTHING
+  {known}
   RETURNING decision_id, policy, closes_at
 ), opened AS (
   INSERT INTO open_windows (decision_id, policy, closes_at) SELECT decision_id, policy, closes_at FROM fresh
@@ -57,7 +61,7 @@ SELECT count(*) FROM fresh
 """  # noqa: S608 - its parts are our own words, none of them from anywhere else
 
 
-_APPEND: Final = appending("%b")
+_APPEND: Final = appending("%b", known="ON CONFLICT (decision_id) DO NOTHING")
 
 # The first of racing duplicates takes the key; the others wait here until it has committed, or gone. Sorted as above.
 _CLAIM_KEYS: Final = """
