@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from cxi_bandit.domain.errors import InvalidInput, NotFound, Unavailable
 from cxi_bandit.domain.identifiers import DecisionIdMint, PolicyName, minted_at
 from cxi_bandit.domain.imported import ImportedLog, ImportedRound
+from cxi_bandit.domain.outcome import Window
 from cxi_bandit.domain.reward import RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.store.postgres import PostgresStore
@@ -51,13 +52,13 @@ def test_rewards_and_windows_that_commit_late_are_still_taken(
             assert sequencing is not None
             assert [entry.position for entry in sequencing.take_rewards(10)] == [1, 2, 3, 4]
             due = sequencing.matured(noon + timedelta(days=1), 10)
-            assert [entry.decision for entry in due] == others
+            assert [entry.window for entry in due] == [Window.of(row) for row in others]
             sequencing.append([make.closure(row) for row in others], noon)
         held.commit()
     with postgres_store.outcomes.sequencing() as sequencing:
         assert sequencing is not None
         assert [(entry.position, entry.event.reward_id) for entry in sequencing.take_rewards(10)] == [(5, "late")]
-        assert [entry.decision for entry in sequencing.matured(noon + timedelta(days=1), 10)] == [late]
+        assert [entry.window for entry in sequencing.matured(noon + timedelta(days=1), 10)] == [Window.of(late)]
         assert [row.position for row in sequencing.append([make.closure(late)], noon)] == [4]
 
 

@@ -11,14 +11,14 @@ from typing import Any, Final
 import msgspec
 from psycopg.sql import SQL, Composed
 
-from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
-from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, Settlement
+from cxi_bandit.domain.outcome import OutcomeRevision, OutcomeStanding, Settlement, Window
 from cxi_bandit.domain.reward import LedgerEntry
-from cxi_bandit.engine.ports import Closure, OpenDecision
+from cxi_bandit.engine.ports import Closure, OpenWindow
 from cxi_bandit.store.postgres import decision_rows
 from cxi_bandit.store.postgres.addresses import EVENT_COLUMNS, PostgresCrediting, reward_event
 from cxi_bandit.store.postgres.connection import Connection
+from cxi_bandit.store.postgres.decision_rows import NOTHING
 from cxi_bandit.store.postgres.outage_hold import latest_close
 from cxi_bandit.store.postgres.reward_ledger import PLACED, by_decision
 
@@ -61,18 +61,22 @@ SELECT DISTINCT ON (decision_id) policy, position, decision_id, revision, reward
 FROM outcomes WHERE decision_id = ANY(%b::uuid[]) ORDER BY decision_id, revision DESC
 """
 
+# A first revision closes the window.
 _APPEND: Final = """
+WITH given AS MATERIALIZED (
+  SELECT * FROM unnest(
+    %b::text[], %b::int8[], %b::uuid[], %b::int4[], %b::float8[], %b::text[], %b::int4[], %b::bool[], %b::text[]
+  ) AS given (policy, position, decision_id, revision, reward, metrics, counted, completed, standing)
+), closed AS (
+  DELETE FROM open_windows WHERE decision_id = ANY(ARRAY(SELECT decision_id FROM given WHERE revision = 0))
+)
 INSERT INTO outcomes (
   policy, position, decision_id, revision, reward, metrics, counted, completed, standing, ledger_cut, closed_at
 )
 SELECT policy, position, decision_id, revision, reward, metrics::json, counted, completed, standing,
   %b::bigint, %b::timestamptz
-FROM unnest(
-  %b::text[], %b::int8[], %b::uuid[], %b::int4[], %b::float8[], %b::text[], %b::int4[], %b::bool[], %b::text[]
-) AS given (policy, position, decision_id, revision, reward, metrics, counted, completed, standing)
+FROM given
 """
-
-_CLOSE: Final = "DELETE FROM open_windows WHERE decision_id = ANY(%b::uuid[])"
 
 _ADVANCE: Final = """
 INSERT INTO sequences (name, last_position) SELECT * FROM unnest(%b::text[], %b::int8[])
@@ -117,19 +121,19 @@ class PostgresSequencing:
         self._advance(LEDGER, len(entries))
         return entries
 
-    def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
+    def matured(self, before: datetime, limit: int) -> list[OpenWindow]:
         """See the port."""
         self._looked = True
         return self._open(self._rows(_MATURED, latest_close(self._connection, before), limit))
 
-    def still_open(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
+    def still_open(self, decisions: Collection[DecisionId]) -> list[OpenWindow]:
         """See the port."""
         return self._open(self._rows(_STILL_OPEN, list(decisions)))
 
-    def closed(self, decisions: Collection[DecisionId]) -> dict[DecisionId, tuple[Decision, OutcomeRevision]]:
+    def closed(self, decisions: Collection[DecisionId]) -> dict[DecisionId, tuple[Window, OutcomeRevision]]:
         """See the port."""
         latest = {row[2]: outcome_revision(row) for row in self._rows(_LATEST, list(decisions))}
-        known = decision_rows.by_id(self._connection, latest)
+        known = decision_rows.windows(self._connection, latest)
         return {name: (known[name], revision) for name, revision in latest.items() if name in known}
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
@@ -151,13 +155,12 @@ class PostgresSequencing:
             [revision.decision_id for revision in made],
             [revision.revision for revision in made],
             [float(settlement.reward) for settlement in settlements],
-            [_encode(settlement.metrics).decode() for settlement in settlements],
+            [_encode(settlement.metrics).decode() if settlement.metrics else NOTHING for settlement in settlements],
             [settlement.counted for settlement in settlements],
             [settlement.completed for settlement in settlements],
             [revision.standing.value for revision in made],
         ]
-        self._connection.execute(_APPEND, [self.ledger_cut, at, *values])
-        self._connection.execute(_CLOSE, [[revision.decision_id for revision in made if revision.revision == 0]])
+        self._connection.execute(_APPEND, [*values, self.ledger_cut, at])
         return made
 
     def settle(self) -> None:
@@ -179,10 +182,10 @@ class PostgresSequencing:
         with self._connection.cursor(binary=True) as cursor:
             return cursor.execute(query, values).fetchall()
 
-    def _open(self, rows: Sequence[tuple[Any, ...]]) -> list[OpenDecision]:
-        known = decision_rows.by_id(self._connection, [row[0] for row in rows])
+    def _open(self, rows: Sequence[tuple[Any, ...]]) -> list[OpenWindow]:
+        known = decision_rows.windows(self._connection, [row[0] for row in rows])
         return [
-            OpenDecision(known[name], activated, None if reason is None else OutcomeStanding(reason))
+            OpenWindow(known[name], activated, None if reason is None else OutcomeStanding(reason))
             for name, activated, reason in rows
             if name in known
         ]
