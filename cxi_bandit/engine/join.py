@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -67,10 +67,10 @@ def join(
         due = sequencing.matured(now - lateness, limit) if drained else []
         touched = {entry.event.decision_id for entry in rewards if entry.event.decision_id is not None}
         touched |= attribute(sequencing.addresses, manifests, [entry.event for entry in rewards], _windows(due))
-        early = _reached(sequencing, manifests, due, touched) if drained else []
+        early = _reached(sequencing, manifests, due, touched) if drained else _Reached([], set())
         settling = _Settling(sequencing, manifests)
-        revised = _revisions(settling, touched)
-        closed = _first_closes(settling, due, early, unseen or Unseen(outcomes, manifests))
+        revised = _revisions(settling, touched - early.still_open)
+        closed = _first_closes(settling, due, early.closing, unseen or Unseen(outcomes, manifests))
         appended = [*revised, *closed]
         sequencing.append(appended, now)
         return JoinReport(
@@ -83,22 +83,36 @@ def join(
         )
 
 
+class _Reached(NamedTuple):
+    """Of the decisions that a pass's rewards reached, in decision order, those that close early.
+
+    Attributes:
+        still_open: All that were open when the pass began, those among them that are due.
+    """
+
+    closing: list[OpenWindow]
+    still_open: set[DecisionId]
+
+
 def _reached(
     sequencing: Sequencing, manifests: Manifests, due: Sequence[OpenWindow], touched: set[DecisionId]
-) -> list[OpenWindow]:
+) -> _Reached:
     """Windows not due yet that a reward has reached and that close on the first one.
 
     They too have the events looked at that they may have, as a window closes only once; `touched` grows by those whom
     that concerns.
     """
-    early: dict[DecisionId, OpenWindow] = {}
-    asked = {open_.window.decision_id for open_ in due}
+    early: list[OpenWindow] = []
+    still_open = {open_.window.decision_id for open_ in due}
+    asked = set(still_open)
     while unasked := touched - asked:
         asked |= unasked
-        found = [open_ for open_ in sequencing.still_open(unasked) if _closes_early(open_, manifests)]
-        early |= {open_.window.decision_id: open_ for open_ in found}
-        touched |= attribute(sequencing.addresses, manifests, [], _windows(found))
-    return sorted(early.values(), key=lambda open_: open_.window.decision_id)
+        found = sequencing.still_open(unasked)
+        still_open.update(open_.window.decision_id for open_ in found)
+        closing = [open_ for open_ in found if _closes_early(open_, manifests)]
+        early += closing
+        touched |= attribute(sequencing.addresses, manifests, [], _windows(closing))
+    return _Reached(sorted(early, key=lambda open_: open_.window.decision_id), still_open)
 
 
 def _windows(open_: Sequence[OpenWindow]) -> list[Window]:

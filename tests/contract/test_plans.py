@@ -63,6 +63,7 @@ _SOUGHT = {
     "look": 1000,
     "limit": 50,
 }
+_CLOSING = [["cart"] * 2, [1, 2], _IDS, [0, 1], [0.0] * 2, ["{}"] * 2, [0] * 2, [False] * 2, ["learnable"] * 2]
 _COUNTED = {"names": _IDS, "lowest": _IDS[0], "highest": _IDS[1], "minutes_since": _EVER, "judged": ["learnable"]}
 
 LOGS = re.compile(r"\b(?:FROM|JOIN)\s+(?:decisions\w*|outcomes|reward_ledger|open_windows|credits|activations)\b")
@@ -73,12 +74,13 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
     "decisions by id": (decision_rows._BY_ID, _BETWEEN),
     "windows by id": (decision_rows._WINDOWS, _BETWEEN),
     "manifests by id": (decision_rows._MANIFESTS, _BETWEEN),
+    "what a pass begins with": (sequencing._BEGIN, []),
     "rewards to sequence": (sequencing._TAKE, [100, 7]),
     "windows that ended": (sequencing._MATURED, [_EVER, 100]),
     "windows still open": (sequencing._STILL_OPEN, [_IDS]),
     "first and later closes": (
         sequencing._APPEND,
-        [["cart"] * 2, [1, 2], _IDS, [0, 1], [0.0] * 2, ["{}"] * 2, [0] * 2, [False] * 2, ["learnable"] * 2, 9, _EVER],
+        [*_CLOSING, ["ledger"], [9], 9, _EVER],
     ),
     "latest revisions": (sequencing._LATEST, [_IDS]),
     "entries of decisions": (reward_ledger.PLACED, {"decisions": _IDS}),

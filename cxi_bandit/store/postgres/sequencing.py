@@ -5,8 +5,8 @@ Nothing is remembered between passes (no last id, no transaction id), so nothing
 """
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, LiteralString
 
 import msgspec
 from psycopg.sql import SQL, Composed
@@ -19,13 +19,21 @@ from cxi_bandit.store.postgres import decision_rows
 from cxi_bandit.store.postgres.addresses import EVENT_COLUMNS, PostgresCrediting, reward_event
 from cxi_bandit.store.postgres.connection import Connection
 from cxi_bandit.store.postgres.decision_rows import NOTHING
-from cxi_bandit.store.postgres.outage_hold import latest_close
+from cxi_bandit.store.postgres.outage_hold import SignOfLife, latest_close
 from cxi_bandit.store.postgres.reward_ledger import PLACED, by_decision
 
 SEQUENCER_LOCK: Final = 0x6378695F736571  # "cxi_seq"
 LEDGER: Final = "ledger"
 
-_LAST: Final = "SELECT name, last_position FROM sequences"
+# What every pass begins with, at once. Whether there are events that name a shopper or an order, the first entry of an
+# index of such events alone tells, whatever the planner knows of how many there are.
+_BEGIN: Final = """
+SELECT now(), p.last_at, p.held_before, p.held_until,
+  EXISTS (SELECT FROM (SELECT FROM reward_ledger WHERE subject >= '' ORDER BY subject, occurred_at LIMIT 1) named)
+    OR EXISTS (SELECT FROM (SELECT FROM reward_ledger WHERE order_key >= '' ORDER BY order_key LIMIT 1) ordered),
+  s.name, s.last_position
+FROM (VALUES (true)) AS always (one) LEFT JOIN sequencer_passes p USING (one) LEFT JOIN sequences s ON true
+"""
 
 _TAKE: Final = SQL("""
 WITH due AS (
@@ -61,27 +69,27 @@ SELECT DISTINCT ON (decision_id) policy, position, decision_id, revision, reward
 FROM outcomes WHERE decision_id = ANY(%b::uuid[]) ORDER BY decision_id, revision DESC
 """
 
+_ADVANCE: Final[LiteralString] = """
+INSERT INTO sequences (name, last_position) SELECT * FROM unnest(%b::text[], %b::int8[])
+ON CONFLICT (name) DO UPDATE SET last_position = excluded.last_position
+"""
+
 # A first revision closes the window.
-_APPEND: Final = """
+_APPEND: Final = f"""
 WITH given AS MATERIALIZED (
   SELECT * FROM unnest(
     %b::text[], %b::int8[], %b::uuid[], %b::int4[], %b::float8[], %b::text[], %b::int4[], %b::bool[], %b::text[]
   ) AS given (policy, position, decision_id, revision, reward, metrics, counted, completed, standing)
 ), closed AS (
   DELETE FROM open_windows WHERE decision_id = ANY(ARRAY(SELECT decision_id FROM given WHERE revision = 0))
-)
+), advanced AS ({_ADVANCE})
 INSERT INTO outcomes (
   policy, position, decision_id, revision, reward, metrics, counted, completed, standing, ledger_cut, closed_at
 )
 SELECT policy, position, decision_id, revision, reward, metrics::json, counted, completed, standing,
   %b::bigint, %b::timestamptz
 FROM given
-"""
-
-_ADVANCE: Final = """
-INSERT INTO sequences (name, last_position) SELECT * FROM unnest(%b::text[], %b::int8[])
-ON CONFLICT (name) DO UPDATE SET last_position = excluded.last_position
-"""
+"""  # noqa: S608 - made of constants
 
 _encode: Final = msgspec.json.Encoder().encode
 _metrics: Final = msgspec.json.Decoder(dict[str, float]).decode
@@ -97,10 +105,12 @@ class PostgresSequencing:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._last: dict[str, int] = dict(connection.execute(_LAST).fetchall())
+        found = self._rows(_BEGIN)
+        self._seen = SignOfLife(*found[0][:4])
+        self._last: dict[str, int] = {name: last for *_, name, last in found if name is not None}
         self._moved: set[str] = set()
         self._looked = False
-        self._addresses = PostgresCrediting(connection, lambda: self._advance(LEDGER, 1))
+        self._addresses = PostgresCrediting(connection, lambda: self._advance(LEDGER, 1), any_addressed=found[0][4])
 
     @property
     def ledger_cut(self) -> int:
@@ -119,12 +129,13 @@ class PostgresSequencing:
             for received_at, position, why, *event in self._rows(_TAKE, limit, self.ledger_cut)
         ]
         self._advance(LEDGER, len(entries))
+        self._addresses.taken(entries)
         return entries
 
     def matured(self, before: datetime, limit: int) -> list[OpenWindow]:
         """See the port."""
         self._looked = True
-        return self._open(self._rows(_MATURED, latest_close(self._connection, before), limit))
+        return self._open(self._rows(_MATURED, latest_close(self._connection, self._seen, before), limit))
 
     def still_open(self, decisions: Collection[DecisionId]) -> list[OpenWindow]:
         """See the port."""
@@ -160,23 +171,27 @@ class PostgresSequencing:
             [settlement.completed for settlement in settlements],
             [revision.standing.value for revision in made],
         ]
-        self._connection.execute(_APPEND, [*values, self.ledger_cut, at])
+        self._connection.execute(_APPEND, [*values, *self._moves(), self.ledger_cut, at])
         return made
 
     def settle(self) -> None:
         """Writes down how far the sequences came, and that a pass was made, also where it had no time for windows."""
         if not self._looked:
-            latest_close(self._connection, datetime.now(UTC))
-        if not self._moved:
-            return
-        moved = sorted(self._moved)
-        self._connection.execute(_ADVANCE, [moved, [self._last[name] for name in moved]])
+            latest_close(self._connection, self._seen, self._seen.now)
+        if self._moved:
+            self._connection.execute(_ADVANCE, self._moves())
 
     def _advance(self, name: str, by: int) -> int:
         if by:
             self._last[name] = self._last.get(name, 0) + by
             self._moved.add(name)
         return self._last.get(name, 0)
+
+    def _moves(self) -> tuple[list[str], list[int]]:
+        """How far the sequences came that were not written down since they moved; whoever asks does it."""
+        moved = sorted(self._moved)
+        self._moved.clear()
+        return moved, [self._last[name] for name in moved]
 
     def _rows(self, query: str | Composed, *values: object) -> list[tuple[Any, ...]]:
         with self._connection.cursor(binary=True) as cursor:
