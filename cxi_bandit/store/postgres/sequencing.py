@@ -35,33 +35,35 @@ SELECT now(), p.last_at, p.held_before, p.held_until,
 FROM (VALUES (true)) AS always (one) LEFT JOIN sequencer_passes p USING (one) LEFT JOIN sequences s ON true
 """
 
+# Here and below what hangs on a row is looked up row by row, OFFSET 0 keeps it so: a plan made while the log was short,
+# and kept, must not read it whole once it is long.
 _TAKE: Final = SQL("""
 WITH due AS (
-  SELECT received_at, entry_id FROM ledger_inbox ORDER BY received_at, entry_id LIMIT %b::bigint
+  DELETE FROM ledger_inbox WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM ledger_inbox ORDER BY received_at, entry_id LIMIT %b::bigint
+  )) RETURNING received_at, entry_id
 ), placed AS (
   INSERT INTO ledger_positions (position, entry_id)
   SELECT %b::bigint + row_number() OVER (ORDER BY received_at, entry_id), entry_id FROM due
   RETURNING position, entry_id
-), gone AS (
-  DELETE FROM ledger_inbox i USING due WHERE i.received_at = due.received_at AND i.entry_id = due.entry_id
 )
 SELECT l.received_at, p.position, l.quarantined, {}
-FROM placed p JOIN reward_ledger l USING (entry_id) ORDER BY p.position
+FROM placed p CROSS JOIN LATERAL (SELECT * FROM reward_ledger WHERE entry_id = p.entry_id OFFSET 0) l
+ORDER BY p.position
 """).format(EVENT_COLUMNS)
 
-_MATURED: Final = """
+_OPEN: Final[LiteralString] = """
 SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false), s.reason
-FROM open_windows w LEFT JOIN activations a USING (decision_id)
-LEFT JOIN set_asides s ON s.decision_id = w.decision_id AND s.reason <> 'answered'
-WHERE w.closes_at <= %b::timestamptz ORDER BY w.closes_at, w.decision_id LIMIT %b::bigint
+FROM open_windows w
+LEFT JOIN LATERAL (SELECT activated_at FROM activations WHERE decision_id = w.decision_id OFFSET 0) a ON true
+LEFT JOIN LATERAL (
+  SELECT reason FROM set_asides WHERE decision_id = w.decision_id AND reason <> 'answered' OFFSET 0
+) s ON true
 """
-
-_STILL_OPEN: Final = """
-SELECT w.decision_id, coalesce(a.activated_at <= w.closes_at, false), s.reason
-FROM open_windows w LEFT JOIN activations a USING (decision_id)
-LEFT JOIN set_asides s ON s.decision_id = w.decision_id AND s.reason <> 'answered'
-WHERE w.decision_id = ANY(%b::uuid[]) ORDER BY w.decision_id
+_MATURED: Final = f"""
+{_OPEN} WHERE w.closes_at <= %b::timestamptz ORDER BY w.closes_at, w.decision_id LIMIT %b::bigint
 """
+_STILL_OPEN: Final = f"{_OPEN} WHERE w.decision_id = ANY(%b::uuid[]) ORDER BY w.decision_id"
 
 _LATEST: Final = """
 SELECT DISTINCT ON (decision_id) policy, position, decision_id, revision, reward, metrics::text, counted, completed,
