@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,7 @@ from cxi_bandit.service.console.overview import Overview
 from cxi_bandit.service.console.pages import Pages
 from cxi_bandit.store.postgres import (
     PostgresStore,
+    addresses,
     counting,
     decision_rows,
     lessons,
@@ -66,6 +68,7 @@ _SOUGHT = {
 _CLOSING = [["cart"] * 2, [1, 2], _IDS, [0, 1], [0.0] * 2, ["{}"] * 2, [0] * 2, [False] * 2, ["learnable"] * 2]
 _COUNTED = {"names": _IDS, "lowest": _IDS[0], "highest": _IDS[1], "minutes_since": _EVER, "judged": ["learnable"]}
 
+PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?[bs]")
 LOGS = re.compile(r"\b(?:FROM|JOIN)\s+(?:decisions\w*|outcomes|reward_ledger|open_windows|credits|activations)\b")
 
 HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, object]]] = {
@@ -84,6 +87,10 @@ HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, objec
     ),
     "latest revisions": (sequencing._LATEST, [_IDS]),
     "entries of decisions": (reward_ledger.PLACED, {"decisions": _IDS}),
+    "events of shoppers": (
+        addresses._over(addresses._NAMING_SHOPPERS, addresses._SEQUENCED),
+        [[b"a"], [_EVER], [_EVER]],
+    ),
     "keys that stand": (reward_ledger._STANDING, [["shop"], ["r1"]]),
     "the last version": (registry._LAST_VERSION, ["cart"]),
     "a model's bytes": (registry._BYTES, ["cart", 1]),
@@ -138,6 +145,50 @@ def test_the_hot_path_looks_up_and_reads_nothing_whole(postgres_dsn: str) -> Non
         connection.execute("DROP INDEX reward_ledger_decision")
         noticed = {"a segment's range": ["reward_ledger"], "entries of decisions": ["reward_ledger"]}
         assert scanned(connection) == noticed
+
+
+LEARNERS = (
+    "what a pass begins with",
+    "rewards to sequence",
+    "windows that ended",
+    "windows still open",
+    "windows by id",
+    "latest revisions",
+    "entries of decisions",
+    "first and later closes",
+    "events of shoppers",
+    "a segment's range",
+)
+
+
+def kept(connection: psycopg.Connection, query: str | SQL | Composed, values: Any) -> dict[str, Any]:
+    """The plan that is kept for whatever values, as the planner makes it of its own accord."""
+    statement = query if isinstance(query, str) else query.as_string(connection)
+    places = {name: f"${place}" for place, name in enumerate(values, 1)} if isinstance(values, dict) else {}
+    numbers = count(1)
+    asked = PLACEHOLDER.sub(lambda found: places.get(found[1]) or f"${next(numbers)}", statement)
+    nothing = ", ".join(["NULL"] * len(values))
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    with psycopg.RawCursor(connection) as cursor:
+        cursor.execute(f"PREPARE asked AS {asked}")
+        row = cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE asked {f'({nothing})' if values else ''}").fetchone()
+        cursor.execute("DEALLOCATE asked")
+    plan: dict[str, Any] = row[0][0]["Plan"]
+    return plan
+
+
+def test_what_the_learner_asks_reads_nothing_whole_however_short_the_log_was_when_it_was_planned(
+    postgres_dsn: str,
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        read = {name: list(whole(kept(connection, *HOT[name]))) for name in LEARNERS}
+        assert read == {name: [] for name in LEARNERS}
+        joined = (
+            "SELECT FROM reward_ledger l JOIN ledger_positions p USING (entry_id) WHERE l.decision_id = ANY(%b::uuid[])"
+        )
+        assert list(whole(kept(connection, joined, [_IDS]))) == ["ledger_positions"], (
+            "a join that is left to the planner"
+        )
 
 
 @contextmanager

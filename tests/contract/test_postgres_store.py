@@ -249,3 +249,35 @@ def test_a_database_that_only_reads_is_away(postgres_dsn: str, make: Any) -> Non
                 call()
     finally:
         store.close()
+
+
+def test_a_writers_connection_serves_the_next_and_one_that_ended_nobody(
+    postgres_store: PostgresStore, postgres_dsn: str
+) -> None:
+    def writers() -> list[int]:
+        with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                "AND application_name = 'cxi-bandit writer' ORDER BY pid"
+            )
+            return [pid for (pid,) in rows]
+
+    for policy in (CART, PolicyName("search"), CART):
+        with postgres_store.registry.writer(policy) as mine:
+            assert mine
+            (only,) = writers()
+    with postgres_store.registry.writer(CART), postgres_store.registry.writer(CART) as other:
+        assert not other
+        assert len(writers()) == 2, "locks that are held at once are held apart"
+    assert only in writers()
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        for pid in writers():
+            connection.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    with postgres_store.registry.writer(CART) as mine:
+        assert mine
+        (fresh,) = writers()
+    assert fresh != only
+    postgres_store.registry.stand_down()
+    with postgres_store.registry.writer(CART) as mine:
+        assert mine
+        assert fresh not in writers()
