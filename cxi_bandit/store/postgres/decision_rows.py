@@ -88,6 +88,13 @@ def read(row: Sequence[Any]) -> Decision:
     )
 
 
+def _window(row: Sequence[Any]) -> Window:
+    decision_id, policy, manifest_sha, decided_at, closes_at, subject, intervention, overridden, arm = row
+    return Window(
+        decision_id, policy, manifest_sha, decided_at, closes_at, subject, intervention, overridden, _ARMS[arm]
+    )
+
+
 def by_id(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, Decision]:
     """Those of `decisions` that are in the log."""
     return {row[0]: read(row) for row in _named(connection, _BY_ID, decisions)}
@@ -95,7 +102,7 @@ def by_id(connection: Connection, decisions: Iterable[DecisionId]) -> dict[Decis
 
 def windows(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, Window]:
     """The windows, open or closed, of those of `decisions` that are in the log."""
-    return {row[0]: Window(*row[:-1], _ARMS[row[-1]]) for row in _named(connection, _WINDOWS, decisions)}
+    return {row[0]: _window(row) for row in _named(connection, _WINDOWS, decisions)}
 
 
 def manifests_of(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, ManifestSha]:
