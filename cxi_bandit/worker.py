@@ -182,10 +182,11 @@ class Workbench:
 
     def _learn(self, version: PolicyVersion) -> bool:
         engine, policy = self._engine, version.policy
-        head = engine.store.outcomes.head(policy)
-        learned = self._learned.get((policy, version.version), -1)
         patience = engine.manifests.by_sha(version.manifest_sha).learning.publish_seconds
-        if head <= learned or time.monotonic() - self._published.get(policy, -math.inf) < patience:
+        if time.monotonic() - self._published.get(policy, -math.inf) < patience:
+            return False
+        head = engine.store.outcomes.head(policy)
+        if head <= self._learned.get((policy, version.version), -1):
             return False
         with engine.store.registry.writer(policy) as mine:
             if not mine:

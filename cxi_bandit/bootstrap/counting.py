@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from cxi_bandit.bootstrap.engine import Engine
 from cxi_bandit.domain.errors import Unavailable
 from cxi_bandit.domain.tallies import Span, start_of
-from cxi_bandit.engine.count import MINUTES_KEPT, count
+from cxi_bandit.engine.count import MINUTES_KEPT, PIECE, count
 from cxi_bandit.telemetry.metrics import Metrics
 
 _REST_FOR_OTHERS: Final = 14.0
@@ -49,7 +49,9 @@ class Counting:
         if not counted:
             self._due = ended + _REST_SECONDS
         elif others_busy:
-            self._due = ended + _REST_FOR_OTHERS * (ended - started)
+            rest = _REST_FOR_OTHERS * (ended - started)
+            # A few decisions cost almost as much as many: where nothing is left waiting, more may come together first.
+            self._due = ended + (rest if counted >= PIECE else max(rest, _REST_SECONDS))
         return bool(counted) and not others_busy
 
     def _count(self, started: float) -> int:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import Decision, Situation
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha, PolicyName
 
@@ -24,6 +25,40 @@ class OutcomeStanding(StrEnum):
     HELD_BACK = "held_back"
     ABANDONED = "abandoned"
     ALIAS = "alias"
+
+
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """What of a decision its outcome is settled from, its events apart: the sequencer reads every decision of the log.
+
+    Attributes:
+        overridden: A person chose.
+        arm: Of a roll-out, where the decision was made in one.
+    """
+
+    decision_id: DecisionId
+    policy: PolicyName
+    manifest_sha: ManifestSha
+    decided_at: datetime
+    closes_at: datetime
+    subject: bytes | None
+    intervention: InterventionId
+    overridden: bool
+    arm: Arm | None
+
+    @classmethod
+    def of(cls, decision: Decision) -> "Window":
+        """That of a decision."""
+        return cls(
+            decision.decision_id,
+            decision.policy,
+            decision.manifest_sha,
+            decision.decided_at,
+            decision.closes_at,
+            decision.subject,
+            decision.intervention,
+            decision.override_id is not None,
+            None if decision.assignment is None else decision.assignment.arm,
+        )
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Final
 
 from cxi_bandit.domain.attribution import Candidate, Credit
-from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId
+from cxi_bandit.domain.outcome import Window
 from cxi_bandit.domain.reward import RewardEvent, RewardKey
 from cxi_bandit.engine.manifests import Manifests
 from cxi_bandit.engine.ports import Addresses, Crediting, Sighting
@@ -31,7 +31,7 @@ _Events = Mapping[RewardKey, RewardEvent]
 
 
 def attribute(
-    addresses: Crediting, manifests: Manifests, taken: Collection[RewardEvent], closing: Collection[Decision]
+    addresses: Crediting, manifests: Manifests, taken: Collection[RewardEvent], closing: Collection[Window]
 ) -> set[DecisionId]:
     """Brings the credits up to date with events just sequenced and decisions about to close.
 
@@ -54,7 +54,7 @@ def attribute(
 
 
 def _affected(
-    addresses: Crediting, manifests: Manifests, taken: Collection[RewardEvent], closing: Collection[Decision]
+    addresses: Crediting, manifests: Manifests, taken: Collection[RewardEvent], closing: Collection[Window]
 ) -> list[RewardEvent]:
     """The events without decision whose attribution may be another one now."""
     found = {event.key: event for event in taken if event.subject is not None or event.order is not None}

@@ -10,9 +10,11 @@ MINUTES_KEPT: Final = timedelta(days=2)
 """For so long tallies are kept by minute; by hour and day for ever."""
 SETTLED: Final = timedelta(seconds=10)
 """A decision is counted as it came so long after it was made: its commit has had its time."""
+PIECE: Final = 2000
+"""So much of each kind is counted at once, unless asked otherwise: where less is counted in all, nothing waits."""
 
 
-def count(registry: Registry, tallies: Tallies, now: datetime, limit: int = 2000) -> int:
+def count(registry: Registry, tallies: Tallies, now: datetime, limit: int = PIECE) -> int:
     """Counts up to `limit` decisions, and up to `limit` outcome positions of each policy; how many of all.
 
     Exactly once, by whoever and in however many processes: each piece is a transaction that moves the mark it began at.

@@ -2,18 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from cxi_bandit.domain.assignment import Arm
-from cxi_bandit.domain.decision import Decision
-from cxi_bandit.domain.identifiers import DecisionId
-from cxi_bandit.domain.outcome import OutcomeStanding, Settlement
+from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha
+from cxi_bandit.domain.outcome import OutcomeStanding, Settlement, Window
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.engine.attribute import attribute
 from cxi_bandit.engine.manifests import Manifests
-from cxi_bandit.engine.ports import Closure, OpenDecision, OutcomeLog, Sequencing
+from cxi_bandit.engine.ports import Closure, OpenWindow, OutcomeLog, Sequencing
 from cxi_bandit.engine.unseen import Unseen
 from cxi_bandit.policy.settlement import settle
 
@@ -67,10 +66,11 @@ def join(
         drained = len(rewards) < limit
         due = sequencing.matured(now - lateness, limit) if drained else []
         touched = {entry.event.decision_id for entry in rewards if entry.event.decision_id is not None}
-        touched |= attribute(sequencing.addresses, manifests, [entry.event for entry in rewards], _decisions(due))
-        early = _reached(sequencing, manifests, due, touched) if drained else []
-        revised = _revisions(sequencing, manifests, touched)
-        closed = _first_closes(sequencing, manifests, due, early, unseen or Unseen(outcomes, manifests))
+        touched |= attribute(sequencing.addresses, manifests, [entry.event for entry in rewards], _windows(due))
+        early = _reached(sequencing, manifests, due, touched) if drained else _Reached([], set())
+        settling = _Settling(sequencing, manifests)
+        revised = _revisions(settling, touched - early.still_open)
+        closed = _first_closes(settling, due, early.closing, unseen or Unseen(outcomes, manifests))
         appended = [*revised, *closed]
         sequencing.append(appended, now)
         return JoinReport(
@@ -78,93 +78,131 @@ def join(
             closed=len(closed),
             revised=len(revised),
             waited_rewards=max((now - entry.received_at for entry in rewards[:1]), default=timedelta()),
-            waited_windows=max((now - open_.decision.closes_at for open_ in due[:1]), default=timedelta()),
+            waited_windows=max((now - open_.window.closes_at for open_ in due[:1]), default=timedelta()),
             decisions=tuple([closure.decision_id for closure in appended]),
         )
 
 
+class _Reached(NamedTuple):
+    """Of the decisions that a pass's rewards reached, in decision order, those that close early.
+
+    Attributes:
+        still_open: All that were open when the pass began, those among them that are due.
+    """
+
+    closing: list[OpenWindow]
+    still_open: set[DecisionId]
+
+
 def _reached(
-    sequencing: Sequencing, manifests: Manifests, due: Sequence[OpenDecision], touched: set[DecisionId]
-) -> list[OpenDecision]:
+    sequencing: Sequencing, manifests: Manifests, due: Sequence[OpenWindow], touched: set[DecisionId]
+) -> _Reached:
     """Windows not due yet that a reward has reached and that close on the first one.
 
     They too have the events looked at that they may have, as a window closes only once; `touched` grows by those whom
     that concerns.
     """
-    early: dict[DecisionId, OpenDecision] = {}
-    asked = {open_.decision.decision_id for open_ in due}
+    early: list[OpenWindow] = []
+    still_open = {open_.window.decision_id for open_ in due}
+    asked = set(still_open)
     while unasked := touched - asked:
         asked |= unasked
-        found = [open_ for open_ in sequencing.still_open(unasked) if _closes_early(open_, manifests)]
-        early |= {open_.decision.decision_id: open_ for open_ in found}
-        touched |= attribute(sequencing.addresses, manifests, [], _decisions(found))
-    return sorted(early.values(), key=lambda open_: open_.decision.decision_id)
+        found = sequencing.still_open(unasked)
+        still_open.update(open_.window.decision_id for open_ in found)
+        closing = [open_ for open_ in found if _closes_early(open_, manifests)]
+        early += closing
+        touched |= attribute(sequencing.addresses, manifests, [], _windows(closing))
+    return _Reached(sorted(early, key=lambda open_: open_.window.decision_id), still_open)
 
 
-def _decisions(windows: Sequence[OpenDecision]) -> list[Decision]:
-    return [open_.decision for open_ in windows]
+def _windows(open_: Sequence[OpenWindow]) -> list[Window]:
+    return [one.window for one in open_]
 
 
-def _revisions(sequencing: Sequencing, manifests: Manifests, touched: Collection[DecisionId]) -> list[Closure]:
+class _Settling:
+    """What windows earned, by the events that have a ledger position in this pass.
+
+    Most have none. Of those all that have the same intervention of the same manifest earned the same.
+    """
+
+    def __init__(self, sequencing: Sequencing, manifests: Manifests) -> None:
+        self.sequencing = sequencing
+        self._manifests = manifests
+        self._unheard: dict[tuple[ManifestSha, InterventionId], Settlement] = {}
+
+    def settled(self, windows: Sequence[Window]) -> list[Settlement]:
+        """That of each, in their order."""
+        if not windows:
+            return []
+        heard = self.sequencing.entries_of([window.decision_id for window in windows])
+        if not heard:
+            return [self._settled(window, ()) for window in windows]
+        return [self._settled(window, heard.get(window.decision_id, ())) for window in windows]
+
+    def _settled(self, window: Window, entries: Sequence[LedgerEntry]) -> Settlement:
+        if entries:
+            return self._settle(window, entries)
+        kind = (window.manifest_sha, window.intervention)
+        found = self._unheard.get(kind)
+        if found is None:
+            found = self._unheard[kind] = self._settle(window, ())
+        return found
+
+    def _settle(self, window: Window, entries: Sequence[LedgerEntry]) -> Settlement:
+        manifest = self._manifests.by_sha(window.manifest_sha)
+        return settle(manifest, window.intervention, (window.decided_at, window.closes_at), entries)
+
+
+def _revisions(settling: _Settling, touched: Collection[DecisionId]) -> list[Closure]:
     """A new revision for every closed decision whose new rewards change its settlement."""
-    standing = sequencing.closed(touched)
-    entries = sequencing.entries_of(standing.keys())
+    if not touched:
+        return []
+    standing = settling.sequencing.closed(touched)
+    windows = [standing[decision_id][0] for decision_id in sorted(standing)]
     revisions = []
-    for decision_id in sorted(standing):
-        decision, latest = standing[decision_id]
-        settlement = _settled(decision, entries.get(decision_id, []), manifests)
+    for window, settlement in zip(windows, settling.settled(windows), strict=True):
+        _, latest = standing[window.decision_id]
         if settlement != latest.settlement:
-            revisions.append(_closure(decision, settlement, latest.standing, latest.revision + 1))
+            revisions.append(_closure(window, settlement, latest.standing, latest.revision + 1))
     return revisions
 
 
 def _first_closes(
-    sequencing: Sequencing,
-    manifests: Manifests,
-    due: Sequence[OpenDecision],
-    early: Sequence[OpenDecision],
-    unseen: Unseen,
+    settling: _Settling, due: Sequence[OpenWindow], early: Sequence[OpenWindow], unseen: Unseen
 ) -> list[Closure]:
     """First closes in decision order: windows that ended, and where a manifest opts in, those a reward just reached."""
-    ended = {open_.decision.decision_id for open_ in due}
-    windows = [*due, *early]
-    entries = sequencing.entries_of({open_.decision.decision_id for open_ in windows})
-    closes = []
-    for open_ in windows:
-        decision = open_.decision
-        settlement = _settled(decision, entries.get(decision.decision_id, []), manifests)
-        if settlement.completed or decision.decision_id in ended:
-            closes.append(_closure(decision, settlement, _standing(open_, unseen), 0))
-    return closes
+    opened = [*due, *early]
+    settled = settling.settled(_windows(opened))
+    # Those that ended close in any case; of the others only whose reward has come.
+    return [
+        _closure(one.window, settlement, _standing(one, unseen), 0)
+        for place, (one, settlement) in enumerate(zip(opened, settled, strict=True))
+        if place < len(due) or settlement.completed
+    ]
 
 
-def _closes_early(open_: OpenDecision, manifests: Manifests) -> bool:
+def _closes_early(open_: OpenWindow, manifests: Manifests) -> bool:
     """Whether a first reward closes it. Where only what was shown counts, one that is not shown yet waits."""
-    reward = manifests.by_sha(open_.decision.manifest_sha).reward
+    reward = manifests.by_sha(open_.window.manifest_sha).reward
     return reward.closes_on == "first_reward" and (not reward.drops_unseen or open_.activated)
 
 
-def _settled(decision: Decision, entries: Sequence[LedgerEntry], manifests: Manifests) -> Settlement:
-    manifest = manifests.by_sha(decision.manifest_sha)
-    return settle(manifest, decision.intervention, (decision.decided_at, decision.closes_at), entries)
-
-
-def _standing(open_: OpenDecision, unseen: Unseen) -> OutcomeStanding:
+def _standing(open_: OpenWindow, unseen: Unseen) -> OutcomeStanding:
     if open_.set_aside is not None:
         return open_.set_aside
-    decision = open_.decision
-    if decision.override_id is not None:
+    window = open_.window
+    if window.overridden:
         return OutcomeStanding.OVERRIDDEN
-    if decision.assignment is not None and decision.assignment.arm is Arm.HOLD:
+    if window.arm is Arm.HOLD:
         return OutcomeStanding.HELD_BACK
-    dropped = not open_.activated and unseen.may_be_dropped(decision.policy, decision.manifest_sha)
+    dropped = not open_.activated and unseen.may_be_dropped(window.policy, window.manifest_sha)
     return OutcomeStanding.UNACTIVATED if dropped else OutcomeStanding.LEARNABLE
 
 
-def _closure(decision: Decision, settlement: Settlement, standing: OutcomeStanding, revision: int) -> Closure:
+def _closure(window: Window, settlement: Settlement, standing: OutcomeStanding, revision: int) -> Closure:
     return Closure(
-        policy=decision.policy,
-        decision_id=decision.decision_id,
+        policy=window.policy,
+        decision_id=window.decision_id,
         revision=revision,
         settlement=settlement,
         standing=standing,

@@ -585,3 +585,25 @@ def test_every_order_in_which_decisions_and_events_arrive_ends_the_same(
     postgres_store: Any, arrivals: Sequence[Any], without: set[str]
 ) -> None:
     same_whatever_the_order(postgres_store, arrivals, without)
+
+
+def test_the_first_event_of_a_shopper_is_found_in_the_pass_that_takes_it(store: Any, make: Any, noon: datetime) -> None:
+    named = make.entry(None, "first", subject=b"shopper")
+    tied = make.entry(make.decision().decision_id, "second", order=b"order")
+    around = {b"shopper": (noon, noon + timedelta(hours=1))}
+
+    def found(sequencing: Any) -> tuple[list[RewardEvent], list[RewardEvent]]:
+        addresses = sequencing.addresses
+        return addresses.naming_shoppers(around), addresses.linking([tied.event.decision_id])
+
+    with store.outcomes.sequencing() as sequencing:
+        assert found(sequencing) == ([], [])
+        store.ledger.append([named])
+        assert found(sequencing) == ([], []), "it has no position yet"
+        sequencing.take_rewards(10)
+        assert found(sequencing) == ([named.event], [])
+    store.ledger.append([tied])
+    with store.outcomes.sequencing() as sequencing:
+        assert found(sequencing) == ([named.event], [])
+        sequencing.take_rewards(10)
+        assert found(sequencing) == ([named.event], [tied.event])

@@ -28,7 +28,7 @@ class Clockwork:
     def due(self, before: datetime) -> set[DecisionId]:
         with self.store.outcomes.sequencing() as sequencing:
             assert sequencing is not None
-            return {seen.decision.decision_id for seen in sequencing.matured(before, 100)}
+            return {seen.window.decision_id for seen in sequencing.matured(before, 100)}
 
     def silent(self, **past: float) -> None:
         """As if nothing had run for so long."""

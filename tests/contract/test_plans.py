@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,7 @@ from cxi_bandit.service.console.overview import Overview
 from cxi_bandit.service.console.pages import Pages
 from cxi_bandit.store.postgres import (
     PostgresStore,
+    addresses,
     counting,
     decision_rows,
     lessons,
@@ -63,21 +65,32 @@ _SOUGHT = {
     "look": 1000,
     "limit": 50,
 }
+_CLOSING = [["cart"] * 2, [1, 2], _IDS, [0, 1], [0.0] * 2, ["{}"] * 2, [0] * 2, [False] * 2, ["learnable"] * 2]
 _COUNTED = {"names": _IDS, "lowest": _IDS[0], "highest": _IDS[1], "minutes_since": _EVER, "judged": ["learnable"]}
 
+PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?[bs]")
 LOGS = re.compile(r"\b(?:FROM|JOIN)\s+(?:decisions\w*|outcomes|reward_ledger|open_windows|credits|activations)\b")
 
 HOT: dict[str, tuple[str | SQL | Composed, Sequence[object] | Mapping[str, object]]] = {
     "a segment's range": (lessons._RANGE, [9, "cart", 1, 5, 0, 9]),
     "a segment's lessons": (lessons._DECIDED, _BETWEEN),
     "decisions by id": (decision_rows._BY_ID, _BETWEEN),
+    "windows by id": (decision_rows._WINDOWS, _BETWEEN),
     "manifests by id": (decision_rows._MANIFESTS, _BETWEEN),
+    "what a pass begins with": (sequencing._BEGIN, []),
     "rewards to sequence": (sequencing._TAKE, [100, 7]),
     "windows that ended": (sequencing._MATURED, [_EVER, 100]),
     "windows still open": (sequencing._STILL_OPEN, [_IDS]),
-    "closing windows": (sequencing._CLOSE, [_IDS]),
+    "first and later closes": (
+        sequencing._APPEND,
+        [*_CLOSING, ["ledger"], [9], 9, _EVER],
+    ),
     "latest revisions": (sequencing._LATEST, [_IDS]),
     "entries of decisions": (reward_ledger.PLACED, {"decisions": _IDS}),
+    "events of shoppers": (
+        addresses._over(addresses._NAMING_SHOPPERS, addresses._SEQUENCED),
+        [[b"a"], [_EVER], [_EVER]],
+    ),
     "keys that stand": (reward_ledger._STANDING, [["shop"], ["r1"]]),
     "the last version": (registry._LAST_VERSION, ["cart"]),
     "a model's bytes": (registry._BYTES, ["cart", 1]),
@@ -132,6 +145,50 @@ def test_the_hot_path_looks_up_and_reads_nothing_whole(postgres_dsn: str) -> Non
         connection.execute("DROP INDEX reward_ledger_decision")
         noticed = {"a segment's range": ["reward_ledger"], "entries of decisions": ["reward_ledger"]}
         assert scanned(connection) == noticed
+
+
+LEARNERS = (
+    "what a pass begins with",
+    "rewards to sequence",
+    "windows that ended",
+    "windows still open",
+    "windows by id",
+    "latest revisions",
+    "entries of decisions",
+    "first and later closes",
+    "events of shoppers",
+    "a segment's range",
+)
+
+
+def kept(connection: psycopg.Connection, query: str | SQL | Composed, values: Any) -> dict[str, Any]:
+    """The plan that is kept for whatever values, as the planner makes it of its own accord."""
+    statement = query if isinstance(query, str) else query.as_string(connection)
+    places = {name: f"${place}" for place, name in enumerate(values, 1)} if isinstance(values, dict) else {}
+    numbers = count(1)
+    asked = PLACEHOLDER.sub(lambda found: places.get(found[1]) or f"${next(numbers)}", statement)
+    nothing = ", ".join(["NULL"] * len(values))
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    with psycopg.RawCursor(connection) as cursor:
+        cursor.execute(f"PREPARE asked AS {asked}")
+        row = cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE asked {f'({nothing})' if values else ''}").fetchone()
+        cursor.execute("DEALLOCATE asked")
+    plan: dict[str, Any] = row[0][0]["Plan"]
+    return plan
+
+
+def test_what_the_learner_asks_reads_nothing_whole_however_short_the_log_was_when_it_was_planned(
+    postgres_dsn: str,
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        read = {name: list(whole(kept(connection, *HOT[name]))) for name in LEARNERS}
+        assert read == {name: [] for name in LEARNERS}
+        joined = (
+            "SELECT FROM reward_ledger l JOIN ledger_positions p USING (entry_id) WHERE l.decision_id = ANY(%b::uuid[])"
+        )
+        assert list(whole(kept(connection, joined, [_IDS]))) == ["ledger_positions"], (
+            "a join that is left to the planner"
+        )
 
 
 @contextmanager

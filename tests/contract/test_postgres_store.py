@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from cxi_bandit.domain.errors import InvalidInput, NotFound, Unavailable
 from cxi_bandit.domain.identifiers import DecisionIdMint, PolicyName, minted_at
 from cxi_bandit.domain.imported import ImportedLog, ImportedRound
+from cxi_bandit.domain.outcome import Window
 from cxi_bandit.domain.reward import RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry
 from cxi_bandit.store.postgres import PostgresStore
@@ -51,13 +52,13 @@ def test_rewards_and_windows_that_commit_late_are_still_taken(
             assert sequencing is not None
             assert [entry.position for entry in sequencing.take_rewards(10)] == [1, 2, 3, 4]
             due = sequencing.matured(noon + timedelta(days=1), 10)
-            assert [entry.decision for entry in due] == others
+            assert [entry.window for entry in due] == [Window.of(row) for row in others]
             sequencing.append([make.closure(row) for row in others], noon)
         held.commit()
     with postgres_store.outcomes.sequencing() as sequencing:
         assert sequencing is not None
         assert [(entry.position, entry.event.reward_id) for entry in sequencing.take_rewards(10)] == [(5, "late")]
-        assert [entry.decision for entry in sequencing.matured(noon + timedelta(days=1), 10)] == [late]
+        assert [entry.window for entry in sequencing.matured(noon + timedelta(days=1), 10)] == [Window.of(late)]
         assert [row.position for row in sequencing.append([make.closure(late)], noon)] == [4]
 
 
@@ -248,3 +249,35 @@ def test_a_database_that_only_reads_is_away(postgres_dsn: str, make: Any) -> Non
                 call()
     finally:
         store.close()
+
+
+def test_a_writers_connection_serves_the_next_and_one_that_ended_nobody(
+    postgres_store: PostgresStore, postgres_dsn: str
+) -> None:
+    def writers() -> list[int]:
+        with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                "AND application_name = 'cxi-bandit writer' ORDER BY pid"
+            )
+            return [pid for (pid,) in rows]
+
+    for policy in (CART, PolicyName("search"), CART):
+        with postgres_store.registry.writer(policy) as mine:
+            assert mine
+            (only,) = writers()
+    with postgres_store.registry.writer(CART), postgres_store.registry.writer(CART) as other:
+        assert not other
+        assert len(writers()) == 2, "locks that are held at once are held apart"
+    assert only in writers()
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        for pid in writers():
+            connection.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    with postgres_store.registry.writer(CART) as mine:
+        assert mine
+        (fresh,) = writers()
+    assert fresh != only
+    postgres_store.registry.stand_down()
+    with postgres_store.registry.writer(CART) as mine:
+        assert mine
+        assert fresh not in writers()

@@ -14,10 +14,10 @@ def set_aside(store: Any, noon: datetime) -> dict[DecisionId, OutcomeStanding | 
     """Every open decision and why it is set aside."""
     with store.outcomes.sequencing() as sequencing:
         found = sequencing.matured(noon + timedelta(days=1), 100)
-        assert sequencing.still_open([seen.decision.decision_id for seen in found]) == sorted(
-            found, key=lambda seen: seen.decision.decision_id
+        assert sequencing.still_open([seen.window.decision_id for seen in found]) == sorted(
+            found, key=lambda seen: seen.window.decision_id
         )
-        return {seen.decision.decision_id: seen.set_aside for seen in found}
+        return {seen.window.decision_id: seen.set_aside for seen in found}
 
 
 def test_an_abandoned_decision_is_set_aside(store: Any, make: Any, noon: datetime) -> None:

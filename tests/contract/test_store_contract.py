@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from cxi_bandit.domain.access import ApiKey, Scope
+from cxi_bandit.domain.assignment import Arm, Assignment
 from cxi_bandit.domain.decision import Decision, Stage
 from cxi_bandit.domain.errors import IdempotencyConflict, InvalidInput, LearningConflict, NotFound
 from cxi_bandit.domain.identifiers import DecisionId, ManifestSha, ModelVersion, PolicyName, Source
-from cxi_bandit.domain.outcome import OutcomeStanding, TrainingRow
+from cxi_bandit.domain.outcome import OutcomeStanding, TrainingRow, Window
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.domain.reward import RewardStatus
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken
@@ -206,17 +207,41 @@ class TestSequencing:
         late, soon, never = make.decision(minutes=20), make.decision(minutes=10), make.decision(minutes=9999)
         log(store, late, soon, never)
         with store.outcomes.sequencing() as sequencing:
-            due = [entry.decision for entry in sequencing.matured(noon + timedelta(hours=1), 10)]
-            assert due == [soon, late]
-            assert [entry.decision for entry in sequencing.matured(noon + timedelta(hours=1), 1)] == [soon]
+            due = [entry.window for entry in sequencing.matured(noon + timedelta(hours=1), 10)]
+            assert due == [Window.of(soon), Window.of(late)]
+            assert [entry.window for entry in sequencing.matured(noon + timedelta(hours=1), 1)] == [Window.of(soon)]
             assert sequencing.matured(soon.closes_at - timedelta(microseconds=1), 10) == []
             sequencing.append([make.closure(soon)], noon)
         with store.outcomes.sequencing() as sequencing:
-            assert [entry.decision for entry in sequencing.matured(soon.closes_at, 10)] == []
+            assert [entry.window for entry in sequencing.matured(soon.closes_at, 10)] == []
             everything = [late.decision_id, soon.decision_id, never.decision_id]
-            assert [entry.decision for entry in sequencing.still_open(everything)] == [late, never]
+            assert [entry.window for entry in sequencing.still_open(everything)] == [Window.of(late), Window.of(never)]
             standing = sequencing.closed(everything)
-        assert standing == {soon.decision_id: (soon, store.outcomes.revisions(soon.decision_id)[0])}
+        assert standing == {soon.decision_id: (Window.of(soon), store.outcomes.revisions(soon.decision_id)[0])}
+
+    def test_a_window_says_of_its_decision_what_an_outcome_needs(self, store: Any, make: Any, noon: datetime) -> None:
+        left_alone = Assignment(revision=1, arm=Arm.HOLD, share=0.1, salt="s")
+        rows = [
+            make.decision(),
+            make.decision(subject=b"\0key", intervention="hold"),
+            make.decision(override_id=7, manifest_sha=ManifestSha("1" * 64)),
+            make.decision("search", assignment=left_alone),
+        ]
+        log(store, *rows)
+        windows = [Window.of(row) for row in rows]
+        assert [(one.subject, one.overridden, one.arm) for one in windows] == [
+            (None, False, None),
+            (b"\0key", False, None),
+            (None, True, None),
+            (None, False, Arm.HOLD),
+        ]
+        names = [row.decision_id for row in rows]
+        with store.outcomes.sequencing() as sequencing:
+            assert [one.window for one in sequencing.matured(noon + timedelta(hours=1), 10)] == windows
+            assert [one.window for one in sequencing.still_open(names)] == windows
+            sequencing.append([make.closure(row) for row in rows], noon)
+        with store.outcomes.sequencing() as sequencing:
+            assert [sequencing.closed(names)[name][0] for name in names] == windows
 
     def test_an_exception_undoes_the_whole_pass(self, store: Any, make: Any, noon: datetime) -> None:
         decision = make.decision()
@@ -235,7 +260,7 @@ class TestSequencing:
         assert store.outcomes.revisions(decision.decision_id) == []
         with store.outcomes.sequencing() as sequencing:
             assert [entry.position for entry in sequencing.take_rewards(10)] == [1]
-            assert [entry.decision for entry in sequencing.matured(decision.closes_at, 10)] == [decision]
+            assert [entry.window for entry in sequencing.matured(decision.closes_at, 10)] == [Window.of(decision)]
 
     def test_there_is_one_sequencer(self, store: Any) -> None:
         with store.outcomes.sequencing() as first, store.outcomes.sequencing() as second:

@@ -14,7 +14,7 @@ from cxi_bandit.engine.ports.evaluations import Evaluations, FiledReport
 from cxi_bandit.engine.ports.limits import Budgets, LeaseRequest, PermitRequest, Permits, Unspent
 from cxi_bandit.engine.ports.logs import DecisionEntry, DecisionLog, IdempotencyToken, PromptLog, RewardLedger
 from cxi_bandit.engine.ports.models import ModelRoom, Scorer
-from cxi_bandit.engine.ports.outcomes import Closure, OpenDecision, OutcomeLog, Segment, Sequencing
+from cxi_bandit.engine.ports.outcomes import Closure, OpenWindow, OutcomeLog, Segment, Sequencing
 from cxi_bandit.engine.ports.privacy import Privacy
 from cxi_bandit.engine.ports.rebuilds import Rebuilds
 from cxi_bandit.engine.ports.registry import Registry
@@ -43,7 +43,7 @@ __all__ = [
     "Keyring",
     "LeaseRequest",
     "ModelRoom",
-    "OpenDecision",
+    "OpenWindow",
     "OutcomeLog",
     "PermitRequest",
     "Permits",

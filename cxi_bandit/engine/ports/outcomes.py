@@ -7,7 +7,6 @@ from typing import Protocol
 
 import msgspec
 
-from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.erasure import Erasure
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
 from cxi_bandit.domain.model import Lineage
@@ -19,21 +18,22 @@ from cxi_bandit.domain.outcome import (
     OutcomeRevision,
     OutcomeStanding,
     Settlement,
+    Window,
 )
 from cxi_bandit.domain.reward import LedgerEntry
 from cxi_bandit.domain.unlearning import Unlearning
 from cxi_bandit.engine.ports.attribution import Crediting
 
 
-class OpenDecision(msgspec.Struct, frozen=True, gc=False):
-    """A decision whose attribution window has not been closed yet.
+class OpenWindow(msgspec.Struct, frozen=True, gc=False):
+    """An attribution window that has not been closed yet.
 
     Attributes:
-        activated: Whether it was shown before its window ended; when that became known does not matter.
-        set_aside: Why it is not to be learned whatever the manifest says; None otherwise.
+        activated: Whether its decision was shown before it ended; when that became known does not matter.
+        set_aside: Why the decision is not to be learned whatever the manifest says; None otherwise.
     """
 
-    decision: Decision
+    window: Window
     activated: bool
     set_aside: OutcomeStanding | None = None
 
@@ -82,19 +82,19 @@ class Sequencing(Protocol):
         """Gives the next dense ledger positions to committed entries that have none, oldest receipt first."""
         ...
 
-    def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
-        """Not yet closed decisions whose window ended at or before `before`, by (closes_at, decision id).
+    def matured(self, before: datetime, limit: int) -> list[OpenWindow]:
+        """Windows not closed yet that ended at or before `before`, by (closes_at, decision id).
 
         After an outage those that ended in it or since may be kept back for a while, as `outage_hold` says.
         """
         ...
 
-    def still_open(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
-        """Those of `decisions` whose window is not closed, in decision order."""
+    def still_open(self, decisions: Collection[DecisionId]) -> list[OpenWindow]:
+        """The windows of those of `decisions` that are not closed, in decision order."""
         ...
 
-    def closed(self, decisions: Collection[DecisionId]) -> dict[DecisionId, tuple[Decision, OutcomeRevision]]:
-        """Those of `decisions` already closed and not erased, with their latest revision."""
+    def closed(self, decisions: Collection[DecisionId]) -> dict[DecisionId, tuple[Window, OutcomeRevision]]:
+        """The windows of those of `decisions` already closed and not erased, with their latest revision."""
         ...
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:

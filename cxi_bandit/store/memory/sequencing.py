@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId, PolicyName
-from cxi_bandit.domain.outcome import OutcomeRevision
+from cxi_bandit.domain.outcome import OutcomeRevision, Window
 from cxi_bandit.domain.reward import LedgerEntry, RewardKey
-from cxi_bandit.engine.ports import Closure, OpenDecision
+from cxi_bandit.engine.ports import Closure, OpenWindow
 from cxi_bandit.store.memory.addresses import MemoryCrediting
 
 if TYPE_CHECKING:
@@ -49,21 +48,25 @@ class MemorySequencing:
             self._taken_keys.update(entry.event.key for entry in taken)
             return taken
 
-    def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
+    def matured(self, before: datetime, limit: int) -> list[OpenWindow]:
         """See the port."""
         with self._lock:
             return self._outcomes.windows.matured(before, limit)
 
-    def still_open(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
+    def still_open(self, decisions: Collection[DecisionId]) -> list[OpenWindow]:
         """See the port."""
         with self._lock:
             return self._outcomes.windows.among(decisions)
 
-    def closed(self, decisions: Collection[DecisionId]) -> dict[DecisionId, tuple[Decision, OutcomeRevision]]:
+    def closed(self, decisions: Collection[DecisionId]) -> dict[DecisionId, tuple[Window, OutcomeRevision]]:
         """See the port."""
         with self._lock:
             known = self._outcomes.by_decision
-            return {name: (self._outcomes.decisions[name], known[name][-1]) for name in decisions if name in known}
+            return {
+                name: (Window.of(self._outcomes.decisions[name]), known[name][-1])
+                for name in decisions
+                if name in known
+            }
 
     def entries_of(self, decisions: Collection[DecisionId]) -> dict[DecisionId, list[LedgerEntry]]:
         """See the port."""

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from cxi_bandit.domain.decision import Decision
 from cxi_bandit.domain.identifiers import DecisionId
-from cxi_bandit.domain.outcome import OutcomeStanding
-from cxi_bandit.engine.ports import OpenDecision
+from cxi_bandit.domain.outcome import OutcomeStanding, Window
+from cxi_bandit.engine.ports import OpenWindow
 
 
 class OpenWindows:
@@ -49,7 +49,7 @@ class OpenWindows:
         if self.set_aside.get(decision) is OutcomeStanding.ABANDONED:
             del self.set_aside[decision]
 
-    def matured(self, before: datetime, limit: int) -> list[OpenDecision]:
+    def matured(self, before: datetime, limit: int) -> list[OpenWindow]:
         """See the port."""
         due: list[tuple[datetime, DecisionId]] = []
         taken: list[tuple[datetime, DecisionId]] = []
@@ -61,11 +61,11 @@ class OpenWindows:
             heapq.heappush(self._by_close, entry)
         return [self._seen(name) for _, name in due]
 
-    def among(self, decisions: Collection[DecisionId]) -> list[OpenDecision]:
+    def among(self, decisions: Collection[DecisionId]) -> list[OpenWindow]:
         """Those of `decisions` still open, in decision order."""
         return [self._seen(name) for name in sorted(decisions) if name in self._open]
 
-    def _seen(self, decision: DecisionId) -> OpenDecision:
+    def _seen(self, decision: DecisionId) -> OpenWindow:
         seen = self._open[decision]
         shown = self.activated.get(decision)
-        return OpenDecision(seen, shown is not None and shown <= seen.closes_at, self.set_aside.get(decision))
+        return OpenWindow(Window.of(seen), shown is not None and shown <= seen.closes_at, self.set_aside.get(decision))

@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Composable, Composed
 
 from cxi_bandit.domain.attribution import Candidate, Credit
 from cxi_bandit.domain.identifiers import DecisionId, lowest_id_at
-from cxi_bandit.domain.reward import RewardEvent, RewardKey
+from cxi_bandit.domain.reward import LedgerEntry, RewardEvent, RewardKey
 from cxi_bandit.engine.ports import Sighting
 from cxi_bandit.store.postgres.connection import Connection
 
@@ -27,12 +27,14 @@ _ORIGINAL: Final = SQL("l.corrects IS NULL AND l.retracts IS NULL")
 _EVERYTHING: Final = SQL("")
 _SEQUENCED: Final = SQL("JOIN ledger_positions p USING (entry_id)")
 
+# Shopper by shopper: a plan that joins the whole ledger with them is as bad as both are long.
 _NAMING_SHOPPERS: Final = """
 SELECT {event}
 FROM unnest(%b::bytea[], %b::timestamptz[], %b::timestamptz[]) AS span (subject, since, until)
-JOIN reward_ledger l ON l.subject = span.subject AND l.occurred_at BETWEEN span.since AND span.until
-{seen}
-WHERE {original}
+CROSS JOIN LATERAL (
+  SELECT * FROM reward_ledger l
+  WHERE l.subject = span.subject AND l.occurred_at BETWEEN span.since AND span.until AND {original} OFFSET 0
+) l {seen}
 """
 
 # Of an order of which more than `most` was reported, one more is enough to tell.
@@ -223,13 +225,27 @@ class PostgresCrediting(PostgresAddresses):
 
     Args:
         next_position: Gives the next dense ledger position.
+        any_addressed: Whether the ledger held any event that names a shopper or an order when the pass began.
     """
 
     _seen = _SEQUENCED
 
-    def __init__(self, connection: Connection, next_position: Callable[[], int]) -> None:
+    def __init__(self, connection: Connection, next_position: Callable[[], int], *, any_addressed: bool) -> None:
         super().__init__(connection)
         self._next_position = next_position
+        self._any_addressed = any_addressed
+
+    def taken(self, entries: Sequence[LedgerEntry]) -> None:
+        """Told of the events that get a position in this pass, which may have come since it began."""
+        self._any_addressed |= any(entry.event.subject or entry.event.order for entry in entries)
+
+    def naming_shoppers(self, spans: Mapping[bytes, tuple[datetime, datetime]]) -> list[RewardEvent]:
+        """See the port. Asked in every pass: where nobody sends such events, nothing is looked up."""
+        return super().naming_shoppers(spans) if self._any_addressed else []
+
+    def linking(self, decisions: Collection[DecisionId]) -> list[RewardEvent]:
+        """See the port. As above."""
+        return super().linking(decisions) if self._any_addressed else []
 
     def credits(self, rewards: Collection[RewardKey]) -> dict[RewardKey, dict[DecisionId, int]]:
         """See the port."""

@@ -18,6 +18,10 @@ Connection = psycopg.Connection[TupleRow]
 
 SHORT: Final = timedelta(seconds=5)
 LONG: Final = timedelta(minutes=5)
+# One message of two statements.
+_SNAPSHOT: Final = f"""
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '{LONG.total_seconds():.0f}s'
+"""
 # What a block may take beyond the time the server itself allows each of its statements.
 _GRACE: Final = timedelta(seconds=2)
 
@@ -246,8 +250,7 @@ class Database:
     def snapshot(self) -> Iterator[Connection]:
         """A reading transaction whose statements all see the same moment, within the long timeout."""
         with self._taken(LONG) as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            connection.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(LONG)])
+            connection.execute(_SNAPSHOT)
             yield connection
 
     def _taken(self, timeout: timedelta) -> AbstractContextManager[Connection]:

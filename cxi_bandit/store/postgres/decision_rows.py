@@ -8,9 +8,10 @@ from uuid import UUID
 import msgspec
 from psycopg.sql import SQL, Composed
 
-from cxi_bandit.domain.assignment import Assignment
+from cxi_bandit.domain.assignment import Arm, Assignment
 from cxi_bandit.domain.decision import Decision, Defect, Fallback, Features, Situation, Stage
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, ManifestSha
+from cxi_bandit.domain.outcome import Window
 from cxi_bandit.store.postgres.connection import Connection
 
 # Binary results: floats arrive as their eight bytes, uuids and timestamps unparsed.
@@ -27,6 +28,12 @@ SELECT {} FROM decisions d
 WHERE d.decision_id = ANY(%b::uuid[]) AND d.decision_id >= %b AND d.decision_id <= %b
 """)
 _BY_ID: Final = _NAMED.format(COLUMNS)
+_WINDOWS: Final = _NAMED.format(
+    SQL("""
+d.decision_id, d.policy, d.manifest_sha, d.decided_at, d.closes_at, d.subject, d.intervention,
+  d.override_id IS NOT NULL, d.assignment ->> 'arm'
+""")
+)
 _MANIFESTS: Final = _NAMED.format(SQL("d.decision_id, d.manifest_sha"))
 
 NOTHING: Final = "{}"
@@ -36,6 +43,7 @@ offers: Final = msgspec.json.Decoder(dict[InterventionId, Features]).decode
 _assignment: Final = msgspec.json.Decoder(Assignment).decode
 _reasons: Final = msgspec.json.Decoder(dict[InterventionId, str]).decode
 _STAGES: Final = {stage.value: stage for stage in Stage}
+_ARMS: Final[dict[str | None, Arm | None]] = {None: None, **{arm.value: arm for arm in Arm}}
 _FALLBACKS: Final[dict[str | None, Fallback | None]] = {
     None: None,
     **{fallback.value: fallback for fallback in Fallback},
@@ -80,9 +88,21 @@ def read(row: Sequence[Any]) -> Decision:
     )
 
 
+def _window(row: Sequence[Any]) -> Window:
+    decision_id, policy, manifest_sha, decided_at, closes_at, subject, intervention, overridden, arm = row
+    return Window(
+        decision_id, policy, manifest_sha, decided_at, closes_at, subject, intervention, overridden, _ARMS[arm]
+    )
+
+
 def by_id(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, Decision]:
     """Those of `decisions` that are in the log."""
     return {row[0]: read(row) for row in _named(connection, _BY_ID, decisions)}
+
+
+def windows(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, Window]:
+    """The windows, open or closed, of those of `decisions` that are in the log."""
+    return {row[0]: _window(row) for row in _named(connection, _WINDOWS, decisions)}
 
 
 def manifests_of(connection: Connection, decisions: Iterable[DecisionId]) -> dict[DecisionId, ManifestSha]:

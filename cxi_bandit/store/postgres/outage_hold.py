@@ -6,7 +6,7 @@ whichever part of the system it was. It is measured by the database's own clock.
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from cxi_bandit.store.postgres.connection import Connection
 
@@ -15,10 +15,6 @@ _LONGEST: Final = timedelta(minutes=15)
 _RECENT: Final = timedelta(days=2)
 _SIGN_OF_LIFE: Final = timedelta(seconds=1)
 
-_LOOK: Final = """
-SELECT now(), p.last_at, p.held_before, p.held_until FROM (VALUES (true)) AS always (one)
-LEFT JOIN sequencer_passes p USING (one)
-"""
 _NOTE: Final = """
 INSERT INTO sequencer_passes (last_at, held_before, held_until)
 VALUES (%b::timestamptz, %b::timestamptz, %b::timestamptz)
@@ -27,17 +23,25 @@ ON CONFLICT (one) DO UPDATE SET
 """
 
 
-def latest_close(connection: Connection, before: datetime) -> datetime:
+class SignOfLife(NamedTuple):
+    """What the passes before left behind, and the moment at which this one read it."""
+
+    now: datetime
+    last_at: datetime | None
+    held_before: datetime | None
+    held_until: datetime | None
+
+
+def latest_close(connection: Connection, seen: SignOfLife, before: datetime) -> datetime:
     """Until when a window must have ended to be closed now: `before`, or earlier while an outage is made up for.
 
     After a silence of more than half a minute, windows that ended since it began wait as long again, fifteen minutes at
     most. Senders repeat at growing intervals, so those who could not get through try again within about that time.
     """
-    row = connection.execute(_LOOK).fetchone()
-    if row is None or row[0] - before > _RECENT:
+    now, last_at, held_before, held_until = seen
+    if now - before > _RECENT:
         # A command that only gives rewards their places closes nothing: no sign that the service is up again.
         return before
-    now, last_at, held_before, held_until = row
     if held_until is not None and held_until <= now:
         held_before = held_until = None
     if last_at is not None and now - last_at > _OUTAGE:

@@ -1,7 +1,7 @@
 """The registry in PostgreSQL: manifests, policy versions, models and their bytes, the audit trail."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 from cxi_bandit.store.postgres.rollout_rows import append_rollout
 from cxi_bandit.store.postgres.trail import write_line
+from cxi_bandit.store.postgres.writers import Writers
 
 MODELS_CHANNEL: Final = "cxi_bandit_models"
 
@@ -83,8 +84,6 @@ UPDATE heads SET model_version = %(to)s
 WHERE policy = %(policy)s AND policy_version = %(policy_version)s AND model_version = %(moves_from)s
 """
 
-_WRITER: Final = "SELECT pg_try_advisory_lock(hashtextextended('cxi_bandit.writer/' || %s, 0))"
-
 _TRAIL: Final = """
 SELECT at, actor, action, policy, detail::text FROM audit_trail
 WHERE %(policy)s::text IS NULL OR policy = %(policy)s ORDER BY entry_id
@@ -99,6 +98,7 @@ class PostgresRegistry:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._writers = Writers(database)
 
     def put_manifest(self, text: str) -> ManifestSha:
         """See the port."""
@@ -209,16 +209,13 @@ class PostgresRegistry:
                 raise LearningConflict(f"the head of {lineage.policy} is not {moves_head_from} any more")
             connection.execute("SELECT pg_notify(%s, %s)", [MODELS_CHANNEL, name])
 
-    @contextmanager
-    def writer(self, policy: PolicyName) -> Iterator[bool]:
-        """See the port. The lock lives on a connection of its own and dies with it, hence with its process."""
-        connection = self._database.dedicated("cxi-bandit writer")
-        try:
-            with self._database.watched(connection):
-                row = connection.execute(_WRITER, [policy]).fetchone()
-            yield row is not None and bool(row[0])
-        finally:
-            connection.close()
+    def writer(self, policy: PolicyName) -> AbstractContextManager[bool]:
+        """See the port."""
+        return self._writers.writer(policy)
+
+    def stand_down(self) -> None:
+        """Closes the connections on which locks of writers were held."""
+        self._writers.close()
 
     def note(self, entry: AuditEntry) -> None:
         """See the port."""

@@ -51,10 +51,12 @@ FROM reward_keys known JOIN unnest(%b::text[], %b::text[]) AS given (source, rew
 """
 
 # A decision has the entries that name it and those it is credited with: of a credit the latest row counts, and only if
-# any part is left.
+# any part is left. What hangs on a row is looked up row by row, OFFSET 0 keeps it so: a plan made while the ledger was
+# short, and kept, must not read it whole once it is long.
 _ENTRIES: Final = """
 SELECT l.decision_id, l.entry_id, l.received_at, p.position, l.quarantined, 1, {event}
-FROM reward_ledger l {if_placed} JOIN ledger_positions p USING (entry_id)
+FROM reward_ledger l
+{if_placed} JOIN LATERAL (SELECT position FROM ledger_positions WHERE entry_id = l.entry_id OFFSET 0) p ON true
 WHERE l.decision_id = ANY(%(decisions)b::uuid[]) {until}
 UNION ALL
 SELECT c.decision_id, l.entry_id, l.received_at, c.position, l.quarantined, c.parts, {event}
@@ -62,7 +64,7 @@ FROM (
   SELECT DISTINCT ON (p.decision_id, p.entry_id) p.decision_id, p.entry_id, p.position, p.parts FROM credits p
   WHERE p.decision_id = ANY(%(decisions)b::uuid[]) {until}
   ORDER BY p.decision_id, p.entry_id, p.position DESC
-) c JOIN reward_ledger l USING (entry_id)
+) c CROSS JOIN LATERAL (SELECT * FROM reward_ledger WHERE entry_id = c.entry_id OFFSET 0) l
 WHERE c.parts > 0
 """
 _BY_POSITION: Final = " ORDER BY 4"

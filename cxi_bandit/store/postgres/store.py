@@ -93,4 +93,5 @@ class PostgresStore:
     def close(self) -> None:
         """Closes every connection."""
         self.election.stand_down()
+        self.registry.stand_down()
         self.database.close()

@@ -9,7 +9,7 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.bootstrap import counting as module
 from cxi_bandit.bootstrap.counting import Counting
 from cxi_bandit.domain.errors import Unavailable
-from cxi_bandit.engine.count import MINUTES_KEPT
+from cxi_bandit.engine.count import MINUTES_KEPT, PIECE
 from cxi_bandit.telemetry.metrics import Metrics
 
 
@@ -20,6 +20,7 @@ class Pieces:
         self.now = 1000.0
         self.seconds = 0.5
         self.left = 0
+        self.most = 10
         self.asked = 0
         self.error: Exception | None = None
         monkeypatch.setattr(module, "count", self._count)
@@ -30,7 +31,7 @@ class Pieces:
         self.now += self.seconds
         if self.error is not None:
             raise self.error
-        counted, self.left = min(self.left, 10), max(self.left - 10, 0)
+        counted, self.left = min(self.left, self.most), max(self.left - self.most, 0)
         return counted
 
 
@@ -53,6 +54,18 @@ def test_where_others_have_work_it_takes_a_fifteenth_of_the_time(counting: Count
         pieces.now += 0.05
     share = 20 * pieces.seconds / (pieces.now - began)
     assert 1 / 16 < share < 1 / 14
+
+
+@pytest.mark.parametrize(("most", "looks"), [(1, 2), (PIECE, 14)])
+def test_beside_others_work_few_decisions_wait_for_a_second(
+    counting: Counting, pieces: Pieces, most: int, looks: int
+) -> None:
+    pieces.seconds, pieces.most, pieces.left = 0.01, most, 1_000_000
+    began = pieces.now
+    while pieces.now < began + 2.0:
+        counting.turn(others_busy=True)
+        pieces.now += 0.01
+    assert pieces.asked == looks
 
 
 def test_where_nothing_else_is_to_be_done_it_goes_on_at_once_until_all_is_counted(

@@ -87,7 +87,7 @@ class Shop:
             (seen,) = [
                 seen
                 for seen in sequencing.matured(self.engine.clock().replace(year=2100), 1000)
-                if str(seen.decision.decision_id) == decision_id
+                if str(seen.window.decision_id) == decision_id
             ]
         return seen.set_aside
 
