@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Final, Self
 
 import vowpalwabbit
 from vowpalwabbit import pyvw
@@ -43,21 +43,29 @@ class VowpalScorer:
 
     def probabilities(self, situation: Situation) -> Sequence[float]:
         """The explorer's raw vector over the eligible interventions, float32 values as Python floats."""
+        (scores,) = self.together(situation, ())
+        return scores
+
+    def together(self, situation: Situation, others: Sequence[Self]) -> list[Sequence[float]]:
+        """See the port. Workspaces of one manifest are made with the same flags, so they read the same examples."""
         encoding, offered = self._encoding, situation.offered
         shared = self._shared.filled(encoding.shared(situation.defect, situation.context))
-        if not offered:
-            scores = action_scores(self._workspace, [shared, *self._actions(situation.eligible)])
-        else:
+        own: dict[InterventionId, pyvw.pylibvw.example] = {}
+        if offered:
             own = {
                 name: self._offered.filled(encoding.action(situation, name))
                 for name in situation.eligible
                 if name in offered
             }
             actions = [own[name] if name in own else self._catalogue[name] for name in situation.eligible]
-            scores = action_scores(self._workspace, [shared, *actions])
-            for one in own.values():
-                self._offered.emptied(one)
+        else:
+            actions = self._actions(situation.eligible)
+        examples = [shared, *actions]
+        scores = [action_scores(self._workspace, examples)]
+        scores += [action_scores(other._workspace, examples) for other in others]  # noqa: SLF001 - of its own kind
         self._shared.emptied(shared)
+        for one in own.values():
+            self._offered.emptied(one)
         return scores
 
     def estimates(self, situation: Situation) -> Sequence[Sequence[float]]:

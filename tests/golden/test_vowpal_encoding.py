@@ -198,6 +198,28 @@ def test_an_example_filled_again_is_as_good_as_a_new_one(manifest: Manifest):
         assert used.probabilities(situation) == room.load(manifest, data).probabilities(situation)
 
 
+def test_together_each_model_gives_what_it_gives_alone(manifest: Manifest):
+    room, logged = VowpalRoom(), decisions(200)
+
+    def taught(best: InterventionId) -> bytes:
+        rows = [
+            TrainingRow(position=index + 1, decision=row, reward=float(row.intervention == best))
+            for index, row in enumerate(logged)
+        ]
+        return room.learn(manifest, room.start(manifest), [row.lesson for row in rows])
+
+    models = [taught(name) for name in logged[0].situation.eligible]
+    first, *others = [room.load(manifest, data) for data in models]
+    differ = 0
+    for index, row in enumerate(logged[:40]):
+        situation = msgspec.structs.replace(row.situation, eligible=row.situation.eligible[: 2 + index % 2])
+        alone = [room.load(manifest, data).probabilities(situation) for data in models]
+        assert first.together(situation, others) == alone
+        assert [one.probabilities(situation) for one in (first, *others)] == alone
+        differ += len(set(map(tuple, alone))) > 1
+    assert differ > 10
+
+
 def test_threads_may_share_a_scorer():
     manifest = parse_manifest(MANIFEST.format(explorer=EXPLORERS["squarecb"]), "golden.toml")
     room, logged = VowpalRoom(), decisions(200)

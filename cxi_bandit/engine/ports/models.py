@@ -1,7 +1,7 @@
 """Where models are made and loaded."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from cxi_bandit.domain.decision import Situation
 from cxi_bandit.domain.explanation import Contribution
@@ -15,6 +15,10 @@ class Scorer(Protocol):
 
     def probabilities(self, situation: Situation) -> Sequence[float]:
         """The explorer's raw vector over `situation.eligible`: unchecked, unfloored."""
+        ...
+
+    def together(self, situation: Situation, others: Sequence[Self]) -> list[Sequence[float]]:
+        """Its own vector and those of others of the same manifest and room: what each gives alone, for less."""
         ...
 
     def estimates(self, situation: Situation) -> Sequence[Sequence[float]]:
