@@ -99,12 +99,12 @@ class InProcess:
     def decide(self, request: DecisionRequest, now: datetime) -> Decision:
         """Draws; nothing is kept until it is logged."""
         routed, overrides, name = self._serving.rollout_for(request), self._serving.overrides, self._mint(now)
-        asked = routed.permit_request(request, overrides, name, self._keys)
-        bounds = None
-        if asked is not None:
-            (refused,) = self.store.permits.take([asked])
-            bounds = Bounds(_Boundless(), asked.wanted - refused.keys(), refused)
-        return routed.choose(request, overrides, name, self._keys, bounds=bounds).decision
+        asked = routed.ask(request, overrides, name, self._keys)
+        wanted, bounds = routed.permit_request(asked), None
+        if wanted is not None:
+            (refused,) = self.store.permits.take([wanted])
+            bounds = Bounds(_Boundless(), wanted.wanted - refused.keys(), refused)
+        return routed.answer(asked, self._keys, bounds=bounds).decision
 
     def log(self, decision: Decision) -> None:
         """Keeps a decision, as the service does before it answers; its shopper's permit has done its work."""

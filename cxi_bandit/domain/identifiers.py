@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, NewType
 from uuid import UUID
 
@@ -22,6 +23,7 @@ PAST_ALL: Final = DecisionId(UUID(int=(1 << 128) - 1))
 
 _COUNTER_BITS: Final = 12
 _RANDOM_BITS: Final = 62
+_REMEMBERED: Final = 64
 
 
 class DecisionIdMint:
@@ -48,7 +50,13 @@ class DecisionIdMint:
 
 def minted_at(decision_id: DecisionId) -> datetime:
     """The moment a decision id carries, to the millisecond: the decision's time everywhere in the product."""
-    return datetime.fromtimestamp((decision_id.int >> 80) / 1000, UTC)
+    return _moment(decision_id.int >> 80)
+
+
+@lru_cache(_REMEMBERED)
+def _moment(milliseconds: int) -> datetime:
+    """Asked thrice about every decision, and about all those of a millisecond."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def ages_seconds(decisions: Iterable[DecisionId], now: datetime) -> list[float]:

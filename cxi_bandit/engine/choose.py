@@ -1,6 +1,6 @@
 """Choose: from a request to the version that answers it, by override, arm or as it is live, and so to a decision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -10,7 +10,9 @@ from cxi_bandit.domain.assignment import Arm, Assignment, Beside
 from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, minted_at
+from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.rollout import Rollout, Stand
+from cxi_bandit.engine.beside import SHADOW, Panel, imitated
 from cxi_bandit.engine.decide import (
     Admitted,
     Distribution,
@@ -19,17 +21,15 @@ from cxi_bandit.engine.decide import (
     certain,
     decide,
     distribution,
+    distributions,
     imitation,
     pseudonym,
 )
-from cxi_bandit.engine.limiting import Bounds, Limiting, LineOf, Spending
-from cxi_bandit.engine.overriding import Overrides
+from cxi_bandit.engine.limiting import Allowance, Bounds, Limiting, LineOf, Spending, without
+from cxi_bandit.engine.overriding import Overrides, chooses
 from cxi_bandit.engine.ports import PermitRequest
-from cxi_bandit.policy.arms import place
+from cxi_bandit.policy.arms import Placed, Placement
 from cxi_bandit.policy.draw import DrawKey
-from cxi_bandit.policy.eligibility import Withheld
-
-SHADOW = "shadow"
 
 
 class Keys(NamedTuple):
@@ -48,6 +48,32 @@ class Chosen(NamedTuple):
     spendings: tuple[Spending, ...] = ()
 
 
+class Asked(NamedTuple):
+    """A request as far as nothing that is limited changes it: who answers, and what the manifest leaves.
+
+    Attributes:
+        at: The decision's time.
+        shopper: The pseudonym.
+        live: Who is live for the defect type.
+        admitted: The request held against the live version's manifest.
+        pins: The overrides about it, in the order in which they choose.
+        placed: Its arm; None where there is only the live one and nobody scores beside it.
+        served: Who answers the arm.
+        held: The request held against the manifest of the version that answers.
+    """
+
+    request: DecisionRequest
+    decision_id: DecisionId
+    at: datetime
+    shopper: bytes | None
+    live: ServedPolicy
+    admitted: Admitted
+    pins: Sequence[Override]
+    placed: Placed | None
+    served: ServedPolicy
+    held: Admitted
+
+
 class ServedRollout:
     """A policy's roll-out as a worker serves it: every stand with its model. Immutable, like what it is made of."""
 
@@ -58,7 +84,8 @@ class ServedRollout:
         self.live = served[rollout.live]
         self._by_defect = {defect: served[stand] for defect, stand in rollout.by_defect.items()}
         self._plain = rollout.plain
-        self._others: dict[tuple[Arm, str], list[tuple[str, ServedPolicy]]] = {}
+        self._placement = Placement(rollout)
+        self._panels: dict[tuple[Arm, str, bool], Panel] = {}
         self._limiting = Limiting(rollout, served.values())
         self.capped = self._limiting.capped
         self.limited = self.capped or self._limiting.budgeted
@@ -88,35 +115,41 @@ class ServedRollout:
             answering[Arm.PREVIOUS] = [rollout.previous.stand.version, *live]
         return self._limiting.lines(answering)
 
-    def permit_request(
-        self, request: DecisionRequest, overrides: Overrides, decision_id: DecisionId, keys: Keys
-    ) -> PermitRequest | None:
-        """What must be asked about the shopper before choosing; None where no cap is about what might be drawn.
+    def ask(self, request: DecisionRequest, overrides: Overrides, decision_id: DecisionId, keys: Keys) -> Asked:
+        """Holds a request against the manifest and places its shopper; `permit_request` and `answer` go on from there.
 
         Raises:
             InvalidInput: Names the field at fault by JSON pointer.
         """
-        live, at = self.live_for(request.defect.type), minted_at(decision_id)
-        if request.subject is None or not self.capped:
+        defect, at = request.defect.type, minted_at(decision_id)
+        live = served = self.live_for(defect)
+        admitted = held = admit(request, live)
+        shopper = None if request.subject is None else pseudonym(keys.subject, request.subject)
+        pins = overrides.about(request, self.policy, at)
+        placed = None
+        if not self._plain:
+            placed = self._placement.of(defect, decision_id.bytes if shopper is None else shopper, at)
+            served, held = self._held(request, placed.arm, live, admitted)
+        return Asked(request, decision_id, at, shopper, live, admitted, pins, placed, served, held)
+
+    def permit_request(self, asked: Asked) -> PermitRequest | None:
+        """What must be asked about the shopper before choosing; None where no cap is about what might be drawn."""
+        if asked.shopper is None or not self.capped:
             return None
-        subject = pseudonym(keys.subject, request.subject)
-        admitted = admit(request, live)
-        pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
-        served = live
+        served, eligible = asked.served, asked.held.situation.eligible
+        pinned = chooses(asked.pins, asked.admitted.situation.eligible)
         if pinned is not None:
             if pinned.intervention == HOLD:
                 return None
-        else:
-            arm = Arm.LIVE if self._plain else place(self.rollout, request.defect.type, subject, at).arm
-            if arm is Arm.HOLD:
-                return None
-            served, admitted = self._admitted(request, arm, live, admitted, None, at)
+            served, eligible = asked.live, asked.admitted.situation.eligible
+        elif asked.placed is not None and asked.placed.arm is Arm.HOLD:
+            return None
         if served.caps is None:
             return None
-        wanted = served.caps.about.intersection(admitted.situation.eligible)
+        wanted = served.caps.about.intersection(eligible)
         if not wanted:
             return None
-        return PermitRequest(decision_id, self.policy, subject, at, served.caps, wanted)
+        return PermitRequest(asked.decision_id, self.policy, asked.shopper, asked.at, served.caps, wanted)
 
     def choose(
         self,
@@ -135,118 +168,98 @@ class ServedRollout:
         Raises:
             InvalidInput: Names the field at fault by JSON pointer.
         """
-        live, at = self.live_for(request.defect.type), minted_at(decision_id)
-        if self._short and not overrides.stand_at(at):
+        if self._short and not overrides.stand_at(minted_at(decision_id)):
+            live = self.live_for(request.defect.type)
             admitted = admit(request, live)
             decision = decide(request, admitted, live, decision_id, keys.draw, keys.subject, request_id=request_id)
             return Chosen(decision, admitted.dropped_features, live)
-        withheld = self._limiting.withheld(request, Arm.LIVE, live, bounds, at)
-        admitted = admit(request, live, withheld)
-        pinned = overrides.of(request, self.policy, admitted.situation.eligible, at)
-        arm, served, assignment = Arm.LIVE, live, None
-        shopper = None if request.subject is None else pseudonym(keys.subject, request.subject)
+        return self.answer(self.ask(request, overrides, decision_id, keys), keys, request_id, bounds)
+
+    def answer(self, asked: Asked, keys: Keys, request_id: UUID | None = None, bounds: Bounds | None = None) -> Chosen:
+        """As `choose`, for what was asked."""
+        request, override_id, assignment = asked.request, None, None
+        pinned, admitted = self._pinned(asked, bounds) if asked.pins else (None, asked.admitted)
         if pinned is not None:
+            override_id, arm, served = pinned.override_id, Arm.LIVE, asked.live
+            allowance = self._limiting.allowance(arm, served, asked.at)
             drawn = certain(admitted.situation.eligible, pinned.intervention)
-        elif self._plain:
-            admitted, drawn, _ = self._drawn(request, arm, live, admitted, bounds, at)
         else:
-            unit = decision_id.bytes if shopper is None else shopper
-            placed = place(self.rollout, request.defect.type, unit, at)
-            arm = placed.arm
-            served, admitted = self._admitted(request, arm, live, admitted, bounds, at)
-            ruled = admitted.situation.eligible
-            admitted, drawn, baseline = self._drawn(request, arm, served, admitted, bounds, at)
-            if bounds is not None:
-                if arm is not Arm.LIVE:
-                    withheld = self._limiting.withheld(request, arm, served, bounds, at)
-                dear = {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
-                withheld = {**withheld, **dear}
-            assignment = Assignment(
-                revision=self.rollout.revision,
-                arm=arm,
-                share=placed.share,
-                salt=placed.salt,
-                beside=() if arm is Arm.HOLD else self._beside(request, arm, served, admitted, withheld),
-                baseline=baseline,
-            )
+            placed, served = asked.placed, asked.served
+            arm = Arm.LIVE if placed is None else placed.arm
+            allowance = self._limiting.allowance(arm, served, asked.at)
+            withheld = allowance.withheld(request, bounds)
+            admitted = without(asked.held, withheld)
+            if placed is None:
+                admitted, drawn = allowance.affordable(partial(distribution, served), admitted, bounds)
+            elif arm is Arm.HOLD:
+                drawn = certain(admitted.situation.eligible, HOLD)
+                assignment = self._assignment(placed)
+            else:
+                ruled = admitted.situation.eligible
+                panel = self._panel(arm, asked)
+                admitted, drawn, together, baseline = _drawn(request, served, panel, allowance, admitted, bounds)
+                if not panel.alike and admitted.situation.eligible != ruled:
+                    dear = {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
+                    withheld = {**withheld, **dear}
+                beside = panel.beside(request, admitted, withheld, together)
+                assignment = self._assignment(placed, beside, baseline)
         decision = decide(
             request,
             admitted,
             served,
-            decision_id,
+            asked.decision_id,
             keys.draw,
             keys.subject,
-            shopper=shopper,
+            shopper=asked.shopper,
             drawn=drawn,
             assignment=assignment,
-            override_id=None if pinned is None else pinned.override_id,
+            override_id=override_id,
             request_id=request_id,
         )
-        spendings = self._limiting.spendings(decision, arm, served, drawn=pinned is None) if self.limited else ()
+        spendings = allowance.spendings(decision, drawn=pinned is None) if self.limited else ()
         return Chosen(decision, admitted.dropped_features, served, spendings)
 
-    def _admitted(
-        self,
-        request: DecisionRequest,
-        arm: Arm,
-        live: ServedPolicy,
-        admitted: Admitted,
-        bounds: Bounds | None,
-        at: datetime,
+    def _held(
+        self, request: DecisionRequest, arm: Arm, live: ServedPolicy, admitted: Admitted
     ) -> tuple[ServedPolicy, Admitted]:
-        """Who answers the arm, and the request held against its manifest and what is left of its part.
+        """Who answers the arm, and the request held against its manifest.
 
         A request that the live version takes must be answered: where the arm's own refuses it, the live one does. The
         shopper stays in the arm, so that the comparison of arms stays one of the shoppers assigned to them.
         """
         served = self.answering(arm, request.defect.type)
-        if served.version.manifest_sha == live.version.manifest_sha and (bounds is None or arm is Arm.LIVE):
+        if served.version.manifest_sha == live.version.manifest_sha:
             return served, admitted
         try:
-            return served, admit(request, served, self._limiting.withheld(request, arm, served, bounds, at))
+            return served, admit(request, served)
         except InvalidInput:
-            if bounds is None:
-                return live, admitted
-            return live, admit(request, live, self._limiting.withheld(request, arm, live, bounds, at))
+            return live, admitted
 
-    def _drawn(
-        self,
-        request: DecisionRequest,
-        arm: Arm,
-        served: ServedPolicy,
-        admitted: Admitted,
-        bounds: Bounds | None,
-        at: datetime,
-    ) -> tuple[Admitted, Distribution, InterventionId | None]:
-        """The vector of an arm, over what can be paid for, and the baseline where it imitates one."""
-        eligible = admitted.situation.eligible
-        if arm is Arm.HOLD:
-            return admitted, certain(eligible, HOLD), None
-        baseline: InterventionId | None = None
-        draw_from = partial(distribution, served)
-        if arm is Arm.LIVE and self.rollout.apprentice:
-            baseline = _imitated(request, eligible)
-            draw_from = partial(imitation, served, baseline=baseline)
-        admitted, drawn = self._limiting.affordable(draw_from, arm, served, admitted, bounds, at)
-        return admitted, drawn, baseline
+    def _pinned(self, asked: Asked, bounds: Bounds | None) -> tuple[Override | None, Admitted]:
+        """The override that chooses among what is left to the live version, and the request with as much to draw."""
+        allowance = self._limiting.allowance(Arm.LIVE, asked.live, asked.at)
+        admitted = without(asked.admitted, allowance.withheld(asked.request, bounds))
+        return chooses(asked.pins, admitted.situation.eligible), admitted
 
-    def _beside(
-        self, request: DecisionRequest, arm: Arm, served: ServedPolicy, admitted: Admitted, withheld: Withheld
-    ) -> tuple[Beside, ...]:
-        """What those who do not answer would have drawn from, were the same withheld from them."""
-        asked = (arm, request.defect.type)
-        others = self._others.get(asked)
-        if others is None:
-            others = self._others[asked] = self._besides(*asked)
-        found = []
-        for name, other in others:
-            imitates = self.rollout.apprentice and name == Arm.LIVE.value
-            scored = _scored(request, name, other, served, admitted, withheld, imitates=imitates)
-            if scored is not None:
-                found.append(scored)
-        return tuple(found)
+    def _assignment(
+        self, placed: Placed, beside: tuple[Beside, ...] = (), baseline: InterventionId | None = None
+    ) -> Assignment:
+        arm, share, salt = placed
+        return Assignment(
+            revision=self.rollout.revision, arm=arm, share=share, salt=salt, beside=beside, baseline=baseline
+        )
 
-    def _besides(self, arm: Arm, defect: str) -> list[tuple[str, ServedPolicy]]:
+    def _panel(self, arm: Arm, asked: Asked) -> Panel:
+        """Who scores beside an arm's own version, or beside the live one where that refused the request."""
+        defect = asked.request.defect.type
+        key = (arm, defect, asked.served is asked.live)
+        found = self._panels.get(key)
+        if found is None:
+            others = self._others(arm, defect)
+            found = self._panels[key] = Panel(arm, asked.served, others, apprentice=self.rollout.apprentice)
+        return found
+
+    def _others(self, arm: Arm, defect: str) -> list[tuple[str, ServedPolicy]]:
         """Who scores beside an arm, for a defect type of the manifest."""
         rollout = self.rollout
         others: list[tuple[str, ServedPolicy]] = []
@@ -260,36 +273,20 @@ class ServedRollout:
         return others + [(SHADOW, self.served[stand]) for stand in rollout.shadow]
 
 
-def _imitated(request: DecisionRequest, eligible: tuple[InterventionId, ...]) -> InterventionId:
-    """What an apprentice imitates: the caller's own choice, or `hold` where it has none that may be drawn."""
-    return HOLD if request.baseline is None or request.baseline not in eligible else request.baseline
-
-
-def _scored(
+def _drawn(
     request: DecisionRequest,
-    name: str,
-    other: ServedPolicy,
     served: ServedPolicy,
+    panel: Panel,
+    allowance: Allowance,
     admitted: Admitted,
-    withheld: Withheld,
-    *,
-    imitates: bool,
-) -> Beside | None:
-    """The other's vector; None where its manifest refuses the request, and it would have drawn from nothing."""
-    situation = admitted.situation
-    if other.version.manifest_sha != served.version.manifest_sha:
-        try:
-            situation = admit(request, other, withheld).situation
-        except InvalidInput:
-            return None
-    if imitates:
-        drawn = imitation(other, situation, _imitated(request, situation.eligible))
-    else:
-        drawn = distribution(other, situation)
-    return Beside(
-        place=name,
-        policy_version=other.version.version,
-        model_version=drawn.model_version,
-        probabilities=drawn.probabilities,
-        eligible=None if situation.eligible == admitted.situation.eligible else situation.eligible,
-    )
+    bounds: Bounds | None,
+) -> tuple[Admitted, Distribution, list[Distribution], InterventionId | None]:
+    """The vector of who answers, over what can be paid for, those of its panel's `together`, and what it imitates."""
+    baseline = imitated(request, admitted.situation.eligible) if panel.imitates else None
+    if baseline is None and not allowance.scarce(bounds):
+        drawn, *together = distributions((served, *panel.together), admitted.situation)
+        return admitted, drawn, together, None
+    # What it may draw is known only after its own vector.
+    draw_from = partial(distribution, served) if baseline is None else partial(imitation, served, baseline=baseline)
+    admitted, drawn = allowance.affordable(draw_from, admitted, bounds)
+    return admitted, drawn, distributions(panel.together, admitted.situation), baseline

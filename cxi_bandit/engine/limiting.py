@@ -6,7 +6,7 @@ is the policy's own over those. So a decision is executed again from its row, wh
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Situation
@@ -15,6 +15,7 @@ from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.decide import Admitted, Distribution, ServedPolicy
 from cxi_bandit.policy.arms import parts
 from cxi_bandit.policy.budgets import EXPLORING, Line, day_of, lines, price
+from cxi_bandit.policy.caps import Caps
 from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, EligibleSet, Withheld, less
 
 
@@ -56,13 +57,6 @@ class Bounds(NamedTuple):
     refused: Withheld = NOTHING_WITHHELD
 
 
-class _Dated(NamedTuple):
-    """The lines of an arm and version on one day: of each its account, the least that must be left, and the words."""
-
-    day: date
-    accounts: list[tuple[InterventionId, Account, int, str]]
-
-
 class LineOf(NamedTuple):
     """A line with how to find its account on a day."""
 
@@ -73,83 +67,62 @@ class LineOf(NamedTuple):
 
     def account(self, at: datetime) -> Account:
         """The account that a decision made at a moment is paid from."""
-        return Account(self.policy, self.arm, self.line.name, self.line.unit.money, day_of(at, self.time_zone))
+        return self.account_on(day_of(at, self.time_zone))
+
+    def account_on(self, day: date) -> Account:
+        """That of a day."""
+        return Account(self.policy, self.arm, self.line.name, self.line.unit.money, day)
 
 
-class Limiting:
-    """A roll-out's budgets and caps, laid out by arm and version once."""
+class _Budget(NamedTuple):
+    """An account on one day, the least that must be left of it, and the words where that is not."""
 
-    def __init__(self, rollout: Rollout, served: Iterable[ServedPolicy]) -> None:
-        policies = list(served)
-        part_of = parts(rollout)
-        self._prices = {
-            one.version.version: {name: price(one.manifest, name) for name in one.manifest.catalogue}
-            for one in policies
+    account: Account
+    least: int
+    words: str
+
+
+class Allowance:
+    """What a version may draw and spend in an arm on one day, with every account laid out."""
+
+    def __init__(
+        self, day: date | None, lines: Iterable[LineOf], prices: Mapping[InterventionId, int], caps: Caps | None
+    ) -> None:
+        self.day = day
+        self._caps = caps
+        self._prices = prices
+        budgets = {
+            one.line.name: _Budget(one.account_on(day), one.line.least, one.line.words)
+            for one in lines
+            if day is not None
         }
-        self._lines = {
-            (arm, one.version.version): {
-                name: LineOf(line, rollout.policy, arm, one.manifest.limits.time_zone)
-                for name, line in lines(one.manifest, part).items()
-            }
-            for arm, part in part_of.items()
-            for one in policies
-        }
-        self._zones = {one.version.version: one.manifest.limits.time_zone for one in policies}
-        self._dated: dict[tuple[Arm, int], _Dated] = {}
-        self.budgeted = any(self._lines.values())
-        self.capped = any(one.caps is not None for one in policies)
+        self._exploring = budgets.pop(EXPLORING, None)
+        self._budgets = budgets
+        self._uses = {name: Spending(budget.account, 1) for name, budget in budgets.items()}
 
-    def lines(self, answering: Mapping[Arm, Iterable[int]]) -> list[LineOf]:
-        """The lines that versions answering for arms spend from."""
-        return [
-            line
-            for arm, versions in answering.items()
-            for number in versions
-            for line in self._lines[arm, number].values()
-        ]
-
-    def withheld(
-        self, request: DecisionRequest, arm: Arm, served: ServedPolicy, bounds: Bounds | None, at: datetime
-    ) -> Withheld:
-        """What may not be drawn in an arm. Who is left alone spends nothing."""
-        if bounds is None or arm is Arm.HOLD:
+    def withheld(self, request: DecisionRequest, bounds: Bounds | None) -> Withheld:
+        """What may not be drawn."""
+        if bounds is None:
             return NOTHING_WITHHELD
         found: dict[InterventionId, str] = {}
-        caps = served.caps
+        caps, left = self._caps, bounds.leases.left
         if caps is not None:
             if request.subject is None:
                 found.update(caps.unknown)
             else:
                 found.update(caps.unpermitted(bounds.permitted, bounds.refused))
-        for name, account, least, words in self._accounts(arm, served.version.version, at):
-            if bounds.leases.left(account) < least:
+        for name, (account, least, words) in self._budgets.items():
+            if left(account) < least:
                 found.setdefault(name, words)
         return found
 
-    def _accounts(self, arm: Arm, version: int, at: datetime) -> list[tuple[InterventionId, Account, int, str]]:
-        """What an arm's interventions are paid from on the day of a moment; laid out once a day."""
-        of_arm = self._lines[arm, version]
-        if not of_arm:
-            return []
-        day = day_of(at, self._zones[version])
-        dated = self._dated.get((arm, version))
-        if dated is None or dated.day != day:
-            accounts = [
-                (name, line.account(at), line.line.least, line.line.words)
-                for name, line in of_arm.items()
-                if name != EXPLORING
-            ]
-            dated = self._dated[arm, version] = _Dated(day, accounts)
-        return dated.accounts
+    def scarce(self, bounds: Bounds | None) -> bool:
+        """Whether something may cost more to explore than is left for exploring."""
+        exploring = self._exploring
+        return bounds is not None and exploring is not None and bounds.leases.left(exploring.account) < exploring.least
 
     def affordable(
-        self,
-        draw_from: Callable[[Situation], Distribution],
-        arm: Arm,
-        served: ServedPolicy,
-        admitted: Admitted,
-        bounds: Bounds | None,
-        at: datetime,
+        self, draw_from: Callable[[Situation], Distribution], admitted: Admitted, bounds: Bounds | None
     ) -> tuple[Admitted, Distribution]:
         """What may be drawn within the cost of exploring, and the vector over that.
 
@@ -157,38 +130,75 @@ class Limiting:
         again, until what is most probable stays so: then all others that cost something are paid for.
         """
         drawn = draw_from(admitted.situation)
-        line = None if bounds is None else self._lines[arm, served.version.version].get(EXPLORING)
-        if bounds is None or line is None:
+        exploring = self._exploring
+        if bounds is None or exploring is None:
             return admitted, drawn
-        left = bounds.leases.left(line.account(at))
-        prices = self._prices[served.version.version]
+        left, prices = bounds.leases.left(exploring.account), self._prices
         while True:
             eligible = admitted.situation.eligible
             first = most_probable(eligible, drawn.probabilities)
-            dear = {name: line.line.words for name in eligible if name not in (first, HOLD) and prices[name] > left}
+            dear = {name: exploring.words for name in eligible if name not in (first, HOLD) and prices[name] > left}
             if not dear:
                 return admitted, drawn
             admitted = without(admitted, dear)
             drawn = draw_from(admitted.situation)
 
-    def spendings(self, decision: Decision, arm: Arm, served: ServedPolicy, *, drawn: bool) -> tuple[Spending, ...]:
+    def spendings(self, decision: Decision, *, drawn: bool) -> tuple[Spending, ...]:
         """What a decision costs.
 
         Args:
             drawn: Whether the policy drew it; what a person chose was not explored.
         """
-        if arm is Arm.HOLD or decision.intervention == HOLD:
+        chosen, exploring = decision.intervention, self._exploring
+        if chosen == HOLD:
             return ()
-        of_arm = self._lines[arm, served.version.version]
-        cost = self._prices[served.version.version][decision.intervention]
-        found = []
-        if (own := of_arm.get(decision.intervention)) is not None:
-            found.append(Spending(own.account(decision.decided_at), 1))
-        exploring = of_arm.get(EXPLORING)
-        explored = decision.intervention != most_probable(decision.situation.eligible, decision.probabilities)
-        if drawn and explored and cost and exploring is not None:
-            found.append(Spending(exploring.account(decision.decided_at), cost))
-        return tuple(found)
+        use = self._uses.get(chosen)
+        own = () if use is None else (use,)
+        if not drawn or exploring is None or not (cost := self._prices[chosen]):
+            return own
+        if chosen == most_probable(decision.situation.eligible, decision.probabilities):
+            return own
+        return (*own, Spending(exploring.account, cost))
+
+
+_NO_ALLOWANCE: Final = Allowance(None, (), {}, None)
+
+
+class Limiting:
+    """A roll-out's budgets and caps, laid out by arm and version once, and their accounts once a day."""
+
+    def __init__(self, rollout: Rollout, served: Iterable[ServedPolicy]) -> None:
+        policies = list(served)
+        self._prices = {
+            one.version.version: {name: price(one.manifest, name) for name in one.manifest.catalogue}
+            for one in policies
+        }
+        self._lines = {
+            (arm, one.version.version): [
+                LineOf(line, rollout.policy, arm, one.manifest.limits.time_zone)
+                for line in lines(one.manifest, part).values()
+            ]
+            for arm, part in parts(rollout).items()
+            for one in policies
+        }
+        self._allowances: dict[tuple[Arm, int], Allowance] = {}
+        self.budgeted = any(self._lines.values())
+        self.capped = any(one.caps is not None for one in policies)
+
+    def lines(self, answering: Mapping[Arm, Iterable[int]]) -> list[LineOf]:
+        """The lines that versions answering for arms spend from."""
+        return [line for arm, versions in answering.items() for number in versions for line in self._lines[arm, number]]
+
+    def allowance(self, arm: Arm, served: ServedPolicy, at: datetime) -> Allowance:
+        """What an arm may draw and spend on the day of a moment. Who is left alone spends nothing."""
+        if arm is Arm.HOLD:
+            return _NO_ALLOWANCE
+        key = (arm, served.version.version)
+        known, of_arm = self._allowances.get(key), self._lines[key]
+        day = day_of(at, served.manifest.limits.time_zone) if of_arm else None
+        if known is None or known.day != day:
+            known = self._allowances[key] = Allowance(day, of_arm, self._prices[served.version.version], served.caps)
+        return known
 
 
 def most_probable(eligible: tuple[InterventionId, ...], probabilities: tuple[float, ...]) -> InterventionId:
@@ -198,6 +208,8 @@ def most_probable(eligible: tuple[InterventionId, ...], probabilities: tuple[flo
 
 def without(admitted: Admitted, withheld: Withheld) -> Admitted:
     """The same request with less to draw."""
+    if not withheld:
+        return admitted
     situation = admitted.situation
     left = less(EligibleSet(situation.eligible, admitted.excluded), withheld)
     return admitted._replace(

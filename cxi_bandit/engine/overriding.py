@@ -1,14 +1,15 @@
 """Overriding: which of the overrides in force chooses for a request, if any."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from cxi_bandit.domain.decision import DecisionRequest
+from cxi_bandit.domain.decision import DecisionRequest, Features, FeatureValue
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
 from cxi_bandit.domain.override import Override
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_REMEMBERED: Final = 1024
 
 
 class Overrides:
@@ -31,28 +32,64 @@ class Overrides:
     def _keep(self, standing: list[Override]) -> None:
         self._standing = standing
         self._next_expiry = min((one.expires_at for one in standing if one.expires_at is not None), default=_NEVER)
+        self._scopes: dict[tuple[PolicyName, str, str], _Scope] = {}
 
     def named(self, override_id: int | None) -> Override | None:
         """That of an id, if it is among them."""
         return next((one for one in self._standing if one.override_id == override_id), None)
 
-    def of(
-        self, request: DecisionRequest, policy: PolicyName, eligible: tuple[InterventionId, ...], at: datetime
-    ) -> Override | None:
-        """The override that chooses; one whose intervention is not eligible chooses nothing."""
-        for one in self._standing:
-            if one.stands_at(at) and one.intervention in eligible and _is_about(one, request, policy):
-                return one
-        return None
+    def about(self, request: DecisionRequest, policy: PolicyName, at: datetime) -> Sequence[Override]:
+        """Those in force that are about a request, in the order in which they choose; `chooses` says which does."""
+        if not self.stand_at(at):
+            return ()
+        scopes, asked = self._scopes, (policy, request.surface, request.defect.type)
+        scope = scopes.get(asked)
+        if scope is None:
+            scope = _Scope([one for one in self._standing if _may_be_about(one, *asked)])
+            if len(scopes) < _REMEMBERED:
+                scopes[asked] = scope
+        return [one for one in scope.about(request) if one.stands_at(at)]
 
 
-def _is_about(override: Override, request: DecisionRequest, policy: PolicyName) -> bool:
-    if override.policy not in (None, policy):
-        return False
-    if override.surface not in (None, request.surface) or override.defect not in (None, request.defect.type):
-        return False
-    context = request.context
-    for name, value in override.segment.items():  # noqa: SIM110 - a generator costs more than all the rest of it
-        if context.get(name) != value:
-            return False
-    return True
+def chooses(about: Sequence[Override], eligible: tuple[InterventionId, ...]) -> Override | None:
+    """The override that chooses; one whose intervention is not eligible chooses nothing."""
+    for one in about:
+        if one.intervention in eligible:
+            return one
+    return None
+
+
+class _Scope:
+    """The overrides of a policy, surface and defect type, found by what a request's context says.
+
+    Nearly all requests meet none: they are asked once for each feature that some segment begins with, however many
+    segments there are.
+    """
+
+    def __init__(self, standing: Sequence[Override]) -> None:
+        self._everyone: list[tuple[int, Override]] = []
+        self._by_feature: dict[str, dict[FeatureValue, list[tuple[int, Override]]]] = {}
+        for place, one in enumerate(standing):
+            if one.segment:
+                name, value = next(iter(one.segment.items()))
+                self._by_feature.setdefault(name, {}).setdefault(value, []).append((place, one))
+            else:
+                self._everyone.append((place, one))
+
+    def about(self, request: DecisionRequest) -> Sequence[Override]:
+        context, found = request.context, self._everyone
+        for name, by_value in self._by_feature.items():
+            value = context.get(name)
+            if value is not None and value in by_value:
+                found = found + [named for named in by_value[value] if _is_of(named[1].segment, context)]
+        return [one for _, one in sorted(found)] if found else ()
+
+
+def _may_be_about(override: Override, policy: PolicyName, surface: str, defect: str) -> bool:
+    return (
+        override.policy in (None, policy) and override.surface in (None, surface) and override.defect in (None, defect)
+    )
+
+
+def _is_of(segment: Features, context: Features) -> bool:
+    return all(context.get(name) == value for name, value in segment.items())

@@ -6,7 +6,7 @@ from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.ports import Releases
-from cxi_bandit.policy.arms import place
+from cxi_bandit.policy.arms import Placement
 
 
 class Placements:
@@ -14,7 +14,7 @@ class Placements:
 
     def __init__(self, releases: Releases) -> None:
         self._releases = releases
-        self._histories: dict[PolicyName, list[Rollout]] = {}
+        self._histories: dict[PolicyName, list[tuple[Rollout, Placement]]] = {}
         self._overrides: dict[int, Override] = {}
 
     def holds(self, decision: Decision) -> bool:
@@ -39,19 +39,21 @@ class Placements:
         )
 
     def _placed(self, decision: Decision, assignment: Assignment) -> bool:
-        rollout = self._rollout(decision.policy, assignment.revision)
-        if rollout is None:
+        known = self._rolled_out(decision.policy, assignment.revision)
+        if known is None:
             return False
+        rollout, placement = known
         defect = decision.situation.defect.type
         unit = decision.decision_id.bytes if decision.subject is None else decision.subject
-        placed = place(rollout, defect, unit, decision.decided_at)
+        placed = placement.of(defect, unit, decision.decided_at)
         # A request that the arm's own version refuses is answered by the live one, in the same arm.
         versions = {stand.version for stand in (rollout.answering(placed.arm, defect), rollout.live_for(defect))}
         same = (assignment.arm, assignment.share, assignment.salt) == placed
         return same and decision.policy_version in versions
 
-    def _rollout(self, policy: PolicyName, revision: int) -> Rollout | None:
+    def _rolled_out(self, policy: PolicyName, revision: int) -> tuple[Rollout, Placement] | None:
         known = self._histories.get(policy, [])
         if revision > len(known):
-            known = self._histories[policy] = self._releases.history(policy)
+            past = [(rollout, Placement(rollout)) for rollout in self._releases.history(policy)]
+            known = self._histories[policy] = past
         return known[revision - 1] if 1 <= revision <= len(known) else None

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from cxi_bandit.domain.assignment import Arm
-from cxi_bandit.domain.rollout import Rollout
-from cxi_bandit.policy.draw import sticky
+from cxi_bandit.domain.rollout import Rollout, Split
+from cxi_bandit.policy.draw import Slice
 
 _DAY_SECONDS: Final = 86_400.0
 
@@ -18,36 +18,68 @@ class Placed(NamedTuple):
     salt: str
 
 
-def place(rollout: Rollout, defect: str, unit: bytes, at: datetime) -> Placed:
-    """The arm of a unit. Hold is asked first, then the previous policy, then the canary; the rest are live.
+class _Laid(NamedTuple):
+    """Arms in the order in which they are asked, and where whoever is in none of them is."""
 
-    A larger share of the same salt keeps those who were in. A canary about other defect types is not asked.
+    asked: tuple[tuple[Slice, Placed], ...]
+    rest: Placed
 
-    Args:
-        unit: The shopper's pseudonym; the decision's id where none was sent, and then nothing is sticky.
-        at: The decision's time, by which the shoppers who are left alone change.
+
+class Placement:
+    """Where a roll-out's units are placed, with all that does not depend on the unit laid out once.
+
+    Hold is asked first, then the previous policy, then the canary; the rest are live. A larger share of the same salt
+    keeps those who were in. A canary about other defect types is not asked.
     """
-    left = 1.0
-    if rollout.hold is not None:
-        salt = hold_salt(rollout, at)
-        if sticky(salt, unit) < rollout.hold.share:
-            return Placed(Arm.HOLD, rollout.hold.share, salt)
-        left -= rollout.hold.share
-    if rollout.previous is not None:
-        split = rollout.previous.split
-        if sticky(split.salt, unit) < split.share:
-            return Placed(Arm.PREVIOUS, left * split.share, split.salt)
-        left *= 1.0 - split.share
-    if rollout.canary is not None and (not rollout.canary_defects or defect in rollout.canary_defects):
-        split = rollout.canary.split
-        if sticky(split.salt, unit) < split.share:
-            return Placed(Arm.CANARY, left * split.share, split.salt)
-        left *= 1.0 - split.share
-    return Placed(Arm.LIVE, left, "")
+
+    def __init__(self, rollout: Rollout) -> None:
+        self._rollout = rollout
+        self._held: dict[str, tuple[Slice, Placed]] = {}
+        left = 1.0 if rollout.hold is None else 1.0 - rollout.hold.share
+        asked: list[tuple[Slice, Placed]] = []
+        if rollout.previous is not None:
+            asked.append(_laid(Arm.PREVIOUS, rollout.previous.split.salt, rollout.previous.split.share, left))
+            left *= 1.0 - rollout.previous.split.share
+        self._without_canary = _Laid(tuple(asked), Placed(Arm.LIVE, left, ""))
+        if rollout.canary is not None:
+            asked.append(_laid(Arm.CANARY, rollout.canary.split.salt, rollout.canary.split.share, left))
+            left *= 1.0 - rollout.canary.split.share
+        self._with_canary = _Laid(tuple(asked), Placed(Arm.LIVE, left, ""))
+
+    def of(self, defect: str, unit: bytes, at: datetime) -> Placed:
+        """The arm of a unit.
+
+        Args:
+            unit: The shopper's pseudonym; the decision's id where none was sent, and then nothing is sticky.
+            at: The decision's time, by which the shoppers who are left alone change.
+        """
+        rollout = self._rollout
+        if rollout.hold is not None:
+            held, placed = self._hold(rollout.hold, hold_salt(rollout, at))
+            if held.holds(unit):
+                return placed
+        about = not rollout.canary_defects or defect in rollout.canary_defects
+        asked, rest = self._with_canary if about else self._without_canary
+        for some, placed in asked:
+            if some.holds(unit):
+                return placed
+        return rest
+
+    def _hold(self, hold: Split, salt: str) -> tuple[Slice, Placed]:
+        """Those who are left alone under a salt; of the salts of a rotation only the last is remembered."""
+        found = self._held.get(salt)
+        if found is None:
+            found = _laid(Arm.HOLD, salt, hold.share, 1.0)
+            self._held = {salt: found}
+        return found
+
+
+def _laid(arm: Arm, salt: str, share: float, left: float) -> tuple[Slice, Placed]:
+    return Slice(salt, share), Placed(arm, left * share, salt)
 
 
 def shares(rollout: Rollout, defect: str | None = None) -> dict[Arm, float]:
-    """The probability of each arm that there is for a defect type, as `place` gives it; they sum to one.
+    """The probability of each arm that there is for a defect type, as `Placement` gives it; they sum to one.
 
     Args:
         defect: None for those that the canary is about.

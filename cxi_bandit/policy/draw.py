@@ -1,5 +1,6 @@
 """The draw: a keyed hash of the decision id picks the intervention, so that anyone with the key can repeat it."""
 
+import math
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
@@ -28,15 +29,30 @@ def uniform(key: DrawKey, label: bytes, decision_id: DecisionId) -> float:
     return (int.from_bytes(digest, "big") >> (64 - _MANTISSA_BITS)) * 2.0**-_MANTISSA_BITS
 
 
-def sticky(salt: str, unit: bytes) -> float:
-    """A uniform float64 in [0, 1) with 53 random bits that is the same whenever the same unit comes.
+class Slice:
+    """Those units whose number lies below a share: a uniform float64 in [0, 1) that is theirs under a salt for good.
+
+    The number is the first 53 bits of a digest; comparing the digest with the share's own first bits makes no number.
 
     Args:
         salt: At most 64 bytes; distinct salts give independent numbers.
-        unit: A shopper's pseudonym, which callers cannot know: so they cannot choose their arm either.
+        share: In (0, 1); a larger one of the same salt keeps those who were in.
     """
-    digest = blake2b(unit, key=salt.encode(), person=b"arm", digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> (64 - _MANTISSA_BITS)) * 2.0**-_MANTISSA_BITS
+
+    def __init__(self, salt: str, share: float) -> None:
+        self._keyed = blake2b(key=salt.encode(), person=b"arm", digest_size=8)
+        below = math.ceil(share * (1 << _MANTISSA_BITS))
+        self._below = (below << (64 - _MANTISSA_BITS)).to_bytes(8, "big")
+
+    def holds(self, unit: bytes) -> bool:
+        """Whether a unit is in it.
+
+        Args:
+            unit: A shopper's pseudonym, which callers cannot know: so they cannot choose their arm either.
+        """
+        hashed = self._keyed.copy()
+        hashed.update(unit)
+        return hashed.digest() < self._below
 
 
 def draw(probabilities: Sequence[float], u: float) -> int:

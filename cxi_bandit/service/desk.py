@@ -14,11 +14,10 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Durability
 from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId
-from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
+from cxi_bandit.engine.choose import Asked, Chosen, Keys, ServedRollout
 from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.explain import why
 from cxi_bandit.engine.limiting import Bounds
-from cxi_bandit.engine.overriding import Overrides
 from cxi_bandit.engine.ports import DecisionEntry, IdempotencyToken, Spool
 from cxi_bandit.engine.rank import Ranking, rank
 from cxi_bandit.service.batcher import Full, Late, Overdue
@@ -110,11 +109,12 @@ class Desk:
             return self._choose(request, routed, request_id, dry_run=dry_run)
         engine = self._engine
         decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
-        asked = routed.permit_request(request, overrides, decision_id, self._keys)
-        if asked is not None and dry_run:
-            asked = msgspec.structs.replace(asked, keep=False)
-        bounds = await self._limits.permit(asked)
-        chosen = self._limited(routed, request, overrides, decision_id, request_id, bounds, dry_run=dry_run)
+        asked = routed.ask(request, overrides, decision_id, self._keys)
+        wanted = routed.permit_request(asked)
+        if wanted is not None and dry_run:
+            wanted = msgspec.structs.replace(wanted, keep=False)
+        bounds = await self._limits.permit(wanted)
+        chosen = self._limited(routed, asked, request_id, bounds, dry_run=dry_run)
         return self._noted(routed, chosen)
 
     def preview(self, chosen: Chosen) -> DecisionAnswer:
@@ -139,8 +139,8 @@ class Desk:
         engine = self._engine
         decision_id, overrides = engine.mint.mint(engine.clock()), engine.serving.overrides
         if routed.limited:
-            bounds = self._limits.unpermitted
-            chosen = self._limited(routed, request, overrides, decision_id, request_id, bounds, dry_run=dry_run)
+            asked = routed.ask(request, overrides, decision_id, self._keys)
+            chosen = self._limited(routed, asked, request_id, self._limits.unpermitted, dry_run=dry_run)
         else:
             chosen = routed.choose(request, overrides, decision_id, self._keys, request_id)
         return self._noted(routed, chosen)
@@ -148,9 +148,7 @@ class Desk:
     def _limited(
         self,
         routed: ServedRollout,
-        request: DecisionRequest,
-        overrides: Overrides,
-        decision_id: DecisionId,
+        asked: Asked,
         request_id: UUID | None,
         bounds: Bounds,
         *,
@@ -158,11 +156,11 @@ class Desk:
     ) -> Chosen:
         try:
             with self._limits.drawing:
-                chosen = routed.choose(request, overrides, decision_id, self._keys, request_id, bounds)
+                chosen = routed.answer(asked, self._keys, request_id, bounds)
                 if not dry_run:
                     self._limits.pay(chosen)
         except BaseException:
-            self._limits.lapse(decision_id)
+            self._limits.lapse(asked.decision_id)
             raise
         return chosen
 

@@ -69,11 +69,12 @@ def run(patch: pytest.MonkeyPatch) -> tuple[Cart, list[Decision]]:
         request = cart.request(subject=f"shopper-{chance.randrange(SHOPPERS)}", context={"cart_value": 40.0})
         (routed,) = cart.serving.rollouts
         name = DecisionId(UUID(int=lowest_id_at(cart.now).int | 0x7 << 76 | 0b10 << 62 | chance.getrandbits(62)))
-        asked = routed.permit_request(request, Overrides(), name, keys)
-        assert asked is not None
-        (refused,) = cart.store.permits.take([asked])
-        bounds = Bounds(leases, asked.wanted - refused.keys(), refused)
-        chosen = routed.choose(request, Overrides(), name, keys, bounds=bounds)
+        asked = routed.ask(request, Overrides(), name, keys)
+        wanted = routed.permit_request(asked)
+        assert wanted is not None
+        (refused,) = cart.store.permits.take([wanted])
+        bounds = Bounds(leases, wanted.wanted - refused.keys(), refused)
+        chosen = routed.answer(asked, keys, bounds=bounds)
         leases.spend(chosen.spendings)
         decision = chosen.decision
         cart.store.decisions.append([DecisionEntry(decision)])

@@ -20,7 +20,7 @@ from cxi_bandit.domain.rollout import Canary, Previous, Split, Stand
 from cxi_bandit.engine.choose import Keys, ServedRollout
 from cxi_bandit.engine.decide import ServedPolicy, distribution
 from cxi_bandit.engine.learn import Learner
-from cxi_bandit.engine.limiting import Account, Bounds
+from cxi_bandit.engine.limiting import Account, Bounds, Leases
 from cxi_bandit.engine.overriding import Overrides
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
@@ -78,23 +78,24 @@ class _Profile(NamedTuple):
     engine: Engine
     routed: ServedRollout
     overrides: Overrides
-    bounds: Bounds | None
+    leases: Leases | None
 
     def choose(self, request: DecisionRequest) -> Decision:
         """As the desk does."""
         engine, routed = self.engine, self.routed
         name, keys = engine.mint.mint(engine.clock()), Keys(engine.draw_key, engine.subject_key)
-        bounds = self.bounds
-        asked = routed.permit_request(request, self.overrides, name, keys) if routed.capped else None
-        if asked is not None and bounds is not None:
-            bounds = bounds._replace(permitted=asked.wanted)
-        return routed.choose(request, self.overrides, name, keys, bounds=bounds).decision
+        if self.leases is None:
+            return routed.choose(request, self.overrides, name, keys).decision
+        asked = routed.ask(request, self.overrides, name, keys)
+        wanted = routed.permit_request(asked)
+        bounds = Bounds(self.leases) if wanted is None else Bounds(self.leases, wanted.wanted)
+        return routed.answer(asked, keys, bounds=bounds).decision
 
 
 def profiles(text: str) -> tuple[_Profile, _Profile, _Profile]:
     """A policy plainly served, rolled out with pins, and rolled out with limits as well; each with its own models."""
     plain = _plain(text)
-    return plain, _rolled_out(_plain(text)), _rolled_out(_plain(_PRICED.sub(_PRICE, text) + _LIMITS), Bounds(_Plenty()))
+    return plain, _rolled_out(_plain(text)), _rolled_out(_plain(_PRICED.sub(_PRICE, text) + _LIMITS), _Plenty())
 
 
 def _plain(text: str) -> _Profile:
@@ -109,7 +110,7 @@ def _plain(text: str) -> _Profile:
     return _Profile(engine, routed, Overrides(), None)
 
 
-def _rolled_out(plain: _Profile, bounds: Bounds | None = None) -> _Profile:
+def _rolled_out(plain: _Profile, leases: Leases | None = None) -> _Profile:
     """Three models beside the live one's, of the same version: what a vector costs does not depend on whose it is."""
     engine, live = plain.engine, plain.routed.live
     now = engine.clock()
@@ -130,7 +131,7 @@ def _rolled_out(plain: _Profile, bounds: Bounds | None = None) -> _Profile:
     for stand, model in zip(stands, models, strict=True):
         data = registry.model_bytes(version.policy, model.lineage.version) or b""
         served[stand] = live.with_model(model, engine.room.load(live.manifest, data))
-    return _Profile(engine, ServedRollout(rollout, served), _pins(live.manifest, now), bounds)
+    return _Profile(engine, ServedRollout(rollout, served), _pins(live.manifest, now), leases)
 
 
 def _pins(manifest: Manifest, now: datetime) -> Overrides:

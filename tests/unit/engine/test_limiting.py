@@ -65,7 +65,8 @@ class Limited:
 
     def permit_request(self, overrides: Overrides | None = None, **changes: object) -> object:
         name = self.cart.mint.mint(self.cart.now)
-        return self.routed.permit_request(self.cart.request(**changes), overrides or Overrides(), name, self.keys)
+        asked = self.routed.ask(self.cart.request(**changes), overrides or Overrides(), name, self.keys)
+        return self.routed.permit_request(asked)
 
     def audited(self, decision: Decision) -> AuditVerdict:
         cart, store = self.cart, self.cart.store

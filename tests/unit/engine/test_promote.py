@@ -20,7 +20,7 @@ from cxi_bandit.engine.promote import approve, go_live, next_step, propose, refu
 from cxi_bandit.engine.rollback import roll_back
 from cxi_bandit.engine.shadow import leave_shadow, shadow
 from cxi_bandit.engine.thin import thin
-from cxi_bandit.policy.arms import place
+from cxi_bandit.policy.arms import Placement
 from tests.harness.evidence import file_report
 from tests.unit.engine.conftest import MANIFEST, Cart
 
@@ -154,7 +154,7 @@ def test_shoppers_of_a_canary_stay_in_it_when_it_grows(shop):
 
     def answered() -> set[bytes]:
         at = shop.cart.now
-        return {unit for unit in units if place(shop.rollout, "coupon_failure", unit, at).arm == "canary"}
+        return {unit for unit in units if Placement(shop.rollout).of("coupon_failure", unit, at).arm == "canary"}
 
     before = answered()
     rules = shop.cart.manifests.by_sha(canary.manifest_sha).rollout

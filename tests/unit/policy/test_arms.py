@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.rollout import Canary, Previous, Rollout, Split, Stand
-from cxi_bandit.policy.arms import place, ratio, shares
+from cxi_bandit.policy.arms import Placement, ratio, shares
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)
 SHARE = st.floats(0.01, 0.5)
@@ -42,7 +42,7 @@ def test_whoever_is_placed_is_placed_with_the_share_of_the_arm(
     known = shares(rollout, defect)
     assert abs(sum(known.values()) - 1.0) < 1e-12
     for unit in units:
-        placed = place(rollout, defect, unit, AT)
+        placed = Placement(rollout).of(defect, unit, AT)
         assert placed.share == known[placed.arm]
 
 

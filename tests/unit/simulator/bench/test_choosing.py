@@ -6,7 +6,6 @@ from collections import Counter
 import pytest
 
 from cxi_bandit.domain.assignment import Arm
-from cxi_bandit.engine.limiting import Bounds
 from simulator.bench.plan import Plan, manifest_of
 from simulator.bench.scenes import choosing
 from simulator.bench.servers import POLICY
@@ -48,7 +47,7 @@ def test_limits_are_asked(profiles):
         def left(self, _):
             return 0
 
-    poor = limited._replace(bounds=Bounds(Nothing()))
+    poor = limited._replace(leases=Nothing())
     assert {poor.choose(request).intervention for request in asked(20)} == {"hold"}
 
 
