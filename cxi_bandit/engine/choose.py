@@ -227,6 +227,8 @@ class ServedRollout:
         A request that the live version takes must be answered: where the arm's own refuses it, the live one does. The
         shopper stays in the arm, so that the comparison of arms stays one of the shoppers assigned to them.
         """
+        if arm is Arm.LIVE or arm is Arm.HOLD:
+            return live, admitted
         served = self.answering(arm, request.defect.type)
         if served.version.manifest_sha == live.version.manifest_sha:
             return served, admitted

@@ -84,12 +84,7 @@ class Distribution(NamedTuple):
     fallback: Fallback | None
 
 
-class Preference(NamedTuple):
-    """The vector before floors, checked, and which model made it, or why none did."""
-
-    probabilities: Sequence[float]
-    model_version: ModelVersion | None
-    fallback: Fallback | None
+_ALONE: Final = Distribution((1.0,), None, None)
 
 
 class Admitted(NamedTuple):
@@ -152,8 +147,9 @@ def distribution(served: ServedPolicy, situation: Situation) -> Distribution:
     """The probabilities after check and floor: what is drawn from, logged and answered, bit for bit."""
     eligible = situation.eligible
     if len(eligible) == 1:
-        return Distribution((1.0,), None, None)
-    return _floored(served, eligible, preferred(served, situation))
+        return _ALONE
+    vector = None if served.asked is None else served.asked.probabilities(situation)
+    return _told(served, eligible, vector, served.floors(eligible))
 
 
 def distributions(policies: Sequence[ServedPolicy], situation: Situation) -> list[Distribution]:
@@ -162,30 +158,26 @@ def distributions(policies: Sequence[ServedPolicy], situation: Situation) -> lis
     asked = [one.asked for one in policies if one.asked is not None]
     if len(asked) < 2 or len(eligible) == 1:  # noqa: PLR2004 - nobody to score together with
         return [distribution(one, situation) for one in policies]
-    vectors = iter(asked[0].together(situation, asked[1:]))
-    return [
-        _floored(one, eligible, _preference(one, eligible, None if one.asked is None else next(vectors)))
-        for one in policies
-    ]
+    vectors, floors = iter(asked[0].together(situation, asked[1:])), policies[0].floors(eligible)
+    return [_told(one, eligible, None if one.asked is None else next(vectors), floors) for one in policies]
 
 
-def _floored(served: ServedPolicy, eligible: tuple[InterventionId, ...], preference: Preference) -> Distribution:
-    probabilities = floored(preference.probabilities, served.floors(eligible))
-    return Distribution(probabilities, preference.model_version, preference.fallback)
+def preferred(served: ServedPolicy, situation: Situation) -> Sequence[float]:
+    """What would be drawn from if there were no floors; there is more than `hold` to choose from."""
+    vector = None if served.asked is None else served.asked.probabilities(situation)
+    return _told(served, situation.eligible, vector, None).probabilities
 
 
-def preferred(served: ServedPolicy, situation: Situation) -> Preference:
-    """What would be drawn from if there were no floors; there is more than `hold` to choose from.
+def _told(
+    served: ServedPolicy,
+    eligible: tuple[InterventionId, ...],
+    vector: Sequence[float] | None,
+    floors: Sequence[float] | None,
+) -> Distribution:
+    """A model's vector once it is checked, and floored where floors are given.
 
     No model yet, too little learned, or a vector that fails its check: the cold-start distribution, and the reason.
     """
-    vector = None if served.asked is None else served.asked.probabilities(situation)
-    return _preference(served, situation.eligible, vector)
-
-
-def _preference(
-    served: ServedPolicy, eligible: tuple[InterventionId, ...], vector: Sequence[float] | None
-) -> Preference:
     fallback = Fallback.COLD_START
     if vector is not None and served.model is not None:
         try:
@@ -193,10 +185,12 @@ def _preference(
         except DistributionInvalid:
             fallback = Fallback.MODEL_REFUSED
         else:
-            return Preference(pmf, served.model.lineage.version, None)
+            found = tuple(pmf) if floors is None else floored(pmf, floors)
+            return Distribution(found, served.model.lineage.version, None)
     elif served.warm or served.model is None:
         fallback = Fallback.MODEL_UNAVAILABLE
-    return Preference(_cold(served.manifest.exploration.cold_start.hold, eligible), None, fallback)
+    cold = _cold(served.manifest.exploration.cold_start.hold, eligible)
+    return Distribution(tuple(cold) if floors is None else floored(cold, floors), None, fallback)
 
 
 def certain(eligible: Sequence[InterventionId], chosen: InterventionId) -> Distribution:
@@ -286,7 +280,8 @@ def unlogged(decision: Decision) -> Decision:
 
 def pseudonym(subject_key: bytes, subject: str) -> bytes:
     """HMAC-SHA-256 of the shopper's key: equal shoppers stay equal, and nobody can look them up without the key."""
-    inner, outer = [half.copy() for half in _keyed(subject_key)]
+    inner, outer = _keyed(subject_key)
+    inner, outer = inner.copy(), outer.copy()
     inner.update(subject.encode())
     outer.update(inner.digest())
     return outer.digest()

@@ -75,7 +75,7 @@ def _before_floors(served: ServedPolicy, decision: Decision, source: Source) -> 
     if source is Source.APPRENTICE and assignment is not None and assignment.baseline is not None:
         return certain(eligible, assignment.baseline).probabilities
     if source in (Source.MODEL, Source.COLD_START):
-        return tuple(preferred(served, decision.situation).probabilities)
+        return tuple(preferred(served, decision.situation))
     return None
 
 

@@ -194,7 +194,10 @@ class Limiting:
         if arm is Arm.HOLD:
             return _NO_ALLOWANCE
         key = (arm, served.version.version)
-        known, of_arm = self._allowances.get(key), self._lines[key]
+        known = self._allowances.get(key)
+        if known is not None and known.day is None:
+            return known
+        of_arm = self._lines[key]
         day = day_of(at, served.manifest.limits.time_zone) if of_arm else None
         if known is None or known.day != day:
             known = self._allowances[key] = Allowance(day, of_arm, self._prices[served.version.version], served.caps)

@@ -55,7 +55,8 @@ class Placement:
         """
         rollout = self._rollout
         if rollout.hold is not None:
-            held, placed = self._hold(rollout.hold, hold_salt(rollout, at))
+            salt = hold_salt(rollout, at)
+            held, placed = self._held.get(salt) or self._hold(rollout.hold, salt)
             if held.holds(unit):
                 return placed
         about = not rollout.canary_defects or defect in rollout.canary_defects
@@ -67,10 +68,8 @@ class Placement:
 
     def _hold(self, hold: Split, salt: str) -> tuple[Slice, Placed]:
         """Those who are left alone under a salt; of the salts of a rotation only the last is remembered."""
-        found = self._held.get(salt)
-        if found is None:
-            found = _laid(Arm.HOLD, salt, hold.share, 1.0)
-            self._held = {salt: found}
+        found = _laid(Arm.HOLD, salt, hold.share, 1.0)
+        self._held = {salt: found}
         return found
 
 
