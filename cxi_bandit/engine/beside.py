@@ -1,10 +1,10 @@
 """Beside: who scores a request that somebody else answers, and what each of them would have drawn from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from cxi_bandit.domain.assignment import Arm, Beside
-from cxi_bandit.domain.decision import HOLD, DecisionRequest
+from cxi_bandit.domain.decision import HOLD, DecisionRequest, Situation
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import InterventionId
 from cxi_bandit.engine.decide import Admitted, Distribution, ServedPolicy, admit, distribution, imitation
@@ -33,7 +33,9 @@ class Panel:
 
     Attributes:
         imitates: Whether who answers is an apprentice.
-        together: Those whose models score the very situation of the version that answers.
+        others: Those beside whose models score the very situation of the version that answers.
+        together: That version before them.
+        alike: Whether nobody is of another manifest.
     """
 
     def __init__(
@@ -50,44 +52,53 @@ class Panel:
             )
             for place, served in others
         ]
-        self.together = tuple(one.served for one in self._voices if one.alike and not one.imitates)
+        self.others = tuple([one.served for one in self._voices if one.alike and not one.imitates])
+        self.together = (answering, *self.others)
         self.alike = all(one.alike for one in self._voices)
 
     def beside(
-        self, request: DecisionRequest, admitted: Admitted, withheld: Withheld, together: Sequence[Distribution]
+        self, request: DecisionRequest, admitted: Admitted, withheld: Withheld, others: Iterable[Distribution]
     ) -> tuple[Beside, ...]:
         """What those who do not answer would have drawn from, were the same withheld from them.
 
         One whose manifest refuses the request would have drawn from nothing, and is not among them.
 
         Args:
-            together: The vectors of those who are so called, in their order.
+            others: The vectors of those who are so called, in their order.
         """
-        known = iter(together)
-        found = []
+        known, found = iter(others), []
         for place, served, imitates, alike in self._voices:
-            own = situation = admitted.situation
-            if not alike:
-                try:
-                    situation = admit(request, served, withheld).situation
-                except InvalidInput:
-                    continue
-            if imitates:
-                drawn = imitation(served, situation, imitated(request, situation.eligible))
-            elif alike:
+            eligible = None
+            if alike and not imitates:
                 drawn = next(known)
             else:
-                drawn = distribution(served, situation)
+                situation = admitted.situation if alike else _situation(request, served, withheld)
+                if situation is None:
+                    continue
+                if situation.eligible != admitted.situation.eligible:
+                    eligible = situation.eligible
+                if imitates:
+                    drawn = imitation(served, situation, imitated(request, situation.eligible))
+                else:
+                    drawn = distribution(served, situation)
             found.append(
                 Beside(
                     place=place,
                     policy_version=served.version.version,
                     model_version=drawn.model_version,
                     probabilities=drawn.probabilities,
-                    eligible=None if situation.eligible == own.eligible else situation.eligible,
+                    eligible=eligible,
                 )
             )
         return tuple(found)
+
+
+def _situation(request: DecisionRequest, served: ServedPolicy, withheld: Withheld) -> Situation | None:
+    """A request as another manifest sees it; None where it refuses it."""
+    try:
+        return admit(request, served, withheld).situation
+    except InvalidInput:
+        return None
 
 
 def imitated(request: DecisionRequest, eligible: tuple[InterventionId, ...]) -> InterventionId:

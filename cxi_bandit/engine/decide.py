@@ -178,7 +178,6 @@ def _told(
 
     No model yet, too little learned, or a vector that fails its check: the cold-start distribution, and the reason.
     """
-    fallback = Fallback.COLD_START
     if vector is not None and served.model is not None:
         try:
             pmf = checked(vector, len(eligible))
@@ -189,6 +188,8 @@ def _told(
             return Distribution(found, served.model.lineage.version, None)
     elif served.warm or served.model is None:
         fallback = Fallback.MODEL_UNAVAILABLE
+    else:
+        fallback = Fallback.COLD_START
     cold = _cold(served.manifest.exploration.cold_start.hold, eligible)
     return Distribution(tuple(cold) if floors is None else floored(cold, floors), None, fallback)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Situation
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
@@ -19,8 +21,11 @@ from cxi_bandit.policy.caps import Caps
 from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, EligibleSet, Withheld, less
 
 
-class Account(NamedTuple):
-    """What a lease is for. Another price makes another account: a unit of it is another amount of money."""
+class Account(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """What a lease is for. Another price makes another account: a unit of it is another amount of money.
+
+    Every decision looks several of them up, so each keeps its hash.
+    """
 
     policy: PolicyName
     arm: Arm
@@ -182,8 +187,8 @@ class Limiting:
             for one in policies
         }
         self._allowances: dict[tuple[Arm, int], Allowance] = {}
-        self.budgeted = any(self._lines.values())
         self.capped = any(one.caps is not None for one in policies)
+        self.limited = self.capped or any(self._lines.values())
 
     def lines(self, answering: Mapping[Arm, Iterable[int]]) -> list[LineOf]:
         """The lines that versions answering for arms spend from."""
@@ -191,13 +196,10 @@ class Limiting:
 
     def allowance(self, arm: Arm, served: ServedPolicy, at: datetime) -> Allowance:
         """What an arm may draw and spend on the day of a moment. Who is left alone spends nothing."""
-        if arm is Arm.HOLD:
+        if not self.limited or arm is Arm.HOLD:
             return _NO_ALLOWANCE
         key = (arm, served.version.version)
-        known = self._allowances.get(key)
-        if known is not None and known.day is None:
-            return known
-        of_arm = self._lines[key]
+        known, of_arm = self._allowances.get(key), self._lines[key]
         day = day_of(at, served.manifest.limits.time_zone) if of_arm else None
         if known is None or known.day != day:
             known = self._allowances[key] = Allowance(day, of_arm, self._prices[served.version.version], served.caps)

@@ -48,7 +48,8 @@ class Overrides:
             scope = _Scope([one for one in self._standing if _may_be_about(one, *asked)])
             if len(scopes) < _REMEMBERED:
                 scopes[asked] = scope
-        return [one for one in scope.about(request) if one.stands_at(at)]
+        found = scope.about(request.context)
+        return found and [one for one in found if one.stands_at(at)]
 
 
 def chooses(about: Sequence[Override], eligible: tuple[InterventionId, ...]) -> Override | None:
@@ -76,8 +77,9 @@ class _Scope:
             else:
                 self._everyone.append((place, one))
 
-    def about(self, request: DecisionRequest) -> Sequence[Override]:
-        context, found = request.context, self._everyone
+    def about(self, context: Features) -> Sequence[Override]:
+        """Those that a context meets, in their order."""
+        found = self._everyone
         for name, by_value in self._by_feature.items():
             value = context.get(name)
             if value is not None and value in by_value:

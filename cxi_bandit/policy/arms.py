@@ -25,6 +25,14 @@ class _Laid(NamedTuple):
     rest: Placed
 
 
+class _Laying(NamedTuple):
+    """How units are placed as long as the same shoppers are left alone: whose salt that is, and the arms by defect."""
+
+    salt: str
+    about: _Laid
+    others: _Laid
+
+
 class Placement:
     """Where a roll-out's units are placed, with all that does not depend on the unit laid out once.
 
@@ -34,17 +42,8 @@ class Placement:
 
     def __init__(self, rollout: Rollout) -> None:
         self._rollout = rollout
-        self._held: dict[str, tuple[Slice, Placed]] = {}
-        left = 1.0 if rollout.hold is None else 1.0 - rollout.hold.share
-        asked: list[tuple[Slice, Placed]] = []
-        if rollout.previous is not None:
-            asked.append(_laid(Arm.PREVIOUS, rollout.previous.split.salt, rollout.previous.split.share, left))
-            left *= 1.0 - rollout.previous.split.share
-        self._without_canary = _Laid(tuple(asked), Placed(Arm.LIVE, left, ""))
-        if rollout.canary is not None:
-            asked.append(_laid(Arm.CANARY, rollout.canary.split.salt, rollout.canary.split.share, left))
-            left *= 1.0 - rollout.canary.split.share
-        self._with_canary = _Laid(tuple(asked), Placed(Arm.LIVE, left, ""))
+        self._rotates = rollout.hold is not None and bool(rollout.hold_rotation_days)
+        self._now = _laying(rollout, hold_salt(rollout, rollout.made_at))
 
     def of(self, defect: str, unit: bytes, at: datetime) -> Placed:
         """The arm of a unit.
@@ -53,28 +52,34 @@ class Placement:
             unit: The shopper's pseudonym; the decision's id where none was sent, and then nothing is sticky.
             at: The decision's time, by which the shoppers who are left alone change.
         """
-        rollout = self._rollout
-        if rollout.hold is not None:
-            salt = hold_salt(rollout, at)
-            held, placed = self._held.get(salt) or self._hold(rollout.hold, salt)
-            if held.holds(unit):
-                return placed
-        about = not rollout.canary_defects or defect in rollout.canary_defects
-        asked, rest = self._with_canary if about else self._without_canary
+        now, about = self._now, self._rollout.canary_defects
+        if self._rotates and now.salt != (salt := hold_salt(self._rollout, at)):
+            now = self._now = _laying(self._rollout, salt)
+        asked, rest = now.about if not about or defect in about else now.others
         for some, placed in asked:
             if some.holds(unit):
                 return placed
         return rest
 
-    def _hold(self, hold: Split, salt: str) -> tuple[Slice, Placed]:
-        """Those who are left alone under a salt; of the salts of a rotation only the last is remembered."""
-        found = _laid(Arm.HOLD, salt, hold.share, 1.0)
-        self._held = {salt: found}
-        return found
 
+def _laying(rollout: Rollout, salt: str) -> _Laying:
+    """Lays a roll-out out, for the shoppers who are left alone under a salt."""
+    left = 1.0
+    asked: list[tuple[Slice, Placed]] = []
 
-def _laid(arm: Arm, salt: str, share: float, left: float) -> tuple[Slice, Placed]:
-    return Slice(salt, share), Placed(arm, left * share, salt)
+    def ask(arm: Arm, split: Split, salt: str) -> None:
+        nonlocal left
+        asked.append((Slice(salt, split.share), Placed(arm, left * split.share, salt)))
+        left *= 1.0 - split.share
+
+    if rollout.hold is not None:
+        ask(Arm.HOLD, rollout.hold, salt)
+    if rollout.previous is not None:
+        ask(Arm.PREVIOUS, rollout.previous.split, rollout.previous.split.salt)
+    others = _Laid(tuple(asked), Placed(Arm.LIVE, left, ""))
+    if rollout.canary is not None:
+        ask(Arm.CANARY, rollout.canary.split, rollout.canary.split.salt)
+    return _Laying(salt, _Laid(tuple(asked), Placed(Arm.LIVE, left, "")), others)
 
 
 def shares(rollout: Rollout, defect: str | None = None) -> dict[Arm, float]:

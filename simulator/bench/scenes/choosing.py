@@ -185,14 +185,12 @@ def _scoring(profile: _Profile, decisions: list[Decision]) -> float:
     stands = list(profile.routed.served.values())
     live = profile.routed.live
 
-    def score(decision: Decision) -> None:
+    def score(decision: Decision) -> list[tuple[float, ...]]:
         told = decision.assignment
         if told is None:
-            distribution(live, decision.situation)
-            return
+            return [distribution(live, decision.situation).probabilities]
         vectors = len(told.beside) + (told.arm != "hold")
-        for served in stands[:vectors]:
-            distribution(served, decision.situation)
+        return [distribution(served, decision.situation).probabilities for served in stands[:vectors]]
 
     return _each(score, decisions)[0]
 
