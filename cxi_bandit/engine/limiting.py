@@ -16,7 +16,7 @@ from cxi_bandit.domain.identifiers import InterventionId, PolicyName
 from cxi_bandit.domain.rollout import Rollout
 from cxi_bandit.engine.decide import Admitted, Distribution, ServedPolicy
 from cxi_bandit.policy.arms import parts
-from cxi_bandit.policy.budgets import EXPLORING, Line, day_of, lines, price
+from cxi_bandit.policy.budgets import EXPLORING, Day, Line, day_around, day_of, lines, price
 from cxi_bandit.policy.caps import Caps
 from cxi_bandit.policy.eligibility import NOTHING_WITHHELD, EligibleSet, Withheld, less
 
@@ -88,21 +88,29 @@ class _Budget(NamedTuple):
 
 
 class Allowance:
-    """What a version may draw and spend in an arm on one day, with every account laid out."""
+    """What a version may draw and spend in an arm on one day, with every account laid out.
+
+    Attributes:
+        day: For which it is; None for any.
+    """
 
     def __init__(
-        self, day: date | None, lines: Iterable[LineOf], prices: Mapping[InterventionId, int], caps: Caps | None
+        self,
+        day: Day | None = None,
+        lines: Iterable[LineOf] = (),
+        prices: Mapping[InterventionId, int] | None = None,
+        caps: Caps | None = None,
     ) -> None:
         self.day = day
         self._caps = caps
-        self._prices = prices
+        self._prices = prices or {}
         budgets = {
-            one.line.name: _Budget(one.account_on(day), one.line.least, one.line.words)
+            one.line.name: _Budget(one.account_on(day.date), one.line.least, one.line.words)
             for one in lines
             if day is not None
         }
         self._exploring = budgets.pop(EXPLORING, None)
-        self._budgets = budgets
+        self._budgets = [(name, *budget) for name, budget in budgets.items()]
         self._uses = {name: Spending(budget.account, 1) for name, budget in budgets.items()}
 
     def withheld(self, request: DecisionRequest, bounds: Bounds | None) -> Withheld:
@@ -116,7 +124,7 @@ class Allowance:
                 found.update(caps.unknown)
             else:
                 found.update(caps.unpermitted(bounds.permitted, bounds.refused))
-        for name, (account, least, words) in self._budgets.items():
+        for name, account, least, words in self._budgets:
             if left(account) < least:
                 found.setdefault(name, words)
         return found
@@ -166,7 +174,7 @@ class Allowance:
         return (*own, Spending(exploring.account, cost))
 
 
-_NO_ALLOWANCE: Final = Allowance(None, (), {}, None)
+_NO_ALLOWANCE: Final = Allowance()
 
 
 class Limiting:
@@ -199,9 +207,10 @@ class Limiting:
         if not self.limited or arm is Arm.HOLD:
             return _NO_ALLOWANCE
         key = (arm, served.version.version)
-        known, of_arm = self._allowances.get(key), self._lines[key]
-        day = day_of(at, served.manifest.limits.time_zone) if of_arm else None
-        if known is None or known.day != day:
+        known = self._allowances.get(key)
+        if known is None or (known.day is not None and not known.day.begins <= at < known.day.ends):
+            of_arm = self._lines[key]
+            day = day_around(at, served.manifest.limits.time_zone) if of_arm else None
             known = self._allowances[key] = Allowance(day, of_arm, self._prices[served.version.version], served.caps)
         return known
 

@@ -1,6 +1,6 @@
 """Budgets: money and uses of one day, in whole numbers, so that no rounding ever spends more than there is."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -125,6 +125,21 @@ def _room(bound: Bound, taken: Amount, unit: Amount) -> int:
         if most is not None and each > 0
     ]
     return min(rooms)
+
+
+class Day(NamedTuple):
+    """A day where it is counted, with its first moment and that of the next one in UTC."""
+
+    date: date
+    begins: datetime
+    ends: datetime
+
+
+def day_around(at: datetime, time_zone: str) -> Day:
+    """The day of a moment with its bounds: for what is decided more often than days change."""
+    day, zone = day_of(at, time_zone), _zone(time_zone)
+    begins, ends = [datetime.combine(one, time.min, zone).astimezone(UTC) for one in (day, day + timedelta(days=1))]
+    return Day(day, begins, ends)
 
 
 def day_of(at: datetime, time_zone: str) -> date:

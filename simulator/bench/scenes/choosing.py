@@ -3,6 +3,10 @@
 In one process, without a service: the engine's own `choose`, for the same requests, by turns. A policy that is rolled
 out has one vector for each who scores beside the one who answers, and those are worth their price; all else that comes
 with it (placing the shopper, pins, limits, the words of the log) should cost nothing.
+
+The further vectors of the yardstick are scored one by one, each right after the plain choice that it is beside, and
+kept. In a loop of nothing but scorings they would be cheaper than any decision can have them: between other work the
+processor has less of the models and of their code at hand.
 """
 
 import random
@@ -13,12 +17,13 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
+from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Defect
 from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.rollout import Canary, Previous, Split, Stand
 from cxi_bandit.engine.choose import Keys, ServedRollout
-from cxi_bandit.engine.decide import ServedPolicy, distribution
+from cxi_bandit.engine.decide import ServedPolicy, admit, certain, decide, distribution
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.limiting import Account, Bounds, Leases
 from cxi_bandit.engine.overriding import Overrides
@@ -72,6 +77,13 @@ class _Plenty:
         return 1 << 40
 
 
+class _Simply(NamedTuple):
+    """A decision with further vectors beside it, kept as a decision keeps its own."""
+
+    decision: Decision
+    vectors: list[tuple[float, ...]]
+
+
 class _Profile(NamedTuple):
     """A policy as it is served, and how it is asked to choose."""
 
@@ -90,6 +102,20 @@ class _Profile(NamedTuple):
         wanted = routed.permit_request(asked)
         bounds = Bounds(self.leases) if wanted is None else Bounds(self.leases, wanted.wanted)
         return routed.answer(asked, keys, bounds=bounds).decision
+
+    def simply(self, given: tuple[DecisionRequest, tuple[ServedPolicy, ...] | None]) -> _Simply:
+        """A plain choice and then further vectors, each scored by itself; where there are none, `hold` without any."""
+        request, further = given
+        if further is None:
+            return _Simply(self._alone(request), [])
+        decision = self.choose(request)
+        return _Simply(decision, [distribution(served, decision.situation).probabilities for served in further])
+
+    def _alone(self, request: DecisionRequest) -> Decision:
+        engine, live = self.engine, self.routed.live
+        name, admitted = engine.mint.mint(engine.clock()), admit(request, live)
+        drawn = certain(admitted.situation.eligible, HOLD)
+        return decide(request, admitted, live, name, engine.draw_key, engine.subject_key, drawn=drawn)
 
 
 def profiles(text: str) -> tuple[_Profile, _Profile, _Profile]:
@@ -160,12 +186,20 @@ def _measure(plan: Plan, wanted: frozenset[str]) -> Samples:
     requests = [_request(seeded, plan.manifest) for _ in range(_REQUESTS)]
     samples: Samples = {name: [] for name in names}
     for _ in plan.each_round("choosing"):
-        simply, decisions = _timed(plain, requests)
-        own = _scoring(plain, decisions)
         for name, profile in zip(names, asked, strict=True):
-            measured, decisions = _timed(profile, requests)
-            samples[name].append(Sample(measured, simply + _scoring(profile, decisions) - own))
+            measured, decisions = _each(profile.choose, requests)
+            further = [_further(profile, decision) for decision in decisions]
+            yardstick, _ = _each(plain.simply, list(zip(requests, further, strict=True)))
+            samples[name].append(Sample(measured, yardstick))
     return samples
+
+
+def _further(profile: _Profile, decision: Decision) -> tuple[ServedPolicy, ...] | None:
+    """Who scores beside a decision's own vector; None where it has no vector itself, as it leaves a shopper alone."""
+    told = decision.assignment
+    if told is None or told.arm is Arm.HOLD:
+        return None
+    return tuple(profile.routed.served.values())[: len(told.beside)]
 
 
 def _request(seeded: random.Random, manifest: Manifest) -> DecisionRequest:
@@ -173,26 +207,6 @@ def _request(seeded: random.Random, manifest: Manifest) -> DecisionRequest:
     return DecisionRequest(
         surface=asked["surface"], defect=Defect(**asked["defect"]), context=asked["context"], subject=asked["subject"]
     )
-
-
-def _timed(profile: _Profile, requests: list[DecisionRequest]) -> tuple[float, list[Decision]]:
-    """Microseconds of processor time for each, and what was chosen."""
-    return _each(profile.choose, requests)
-
-
-def _scoring(profile: _Profile, decisions: list[Decision]) -> float:
-    """Microseconds of processor time for the vectors of each decision: its own, if any, and the others'."""
-    stands = list(profile.routed.served.values())
-    live = profile.routed.live
-
-    def score(decision: Decision) -> list[tuple[float, ...]]:
-        told = decision.assignment
-        if told is None:
-            return [distribution(live, decision.situation).probabilities]
-        vectors = len(told.beside) + (told.arm != "hold")
-        return [distribution(served, decision.situation).probabilities for served in stands[:vectors]]
-
-    return _each(score, decisions)[0]
 
 
 def _each(call: Callable[[Given], Found], given: list[Given]) -> tuple[float, list[Found]]:

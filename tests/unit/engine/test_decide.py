@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cxi_bandit.domain.decision import Defect, Fallback, Offer
 from cxi_bandit.domain.errors import InvalidInput
-from cxi_bandit.engine.decide import ServedPolicy, admit, distribution, pseudonym
+from cxi_bandit.domain.identifiers import ModelVersion
+from cxi_bandit.engine.decide import ServedPolicy, admit, distribution, distributions, pseudonym
 from cxi_bandit.engine.learn import Learner
 
 
@@ -96,6 +97,50 @@ def test_unknown_surfaces_and_policies_are_refused(cart):
         with pytest.raises(InvalidInput) as refused:
             cart.decide(**changes)
         assert refused.value.pointer == pointer
+
+
+def test_together_each_is_told_what_it_is_told_alone(cart):
+    class Fixed:
+        """As the real ones: it scores for those of its own kind as well."""
+
+        def __init__(self, *vector):
+            self.vector = vector
+
+        def probabilities(self, situation):
+            return self.vector
+
+        def together(self, situation, others):
+            return [one.probabilities(situation) for one in (self, *others)]
+
+    learner = Learner(cart.store.registry, cart.store.outcomes, cart.manifests, cart.room)
+    head = learner.start(cart.version, cart.now)
+    situation, manifest = cart.decide().situation, cart.manifests.by_sha(cart.version.manifest_sha)
+
+    def served(learned, number, scorer):
+        lineage = msgspec.structs.replace(head.lineage, learned_total=learned, version=ModelVersion(number))
+        return ServedPolicy(cart.version, manifest, msgspec.structs.replace(head, lineage=lineage), scorer)
+
+    policies = [
+        ServedPolicy(cart.version, manifest, None, None),
+        served(1000, 1, Fixed(0.1, 0.2, 0.7)),
+        served(1, 2, Fixed(0.3, 0.3, 0.4)),
+        served(1000, 3, Fixed(0.5, 0.6, math.nan)),
+        served(1000, 4, Fixed(0.7, 0.2, 0.1)),
+        served(1000, 5, None),
+    ]
+    alone = [distribution(one, situation) for one in policies]
+    assert distributions(policies, situation) == alone
+    assert [(one.model_version, one.fallback) for one in alone] == [
+        (None, Fallback.MODEL_UNAVAILABLE),
+        (1, None),
+        (None, Fallback.COLD_START),
+        (None, Fallback.MODEL_REFUSED),
+        (4, None),
+        (None, Fallback.MODEL_UNAVAILABLE),
+    ]
+    assert distributions(policies[::-1], situation) == alone[::-1]
+    only_hold = msgspec.structs.replace(situation, eligible=("hold",))
+    assert distributions(policies, only_hold) == [((1.0,), None, None)] * len(policies)
 
 
 def test_a_model_whose_vector_fails_its_check_is_not_sampled_from(cart):

@@ -233,6 +233,19 @@ def test_a_permit_is_asked_for_only_where_something_capped_may_be_drawn() -> Non
     assert alone.permit_request(subject="s") is None, "left alone"
 
 
+def test_what_was_asked_before_the_permit_is_answered_as_if_it_were_asked_now() -> None:
+    limited = Limited(CAPPED)
+    limited = Limited(CAPPED, canary=canary(limited.routed.rollout), hold=Split(share=0.2, salt="hold"))
+    bounds = Bounds(Purse(), refused={DISCOUNT: "enough"})
+    for overrides in (Overrides(), pinned(limited.cart, DISCOUNT), pinned(limited.cart, RETRY)):
+        for subject in (None, *[f"shopper-{number}" for number in range(20)]):
+            request, name = limited.cart.request(subject=subject), limited.cart.mint.mint(limited.cart.now)
+            asked = limited.routed.ask(request, overrides, name, limited.keys)
+            for bound in (None, bounds):
+                found = limited.routed.answer(asked, limited.keys, bounds=bound)
+                assert found == limited.routed.choose(request, overrides, name, limited.keys, bounds=bound)
+
+
 def test_without_limits_the_roll_out_is_as_it_was() -> None:
     limited = Limited(MANIFEST)
     assert not limited.routed.limited

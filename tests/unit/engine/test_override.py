@@ -1,12 +1,14 @@
 """Pins and halts: held against the manifest, in force until they expire or are lifted, each with its line."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cxi_bandit.domain.decision import HOLD, Decision, Defect
+from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Defect
 from cxi_bandit.domain.errors import InvalidInput, NotFound, WrongStep
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
 from cxi_bandit.domain.override import Override
@@ -145,3 +147,59 @@ def test_a_pin_that_nobody_lifts_ends_with_its_time(cart):
     free = chosen()
     assert (free.override_id, free.subject) == (None, pinned.subject)
     assert not cart.serving.overrides.stand_at(cart.now)
+
+
+SEGMENTS = st.dictionaries(
+    st.sampled_from(["device", "cart_value", "returning"]),
+    st.sampled_from(["mobile", "app", 1.0, 2.0, True]),
+    max_size=3,
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, CART, PolicyName("other")]),
+            st.sampled_from([None, "cart", "search"]),
+            st.sampled_from([None, "price_jump", "coupon_failure"]),
+            SEGMENTS,
+            st.none() | st.integers(0, 3),
+        ),
+        max_size=8,
+    ),
+    SEGMENTS,
+    st.lists(st.integers(0, 3), min_size=1, max_size=3).map(sorted),
+)
+def test_those_that_are_found_are_those_that_are_about_a_request_in_their_order(pins, context, hours):
+    """By its scope, its whole segment and its time; asked again at later times, and of several requests."""
+    began = datetime(2026, 5, 4, tzinfo=UTC)
+    made = [
+        Override(
+            override_id=number,
+            policy=policy,
+            surface=surface,
+            defect=defect,
+            segment=segment,
+            intervention=HOLD,
+            author="ann",
+            reason="sale",
+            made_at=began,
+            expires_at=None if hour is None else began + timedelta(hours=hour),
+        )
+        for number, (policy, surface, defect, segment, hour) in enumerate(pins, 1)
+    ]
+    overrides = Overrides(made)
+    for hour in hours:
+        at = began + timedelta(hours=hour)
+        for defect in ("price_jump", "coupon_failure"):
+            request = DecisionRequest(surface="cart", defect=Defect(defect, 0.5, 0.9), context=context)
+            expected = [
+                one.override_id
+                for one in sorted(made, key=lambda one: (one.halts, one.override_id), reverse=True)
+                if one.stands_at(at)
+                and one.policy in (None, CART)
+                and one.surface in (None, "cart")
+                and one.defect in (None, defect)
+                and all(context.get(name) == value for name, value in one.segment.items())
+            ]
+            assert [one.override_id for one in overrides.about(request, CART, at)] == expected

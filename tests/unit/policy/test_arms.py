@@ -1,6 +1,8 @@
 """Arms: the share that is logged is the share that is declared, whichever arms there are."""
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import PolicyName
 from cxi_bandit.domain.rollout import Canary, Previous, Rollout, Split, Stand
 from cxi_bandit.policy.arms import Placement, ratio, shares
+from cxi_bandit.policy.draw import Slice
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)
 SHARE = st.floats(0.01, 0.5)
@@ -44,6 +47,47 @@ def test_whoever_is_placed_is_placed_with_the_share_of_the_arm(
     for unit in units:
         placed = Placement(rollout).of(defect, unit, AT)
         assert placed.share == known[placed.arm]
+
+
+def number(salt: str, unit: bytes) -> float:
+    """A shopper's own under a salt, as it has been since the first roll-out: nobody may change arms."""
+    digest = blake2b(unit, key=salt.encode(), person=b"arm", digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+
+@given(rollouts(), st.sampled_from([0.0, 0.5]), st.sampled_from(["slow", "other"]), st.binary(), st.integers(0, 10**7))
+def test_whoever_was_in_an_arm_stays_in_it(
+    rollout: Rollout, rotation: float, defect: str, unit: bytes, later: int
+) -> None:
+    rollout = rollout.following("test", AT, "test", hold_rotation_days=rotation)
+    placement = Placement(rollout)
+    for at in (AT, AT + timedelta(seconds=later)):
+        salt = f"hold/{int(at.timestamp() // (rotation * 86400))}" if rotation else "hold"
+        asked = [
+            (Arm.HOLD, salt, rollout.hold),
+            (Arm.PREVIOUS, "previous", rollout.previous and rollout.previous.split),
+            (Arm.CANARY, "canary", rollout.canary and rollout.canary.split),
+        ]
+        if rollout.canary_defects and defect not in rollout.canary_defects:
+            del asked[-1]
+        met = [(arm, salt) for arm, salt, split in asked if split and number(salt, unit) < split.share]
+        placed = placement.of(defect, unit, at)
+        assert (placed.arm, placed.salt) == (met[0] if met else (Arm.LIVE, ""))
+        assert placed == Placement(rollout).of(defect, unit, at), "whoever was placed before changes nothing"
+
+
+@given(st.binary(), st.integers(-1, 1))
+def test_a_slice_ends_at_its_very_share(unit: bytes, steps: int) -> None:
+    own = number("salt", unit)
+    share = own + steps * 2.0**-53
+    if 0.0 < share < 1.0:
+        assert Slice("salt", share).holds(unit) == (own < share)
+        assert Slice("salt", math.nextafter(share, 1.0)).holds(unit) == (own < math.nextafter(share, 1.0))
+
+
+def test_arms_are_told_apart_by_fixed_hashes() -> None:
+    held = [index for index in range(60) if Slice("hold", 0.1).holds(b"shopper-%d" % index)]
+    assert held == [2, 11, 12, 33, 38, 51, 52]
 
 
 @given(rollouts(), SHARE)

@@ -1,6 +1,6 @@
 """Leases never add up to more than the budget: whoever leases, spends, gives back or is killed, in any order."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.identifiers import InterventionId, PolicyName
 from cxi_bandit.engine.ports import LeaseRequest, Unspent
-from cxi_bandit.policy.budgets import EXPLORING, Amount, Bound, Line, day_of, granted, lines, micros
+from cxi_bandit.policy.budgets import EXPLORING, Amount, Bound, Line, day_around, day_of, granted, lines, micros
 from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.store.memory import MemoryStore
@@ -86,6 +86,30 @@ def test_a_day_begins_at_midnight_where_it_is_counted() -> None:
     assert day_of(evening, "UTC") == date(2026, 11, 25)
     assert day_of(evening, "Europe/Rome") == date(2026, 11, 26)
     assert day_of(datetime(2026, 11, 26, 4, tzinfo=UTC), "America/New_York") == date(2026, 11, 25)
+
+
+# Havana's clocks jump at midnight, Sao Paulo's once did and went back to the day before; Apia left out a day.
+ZONES = ["UTC", "Europe/Rome", "America/Havana", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia"]
+
+
+@given(st.datetimes(datetime(2009, 1, 1), datetime(2030, 1, 1)), st.sampled_from(ZONES))  # noqa: DTZ001 - made aware below
+def test_a_day_lasts_from_its_first_moment_to_that_of_the_next(naive: datetime, zone: str) -> None:
+    at = naive.replace(tzinfo=UTC)
+    day, begins, ends = day_around(at, zone)
+    assert begins <= at < ends
+    moment = timedelta(microseconds=1)
+    assert day == day_of(at, zone) == day_of(begins, zone) == day_of(ends - moment, zone)
+    assert day_of(begins - moment, zone) < day < day_of(ends, zone)
+
+
+def test_a_day_is_as_long_as_the_clocks_make_it() -> None:
+    def hours(zone: str, at: datetime) -> float:
+        _, begins, ends = day_around(at, zone)
+        return (ends - begins) / timedelta(hours=1)
+
+    assert hours("America/Sao_Paulo", datetime(2016, 10, 16, 12, tzinfo=UTC)) == 23
+    assert hours("America/Sao_Paulo", datetime(2017, 2, 18, 12, tzinfo=UTC)) == 25
+    assert hours("Europe/Rome", datetime(2026, 11, 26, 12, tzinfo=UTC)) == 24
 
 
 class Day(RuleBasedStateMachine):

@@ -51,6 +51,20 @@ def test_limits_are_asked(profiles):
     assert {poor.choose(request).intervention for request in asked(20)} == {"hold"}
 
 
+@pytest.mark.parametrize("place", [1, 2])
+def test_the_yardstick_scores_as_many_vectors_as_are_logged(profiles, place):
+    seen = set()
+    for request in asked(200):
+        decision = profiles[place].choose(request)
+        further = choosing._further(profiles[place], decision)
+        simply = profiles[0].simply((request, further))
+        assert simply.decision.assignment is None
+        seen.add((further is None, len(simply.vectors), simply.decision.model_version is None))
+        scored = [one.scorer for one in further or ()]
+        assert len(set(scored)) == len(scored), "each by a model of its own"
+    assert seen == {(True, 0, True), (False, 3, False)}
+
+
 def test_it_says_what_each_row_asks_for():
     made = choosing.SCENE.measure(Plan(rounds=2), frozenset(["choosing-limited"]))
     assert set(made) == {"choosing-limited"}
