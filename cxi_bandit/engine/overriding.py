@@ -31,8 +31,9 @@ class Overrides:
 
     def _keep(self, standing: list[Override]) -> None:
         self._standing = standing
-        self._next_expiry = min((one.expires_at for one in standing if one.expires_at is not None), default=_NEVER)
         self._scopes: dict[tuple[PolicyName, str, str], _Scope] = {}
+        # Last: who finds that nothing has expired since finds nothing that had.
+        self._next_expiry = min((one.expires_at for one in standing if one.expires_at is not None), default=_NEVER)
 
     def named(self, override_id: int | None) -> Override | None:
         """That of an id, if it is among them."""
@@ -48,8 +49,7 @@ class Overrides:
             scope = _Scope([one for one in self._standing if _may_be_about(one, *asked)])
             if len(scopes) < _REMEMBERED:
                 scopes[asked] = scope
-        found = scope.about(request.context)
-        return found and [one for one in found if one.stands_at(at)]
+        return scope.about(request.context)
 
 
 def chooses(about: Sequence[Override], eligible: tuple[InterventionId, ...]) -> Override | None:
