@@ -122,7 +122,7 @@ class Allowance:
         if caps is not None:
             if request.subject is None:
                 found.update(caps.unknown)
-            else:
+            elif not caps.about <= bounds.permitted:
                 found.update(caps.unpermitted(bounds.permitted, bounds.refused))
         for name, account, least, words in self._budgets:
             if left(account) < least:

@@ -40,5 +40,8 @@ def floored(pmf: Sequence[float], floors: Sequence[float]) -> tuple[float, ...]:
     room = (1.0 - math.fsum(floors)) / math.fsum(pmf)
     mixed = [floor + room * value for floor, value in zip(floors, pmf, strict=True)]
     total = math.fsum(mixed)
+    if total == 1.0:
+        # Nine times in ten, and dividing by it changes no bit.
+        return tuple(mixed)
     # A tuple of a list: of a generator it would take half as long again, in every decision.
     return tuple([value / total for value in mixed])
