@@ -21,6 +21,7 @@ from simulator.bench.scenes import (
     learning,
     long_log,
     memory,
+    profiles,
     quality,
     requests,
     starts,
@@ -32,6 +33,7 @@ from simulator.bench.servers import POLICY
 SCENES: Final[tuple[Scene, ...]] = (
     requests.SCENE,
     choosing.SCENE,
+    profiles.SCENE,
     swaps.SCENE,
     learning.SCENE,
     freshness.SCENE,

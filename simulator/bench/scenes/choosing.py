@@ -10,17 +10,14 @@ processor has less of the models and of their code at hand.
 """
 
 import random
-import re
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from cxi_bandit.bootstrap import Engine, in_memory_engine
 from cxi_bandit.domain.assignment import Arm
 from cxi_bandit.domain.decision import HOLD, Decision, DecisionRequest, Defect
 from cxi_bandit.domain.identifiers import ModelVersion
-from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.rollout import Canary, Previous, Split, Stand
 from cxi_bandit.engine.choose import Keys, ServedRollout
 from cxi_bandit.engine.decide import ServedPolicy, admit, certain, decide, distribution
@@ -31,6 +28,7 @@ from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.policy.parsing import parse_manifest
 from simulator.bench import bodies
 from simulator.bench.figures import Row, Sample, at_most
+from simulator.bench.in_force import SHARE, limited, pins
 from simulator.bench.plan import Plan, Samples, Scene
 from simulator.bench.taught import lessons, publish
 
@@ -40,18 +38,6 @@ Found = TypeVar("Found")
 _REQUESTS: Final = 1000
 _STANDS: Final = 4
 _OUTCOMES: Final = 1000
-_PINS: Final = 3
-_SHARE: Final = 0.1
-_PRICED: Final = re.compile(r'^id = "(?!hold")', re.MULTILINE)
-_PRICE: Final = 'price = 0.01\nbudget_per_day = 1000000.0\nid = "'
-_LIMITS: Final = """
-[limits]
-exploration_cost_per_day = 1000000.0
-[[limits.caps]]
-most = 1000
-seconds = 86400.0
-"""
-
 _ROLLED_OUT: Final = Row(
     name="choosing",
     title="choosing with shadow, previous, canary, hold and pins",
@@ -121,7 +107,7 @@ class _Profile(NamedTuple):
 def profiles(text: str) -> tuple[_Profile, _Profile, _Profile]:
     """A policy plainly served, rolled out with pins, and rolled out with limits as well; each with its own models."""
     plain = _plain(text)
-    return plain, _rolled_out(_plain(text)), _rolled_out(_plain(_PRICED.sub(_PRICE, text) + _LIMITS), _Plenty())
+    return plain, _rolled_out(_plain(text)), _rolled_out(_plain(limited(text)), _Plenty())
 
 
 def _plain(text: str) -> _Profile:
@@ -148,33 +134,16 @@ def _rolled_out(plain: _Profile, leases: Leases | None = None) -> _Profile:
         now,
         "all at once",
         live=stands[0],
-        hold=Split(share=_SHARE, salt="hold"),
-        previous=Previous(stand=stands[1], split=Split(share=_SHARE, salt="previous"), since=now),
-        canary=Canary(stand=stands[2], split=Split(share=_SHARE, salt="canary"), promotion_id=1, since=now),
+        hold=Split(share=SHARE, salt="hold"),
+        previous=Previous(stand=stands[1], split=Split(share=SHARE, salt="previous"), since=now),
+        canary=Canary(stand=stands[2], split=Split(share=SHARE, salt="canary"), promotion_id=1, since=now),
         shadow=(stands[3],),
     )
     served: dict[Stand, ServedPolicy] = {}
     for stand, model in zip(stands, models, strict=True):
         data = registry.model_bytes(version.policy, model.lineage.version) or b""
         served[stand] = live.with_model(model, engine.room.load(live.manifest, data))
-    return _Profile(engine, ServedRollout(rollout, served), _pins(live.manifest, now), leases)
-
-
-def _pins(manifest: Manifest, now: datetime) -> Overrides:
-    """Some that are in force and about nobody who asks: each is looked at, and none chooses."""
-    return Overrides(
-        Override(
-            override_id=number,
-            policy=manifest.policy,
-            intervention=HOLD,
-            segment={"nobody": f"segment-{number}"},
-            author="bench",
-            reason="it is to be looked at",
-            made_at=now,
-            expires_at=now + timedelta(days=1),
-        )
-        for number in range(1, 1 + _PINS)
-    )
+    return _Profile(engine, ServedRollout(rollout, served), Overrides(pins(live.manifest, now)), leases)
 
 
 def _measure(plan: Plan, wanted: frozenset[str]) -> Samples:
