@@ -12,6 +12,7 @@ from typing import Final
 
 from cxi_bandit.bootstrap import in_memory_engine
 from cxi_bandit.domain.errors import LearningConflict, NotFound
+from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.rollout import Previous, Split, Stand
 from cxi_bandit.store.postgres import PostgresStore
@@ -91,7 +92,7 @@ def _put_in_force(server: Service, policy: Path) -> None:
     taught = lessons(engine, manifest, _MODELS, _OUTCOMES)
     store = PostgresStore.open(server.dsn)
     try:
-        models = []
+        models: list[ModelVersion] = []
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while len(models) < _MODELS:
             data = taught[len(models)]
