@@ -1,4 +1,8 @@
-"""The micro-batcher: many waiting requests, one commit under way; that commit is the batching window, no linger."""
+"""The micro-batcher: many waiting requests, one commit under way; that commit is the batching window, no linger.
+
+Of many who wait a commit takes half. Callers who are answered ask again: were all of them in one commit, there would be
+nothing to prepare while it goes on, and nothing to commit while their next requests are prepared.
+"""
 
 import asyncio
 import time
@@ -16,6 +20,8 @@ Result = TypeVar("Result")
 
 _RETRY_SECONDS: Final = 0.05
 _TELL_AGAIN_SECONDS: Final = 1.0
+_MANY: Final = 32
+"""Requests that share a commit before more are split: by then each pays little for what a commit costs by itself."""
 
 
 class Full(Unavailable):
@@ -228,8 +234,10 @@ class Batcher(Generic[Item, Result]):
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []
-        entries = 0
-        while self._queue and (not batch or entries + len(self._queue[0].items) <= self._batch_entries):
+        entries, most = 0, max(_MANY, len(self._queue) // 2)
+        while self._queue and len(batch) < most:
+            if batch and entries + len(self._queue[0].items) > self._batch_entries:
+                break
             waiting = self._queue.popleft()
             self._queued -= len(waiting.items)
             if not waiting.answer.done():

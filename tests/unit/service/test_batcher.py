@@ -65,6 +65,25 @@ def test_what_waits_for_a_commit_shares_the_next_one() -> None:
     assert port.batches == [[0], [1, 2, 3, 4, 5]]
 
 
+def test_of_many_who_wait_a_commit_takes_half() -> None:
+    port = Port()
+    port.open.clear()
+
+    async def main() -> None:
+        tested = batcher(port, queue=1000, batch=512)
+        first = asyncio.create_task(tested.submit([0], 5))
+        await asyncio.sleep(0.05)
+        rest = [asyncio.create_task(tested.submit([n, n], 5)) for n in range(1, 201)]
+        await asyncio.sleep(0.05)
+        port.open.set()
+        await asyncio.gather(first, *rest)
+        await tested.drain()
+
+    run(main())
+    assert [len(batch) // 2 for batch in port.batches[1:]] == [100, 50, 32, 18]
+    assert [item for batch in port.batches for item in batch] == [0, *sorted([*range(1, 201)] * 2)]
+
+
 def test_a_full_queue_refuses_at_once_and_a_late_entry_is_never_written() -> None:
     port = Port()
     port.open.clear()
