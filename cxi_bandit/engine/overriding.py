@@ -1,6 +1,6 @@
 """Overriding: which of the overrides in force chooses for a request, if any."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -82,7 +82,8 @@ class _Scope:
         found = self._everyone
         for name, by_value in self._by_feature.items():
             value = context.get(name)
-            if value is not None and value in by_value:
+            # What the manifest does not know (any more) may be of any shape.
+            if value is not None and isinstance(value, Hashable) and value in by_value:
                 found = found + [named for named in by_value[value] if _is_of(named[1].segment, context)]
         return [one for _, one in sorted(found)] if found else ()
 

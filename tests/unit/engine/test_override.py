@@ -207,3 +207,20 @@ def test_a_pin_of_a_segment_comes_before_an_older_one_of_everybody(cart):
     )
     request = DecisionRequest(surface="cart", defect=Defect("price_jump", 0.5, 0.9), context={"device": "app"})
     assert list(Overrides([older, newer]).about(request, CART, cart.now)) == [newer, older]
+
+
+@pytest.mark.parametrize("shape", [["mobile"], {"is": "mobile"}])
+def test_a_feature_of_any_shape_that_the_manifest_knows_no_more_meets_no_pin(shape):
+    began = datetime(2026, 5, 4, tzinfo=UTC)
+    pinned = Override(
+        override_id=1,
+        policy=CART,
+        segment={"device": "mobile"},
+        intervention=HOLD,
+        author="ann",
+        reason="sale",
+        made_at=began,
+        expires_at=began + timedelta(hours=1),
+    )
+    request = DecisionRequest(surface="cart", defect=Defect("price_jump", 0.5, 0.9), context={"device": shape})
+    assert not Overrides([pinned]).about(request, CART, began)
