@@ -285,6 +285,7 @@ def main() -> int:
         if tracing is not None:
             ending.callback(tracing.close)
         bench = Workbench(engine, settings, log, metrics, tracing)
+        ending.callback(bench.stand_down)
         watch = DriftWatch(engine, settings, log, metrics)
         upkeep = Upkeep(store, engine.clock, settings, log, metrics, lambda: min(bench.keep_up(), watch.turn()))
         # What start-up made lives as long as the process: a long segment's rows set the collector off again and again.

@@ -103,7 +103,8 @@ class OneCore:
         with suppress(OSError, AttributeError):
             self._home = self._kernel.allowed()
             self._before = self._kernel.times()
-            if len(self._home) > 1:
+            # A kernel that keeps no such account says nought.
+            if len(self._home) > 1 and self._before.ran > 0:
                 self.settle()
                 self._thread.start()
 
@@ -135,6 +136,7 @@ class OneCore:
             self._before = self._kernel.times()
 
     def _run(self) -> None:
-        with suppress(OSError):
-            while not self._stopping.wait(_EVERY_SECONDS):
+        while not self._stopping.wait(_EVERY_SECONDS):
+            # What cannot be told or changed now may be in a second.
+            with suppress(OSError):
                 self.look()

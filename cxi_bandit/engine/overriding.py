@@ -1,6 +1,6 @@
 """Overriding: which of the overrides in force chooses for a request, if any."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,6 +10,7 @@ from cxi_bandit.domain.override import Override
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _REMEMBERED: Final = 1024
+_PLAIN: Final = (str, float, int)
 
 
 class Overrides:
@@ -40,7 +41,10 @@ class Overrides:
         return next((one for one in self._standing if one.override_id == override_id), None)
 
     def about(self, request: DecisionRequest, policy: PolicyName, at: datetime) -> Sequence[Override]:
-        """Those in force that are about a request, in the order in which they choose; `chooses` says which does."""
+        """Those in force that are about a request, in the order in which they choose; `chooses` says which does.
+
+        Moments do not run backwards: those that have expired are forgotten.
+        """
         if not self.stand_at(at):
             return ()
         scopes, asked = self._scopes, (policy, request.surface, request.defect.type)
@@ -49,7 +53,7 @@ class Overrides:
             scope = _Scope([one for one in self._standing if _may_be_about(one, *asked)])
             if len(scopes) < _REMEMBERED:
                 scopes[asked] = scope
-        return scope.about(request.context)
+        return [one for one in scope.about(request.context) if one.stands_at(at)]
 
 
 def chooses(about: Sequence[Override], eligible: tuple[InterventionId, ...]) -> Override | None:
@@ -82,8 +86,8 @@ class _Scope:
         found = self._everyone
         for name, by_value in self._by_feature.items():
             value = context.get(name)
-            # What the manifest does not know (any more) may be of any shape.
-            if value is not None and isinstance(value, Hashable) and value in by_value:
+            # What the manifest does not know (any more) may be of any shape, and no segment names such.
+            if isinstance(value, _PLAIN) and value in by_value:
                 found = found + [named for named in by_value[value] if _is_of(named[1].segment, context)]
         return [one for _, one in sorted(found)] if found else ()
 

@@ -1,7 +1,8 @@
 """The micro-batcher: many waiting requests, one commit under way; that commit is the batching window, no linger.
 
-Of many who wait a commit takes half. Callers who are answered ask again: were all of them in one commit, there would be
-nothing to prepare while it goes on, and nothing to commit while their next requests are prepared.
+Of many who wait for short commits one takes half. Callers who are answered ask again: were all of them in one commit,
+there would be nothing to prepare while it goes on, and nothing to commit while their next requests are prepared. Where
+commits are long it is they that everybody waits for, and one takes all it may.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ _RETRY_SECONDS: Final = 0.05
 _TELL_AGAIN_SECONDS: Final = 1.0
 _MANY: Final = 32
 """Requests that share a commit before more are split: by then each pays little for what a commit costs by itself."""
+_SHORT_SECONDS: Final = 0.01
+"""Of a commit: preparing as many requests as it carries takes about as long."""
 
 
 class Full(Unavailable):
@@ -59,7 +62,8 @@ class Batcher(Generic[Item, Result]):
 
     Args:
         prompt: The same port without a thread, where it can, on the loop. None says that `run` is to be asked; that
-            must be safe whatever has become of the items, and so must trying each of them there after an error.
+            must be safe whatever has become of the items, and so must trying each of them there after an error. Only
+            what is committed so is split in halves.
         retries: How often a port that was away is sent the same batch again.
         stall_seconds: How long one commit may take before everyone who waits for it is sent away, and everyone who
             comes while it goes on.
@@ -96,6 +100,7 @@ class Batcher(Generic[Item, Result]):
         self._deadlines: Deadlines[_Waiting[Item, Result]] = Deadlines(self._expire)
         self._stalled = False
         self._flight: asyncio.Task[None] | None = None
+        self._halves = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-batch")
         self._depth = metrics.queue_entries.labels(name)
         self._refused = {kind: metrics.refused.labels(name, kind) for kind in ("full", "late", "abandoned", "stalled")}
@@ -215,7 +220,9 @@ class Batcher(Generic[Item, Result]):
             await self._fail(batch, error)
         else:
             self._land(batch, results)
-        self._seconds.observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._halves = self._prompt is not None and seconds < _SHORT_SECONDS
+        self._seconds.observe(seconds)
 
     async def _tell_of_abandoned(self) -> None:
         if self._abandon is None:
@@ -234,7 +241,7 @@ class Batcher(Generic[Item, Result]):
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []
-        entries, most = 0, max(_MANY, len(self._queue) // 2)
+        entries, most = 0, max(_MANY, len(self._queue) // 2) if self._halves else len(self._queue)
         while self._queue and len(batch) < most:
             if batch and entries + len(self._queue[0].items) > self._batch_entries:
                 break

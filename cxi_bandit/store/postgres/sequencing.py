@@ -26,7 +26,7 @@ SEQUENCER_LOCK: Final = 0x6378695F736571  # "cxi_seq"
 LEDGER: Final = "ledger"
 
 # What every pass begins with, at once. Whether there are events that name a shopper or an order, the first entry of an
-# index of such events alone tells, whatever the planner knows of how many there are.
+# index of such events alone tells.
 _BEGIN: Final = """
 SELECT now(), p.last_at, p.held_before, p.held_until,
   EXISTS (SELECT FROM (SELECT FROM reward_ledger WHERE subject >= '' ORDER BY subject, occurred_at LIMIT 1) named)
@@ -107,7 +107,9 @@ class PostgresSequencing:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        found = self._rows(_BEGIN)
+        with connection.cursor(binary=True) as cursor:
+            # Planned anew each time: a plan kept from a short ledger would read a long one whole.
+            found = cursor.execute(_BEGIN, prepare=False).fetchall()
         self._seen = SignOfLife(*found[0][:4])
         self._last: dict[str, int] = {name: last for *_, name, last in found if name is not None}
         self._moved: set[str] = set()

@@ -1,5 +1,6 @@
 """Who may write a policy's models: whoever holds its lock, on a connection that dies with its process."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -19,12 +20,14 @@ class Writers:
     """One process's part in it. Each lock is held on a connection that holds no other one.
 
     A learner takes and leaves a lock several times a second, and a connection costs the server a process: so one whose
-    lock was left is kept for the next. One that might hold a lock still is closed, which leaves it too.
+    lock was left is kept for the next, one at a time. One that might hold a lock still is closed, which leaves it too.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._free: list[Connection] = []
+        self._keeping = threading.Lock()
+        self._free: Connection | None = None
+        self._closed = False
 
     @contextmanager
     def writer(self, policy: PolicyName) -> Iterator[bool]:
@@ -37,22 +40,36 @@ class Writers:
         try:
             yield mine
         finally:
-            if not mine or self._left(connection, policy):
-                self._free.append(connection)
-            else:
+            if not ((not mine or self._left(connection, policy)) and self._kept(connection)):
                 connection.close()
 
     def close(self) -> None:
-        """Closes the connections that are kept."""
-        while self._free:
-            self._free.pop().close()
+        """Closes the connection that is kept; from now on none is."""
+        with self._keeping:
+            self._closed = True
+        free = self._taken()
+        if free is not None:
+            free.close()
+
+    def _kept(self, connection: Connection) -> bool:
+        with self._keeping:
+            if self._closed or self._free is not None:
+                return False
+            self._free = connection
+            return True
+
+    def _taken(self) -> Connection | None:
+        with self._keeping:
+            free, self._free = self._free, None
+            return free
 
     def _asked(self, policy: PolicyName) -> tuple[Connection, bool]:
         """A connection, and whether it has the policy's lock now."""
-        while self._free:
+        free = self._taken()
+        if free is not None:
             # One that ended while nobody used it is none.
             with suppress(Unavailable):
-                return self._tried(self._free.pop(), policy)
+                return self._tried(free, policy)
         return self._tried(self._database.dedicated("cxi-bandit writer"), policy)
 
     def _tried(self, connection: Connection, policy: PolicyName) -> tuple[Connection, bool]:

@@ -20,7 +20,7 @@ class Machine:
     def __init__(self, processors: AbstractSet[int] = frozenset({0, 1, 2})) -> None:
         self.processors = processors
         self.runs_on = 1
-        self.told = Times(0.0, 0.0, 0.0, 0.0)
+        self.told = Times(10.0, 1.0, 0.0, 2.0)
         self.wished: list[AbstractSet[int]] = []
 
     def allowed(self) -> AbstractSet[int]:
@@ -89,6 +89,13 @@ def test_nothing_is_done_where_the_kernel_does_not_tell(metrics: Metrics, monkey
         raise FileNotFoundError
 
     monkeypatch.setattr(machine, "times", silent)
+    started(machine, metrics)
+    assert machine.wished == []
+
+
+def test_nothing_is_done_where_the_kernel_keeps_no_account(metrics: Metrics) -> None:
+    machine = Machine()
+    machine.told = Times(10.0, 0.0, 0.0, 2.0)
     started(machine, metrics)
     assert machine.wished == []
 

@@ -209,7 +209,7 @@ def test_a_pin_of_a_segment_comes_before_an_older_one_of_everybody(cart):
     assert list(Overrides([older, newer]).about(request, CART, cart.now)) == [newer, older]
 
 
-@pytest.mark.parametrize("shape", [["mobile"], {"is": "mobile"}])
+@pytest.mark.parametrize("shape", [["mobile"], {"is": "mobile"}, ("mobile", ["app"]), None])
 def test_a_feature_of_any_shape_that_the_manifest_knows_no_more_meets_no_pin(shape):
     began = datetime(2026, 5, 4, tzinfo=UTC)
     pinned = Override(

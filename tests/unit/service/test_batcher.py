@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import pytest
 
 from cxi_bandit.domain.errors import Unavailable
+from cxi_bandit.service import batcher as service_batcher
 from cxi_bandit.service.batcher import Batcher, Overdue, Stalled
 from cxi_bandit.telemetry.metrics import Metrics
 
@@ -65,23 +66,36 @@ def test_what_waits_for_a_commit_shares_the_next_one() -> None:
     assert port.batches == [[0], [1, 2, 3, 4, 5]]
 
 
-def test_of_many_who_wait_a_commit_takes_half() -> None:
-    port = Port()
-    port.open.clear()
+@pytest.mark.parametrize(("short_seconds", "shared"), [(60.0, [100, 50, 32, 18]), (0.0, [200])])
+def test_of_many_who_wait_a_short_commit_takes_half(
+    short_seconds: float, shared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_batcher, "_SHORT_SECONDS", short_seconds)
+    batches: list[list[int]] = []
 
     async def main() -> None:
-        tested = batcher(port, queue=1000, batch=512)
+        opened = asyncio.Event()
+
+        async def prompt(items: Sequence[int]) -> list[int]:
+            await opened.wait()
+            batches.append(list(items))
+            return list(items)
+
+        tested: Batcher[int, int] = Batcher(
+            "test", Port().run, Metrics(), queue_entries=1000, batch_entries=512, prompt=prompt
+        )
         first = asyncio.create_task(tested.submit([0], 5))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         rest = [asyncio.create_task(tested.submit([n, n], 5)) for n in range(1, 201)]
-        await asyncio.sleep(0.05)
-        port.open.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        opened.set()
         await asyncio.gather(first, *rest)
         await tested.drain()
 
     run(main())
-    assert [len(batch) // 2 for batch in port.batches[1:]] == [100, 50, 32, 18]
-    assert [item for batch in port.batches for item in batch] == [0, *sorted([*range(1, 201)] * 2)]
+    assert [len(batch) // 2 for batch in batches[1:]] == shared
+    assert [item for batch in batches for item in batch] == [0, *sorted([*range(1, 201)] * 2)]
 
 
 def test_a_full_queue_refuses_at_once_and_a_late_entry_is_never_written() -> None:
