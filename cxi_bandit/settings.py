@@ -49,9 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         parked_days: A reward whose decision never came goes so many days after its receipt.
         drift_seconds: The learner looks for drift this often.
         drift_psi: A feature whose population stability index exceeds this has drifted.
+        one_core: Each worker keeps its threads on one processor, the kernel's choice, while others leave it to them.
         traces: Requests, and the learner's passes, are traced and sent by OTLP over HTTP: the extra `otel`, and the
             environment that OpenTelemetry's SDK reads (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and so on).
-        one_core: Each worker keeps its threads on one processor, the kernel's choice, while others leave it to them.
         trace_ratio: Of the requests whose caller sent no trace context so many are traced; one that sent it decided.
         drain_seconds: How long a service told to stop still answers while it says that it is not ready any more: what a
             load balancer needs to notice.

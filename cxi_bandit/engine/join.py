@@ -135,8 +135,6 @@ class _Settling:
         if not windows:
             return []
         heard = self.sequencing.entries_of([window.decision_id for window in windows])
-        if not heard:
-            return [self._settled(window, ()) for window in windows]
         return [self._settled(window, heard.get(window.decision_id, ())) for window in windows]
 
     def _settled(self, window: Window, entries: Sequence[LedgerEntry]) -> Settlement:

@@ -1,13 +1,14 @@
 """Decisions and models made without a service: by the engine's own functions, for logs and registries to be filled."""
 
 import random
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Defect
-from cxi_bandit.domain.errors import NotFound
+from cxi_bandit.domain.errors import LearningConflict, NotFound
 from cxi_bandit.domain.identifiers import ModelVersion, PolicyName
 from cxi_bandit.domain.model import Branch, Lineage, Model
 from cxi_bandit.domain.outcome import Lesson
@@ -20,6 +21,8 @@ from cxi_bandit.policy.manifest import Manifest
 from simulator.bench import bodies
 
 _PAID: Final = 0.3
+_PATIENCE_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.1
 
 
 def decided(engine: Engine, manifest: Manifest, number: int, seed: int) -> list[Decision]:
@@ -117,3 +120,22 @@ def publish(
     )
     registry.publish(model, data, moves_head_from=before.version)
     return model
+
+
+def publish_beside_learner(
+    registry: Registry, room: ModelRoom, manifest: Manifest, data: bytes, *, learned: int
+) -> Model:
+    """As `publish`, on a service whose learner publishes as well: again until the learner has, and does not meanwhile.
+
+    Raises:
+        NotFound: It never does.
+        LearningConflict: It always does.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return publish(registry, room, manifest, data, learned=learned)
+        except (NotFound, LearningConflict):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)

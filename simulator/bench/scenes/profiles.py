@@ -5,14 +5,11 @@ alone; here are the permits of the database, the longer row of the log, and the 
 """
 
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from cxi_bandit.bootstrap import in_memory_engine
-from cxi_bandit.domain.errors import LearningConflict, NotFound
-from cxi_bandit.domain.identifiers import ModelVersion
 from cxi_bandit.domain.release import AuditEntry
 from cxi_bandit.domain.rollout import Previous, Split, Stand
 from cxi_bandit.store.postgres import PostgresStore
@@ -20,17 +17,16 @@ from simulator.bench import bodies
 from simulator.bench.figures import Row, Sample
 from simulator.bench.in_force import SHARE, limited, pins
 from simulator.bench.instrument import Instrument
-from simulator.bench.metrics import metric
+from simulator.bench.metrics import await_metric
 from simulator.bench.orders import Order
 from simulator.bench.plan import Plan, Samples, Scene, Taken, manifest_of, take
 from simulator.bench.processes import settle
 from simulator.bench.servers import Service, service
-from simulator.bench.taught import lessons, live, publish
+from simulator.bench.taught import lessons, live, publish_beside_learner
 from simulator.bench.warm import warm
 
 _MODELS: Final = 4
 _OUTCOMES: Final = 1000
-_PATIENCE_SECONDS: Final = 30.0
 _BY: Final = "bench"
 
 _RATE: Final = Row(
@@ -92,16 +88,10 @@ def _put_in_force(server: Service, policy: Path) -> None:
     taught = lessons(engine, manifest, _MODELS, _OUTCOMES)
     store = PostgresStore.open(server.dsn)
     try:
-        models: list[ModelVersion] = []
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while len(models) < _MODELS:
-            data = taught[len(models)]
-            try:
-                models.append(publish(store.registry, engine.room, manifest, data, learned=_OUTCOMES).lineage.version)
-            except (LearningConflict, NotFound):
-                # The learner publishes as well: once more, upon what is the head now.
-                if time.monotonic() > deadline:
-                    raise
+        models = [
+            publish_beside_learner(store.registry, engine.room, manifest, data, learned=_OUTCOMES).lineage.version
+            for data in taught
+        ]
         version = live(store.registry, manifest.policy).version
         first, second, third, fourth = [Stand(version=version, model=model) for model in models]
         now = engine.clock()
@@ -120,10 +110,7 @@ def _put_in_force(server: Service, policy: Path) -> None:
             store.releases.override(pin, said)
     finally:
         store.close()
-    while metric(server, "cxi_bandit_rollout_revision", policy=manifest.name) != rollout.revision:
-        if time.monotonic() > deadline:
-            raise NotFound("roll-out", str(rollout.revision))
-        time.sleep(0.05)
+    await_metric(server, rollout.revision, "cxi_bandit_rollout_revision", policy=manifest.name)
 
 
 SCENE: Final = Scene("profiles", (_RATE, _CPU), _measure)

@@ -9,23 +9,20 @@ from itertools import count
 from typing import Final
 
 from cxi_bandit.bootstrap import in_memory_engine
-from cxi_bandit.domain.errors import LearningConflict, NotFound, Unavailable
-from cxi_bandit.policy.manifest import Manifest
 from cxi_bandit.store.postgres import PostgresStore
 from simulator.bench import bodies
 from simulator.bench.figures import Row, Sample, at_most
 from simulator.bench.instrument import Instrument
-from simulator.bench.metrics import metric
+from simulator.bench.metrics import await_metric
 from simulator.bench.orders import Order
 from simulator.bench.plan import Plan, Samples, Scene, manifest_of
-from simulator.bench.servers import SHIPPED, Service, service
-from simulator.bench.taught import lessons, publish
+from simulator.bench.servers import SHIPPED, service
+from simulator.bench.taught import lessons, publish_beside_learner
 
 _EVERY_SECONDS: Final = 1.0
 _ARRIVALS_PER_SECOND: Final = 1000.0
 _MODELS: Final = 4
 _OUTCOMES: Final = 1000
-_PATIENCE_SECONDS: Final = 30.0
 
 _ROW: Final = Row(
     name="swaps",
@@ -54,7 +51,8 @@ class _Publisher:
         turn = next(self._turn)
         for manifest in self.manifests:
             data = self._models[manifest.name][turn % _MODELS]
-            model = publish(self._store.registry, self._engine.room, manifest, data, learned=_OUTCOMES)
+            registry, room = self._store.registry, self._engine.room
+            model = publish_beside_learner(registry, room, manifest, data, learned=_OUTCOMES)
             self.last[manifest.name] = model.lineage.version
 
     def close(self) -> None:
@@ -89,7 +87,7 @@ def _measure(plan: Plan, _wanted: frozenset[str]) -> Samples:
         plan.tell("swaps: teaching models")
         publisher = _Publisher(server.dsn)
         ending.callback(publisher.close)
-        _await_heads(publisher)
+        publisher.publish()
         order = Order(
             port=server.port,
             path="/v1/decisions",
@@ -104,32 +102,11 @@ def _measure(plan: Plan, _wanted: frozenset[str]) -> Samples:
             calm = instrument.run(seed=number)
             with publisher.publishing():
                 swapping = instrument.run(seed=number)
-            _await_served(server, publisher.manifests, publisher.last)
+            # All that was published is in service, or the round measured something else.
+            for policy, version in publisher.last.items():
+                await_metric(server, version, "cxi_bandit_model_version", policy=policy)
             samples.append(Sample(swapping.p99_ms, calm.p99_ms, calm.refused + swapping.refused))
     return {_ROW.name: samples}
-
-
-def _await_heads(publisher: _Publisher) -> None:
-    """The learner publishes the untrained models when it starts; then come ours."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            publisher.publish()
-        except (NotFound, LearningConflict):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _await_served(server: Service, manifests: list[Manifest], versions: dict[str, int]) -> None:
-    """All that was published is in service, or the round measured something else."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while any(metric(server, "cxi_bandit_model_version", policy=one.name) != versions[one.name] for one in manifests):
-        if time.monotonic() > deadline:
-            raise Unavailable(f"models that were published: {versions}")
-        time.sleep(0.05)
 
 
 SCENE: Final = Scene("swaps", (_ROW,), _measure)
