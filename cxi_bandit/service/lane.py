@@ -12,7 +12,6 @@ from typing import Final
 from litestar import Litestar
 from litestar._asgi.utils import is_valid_host  # what the framework asks of the header, whichever way is taken
 from litestar.enums import ScopeType
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -62,7 +61,8 @@ class Lane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or passes it on."""
-        if not self._takes(scope):
+        length = self._length(scope)
+        if length is None:
             await self._framework(scope, receive, send)
             return
         started = time.perf_counter()
@@ -73,7 +73,7 @@ class Lane:
         try:
             try:
                 await self._gatekeeper.admit(scope)
-                raw = await self._body(receive)
+                raw = await self._body(receive, length)
                 reply = await self._commit_one(scope, raw, decode_one(raw))
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a problem
                 reply = problem_reply(error, noted)
@@ -82,34 +82,34 @@ class Lane:
         finally:
             self._log.tell(_METHOD, ONE_PATH, status, time.perf_counter() - started, noted)
 
-    def _takes(self, scope: Scope) -> bool:
+    def _length(self, scope: Scope) -> int | None:
+        """How many bytes the body of a request has that is plainly one decision to be made; None of any other."""
         if scope["type"] != ScopeType.HTTP or scope["path"] != ONE_PATH or scope["method"] != _METHOD:
-            return False
+            return None
         if scope["query_string"] or scope.get("root_path"):
-            return False
-        hosts, lengths = 0, 0
+            return None
+        hosts, lengths, length = 0, 0, 0
         for name, value in scope["headers"]:
             if name == b"host":
                 if not _valid_host(value):
-                    return False
+                    return None
                 hosts += 1
             elif name == b"content-length":
-                if not (value.isdigit() and len(value) <= _LENGTH_DIGITS and int(value) <= self._body_bytes):
-                    return False
+                if not (value.isdigit() and len(value) <= _LENGTH_DIGITS and (length := int(value)) <= self._body_bytes):
+                    return None
                 lengths += 1
-        return hosts == lengths == 1
+        return length if hosts == lengths == 1 else None
 
-    async def _body(self, receive: Receive) -> bytes:
-        parts, length = [], 0
+    async def _body(self, receive: Receive, length: int) -> bytes:
+        """The body, asked for until it is whole: to be told that nothing follows takes the server's threads as long."""
+        parts = []
         while True:
             message = await receive()
             if message["type"] != "http.request":
                 raise MalformedBody("", "the body ended too early")
             parts.append(message["body"])
-            length += len(message["body"])
-            if length > self._body_bytes:
-                raise RequestEntityTooLarge
-            if not message.get("more_body", False):
+            length -= len(message["body"])
+            if length <= 0 or not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -18,6 +18,7 @@ from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
 from tests.harness.local import local_client
+from tests.security.raw import RawClient
 
 from .test_decisions import ask
 
@@ -38,13 +39,14 @@ def told(answer: Any) -> tuple[int, dict[str, str], dict[str, Any]]:
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """One entry for each request: whether the lane took it."""
     taken: list[bool] = []
-    takes = lane.Lane._takes
+    length = lane.Lane._length
 
-    def noting(self: lane.Lane, scope: Any) -> bool:
-        taken.append(takes(self, scope))
-        return taken[-1]
+    def noting(self: lane.Lane, scope: Any) -> int | None:
+        found = length(self, scope)
+        taken.append(found is not None)
+        return found
 
-    monkeypatch.setattr(lane.Lane, "_takes", noting)
+    monkeypatch.setattr(lane.Lane, "_length", noting)
     return taken
 
 
@@ -108,6 +110,19 @@ def test_what_is_unusual_is_left_to_the_framework(
     answer = client.post(path, content=json.dumps(ask()), headers=headers)
     assert answer.status_code == status
     assert commits == [path == "/v1/decisions?"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30])
+def test_a_body_that_is_whole_is_not_waited_on(
+    engine: Engine, quiet: FilteringBoundLogger, shelf: SpoolShelf, cut: int
+) -> None:
+    body = json.dumps(ask()).encode()
+    headers = [(b"host", b"localhost"), (b"content-length", str(len(body)).encode())]
+    with RawClient(create_app(engine, Settings(dev=True), quiet, Metrics(), shelf)) as client:
+        answer = client.send("POST", SHORT.encode(), headers, body[:cut], body[cut:], silent=True)
+        assert answer.status == 201
+        broken = client.send("POST", SHORT.encode(), headers, body[:-1], broken_off=True)
+        assert broken.status == 400
 
 
 def test_both_ways_spend_from_one_bucket(
