@@ -39,13 +39,26 @@ class DecisionIdMint:
 
     def mint(self, now: datetime) -> DecisionId:
         """A new id at `now` (aware), later than every id minted here before."""
+        return _at(self._first_of(now, 1))
+
+    def mint_several(self, now: datetime, count: int) -> list[DecisionId]:
+        """So many ids, one later than the other, as `mint` gives them."""
+        first = self._first_of(now, count)
+        return [_at(tick) for tick in range(first, first + count)]
+
+    def _first_of(self, now: datetime, count: int) -> int:
+        """The first of so many ticks that are nobody else's."""
         tick = int(now.timestamp() * 1000) << _COUNTER_BITS
         with self._lock:
-            tick = max(tick, self._last + 1)
-            self._last = tick
-        milliseconds, counter = tick >> _COUNTER_BITS, tick & ((1 << _COUNTER_BITS) - 1)
-        bits = milliseconds << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | secrets.randbits(_RANDOM_BITS)
-        return DecisionId(UUID(int=bits))
+            first = max(tick, self._last + 1)
+            self._last = first + count - 1
+        return first
+
+
+def _at(tick: int) -> DecisionId:
+    milliseconds, counter = tick >> _COUNTER_BITS, tick & ((1 << _COUNTER_BITS) - 1)
+    bits = milliseconds << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | secrets.randbits(_RANDOM_BITS)
+    return DecisionId(UUID(int=bits))
 
 
 def minted_at(decision_id: DecisionId) -> datetime:

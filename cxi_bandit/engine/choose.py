@@ -110,6 +110,10 @@ class ServedRollout:
         """Who answers an arm."""
         return self.served[self.rollout.answering(arm, defect)]
 
+    def plainly(self, overrides: Overrides, at: datetime) -> bool:
+        """Whether only the live version has a say: no arms, nobody beside, no limits, no override in force."""
+        return self._short and not overrides.stand_at(at)
+
     def lines(self) -> list[LineOf]:
         """The budgets that its arms spend, of each the version that answers it and those that do where it cannot."""
         rollout = self.rollout
@@ -174,7 +178,7 @@ class ServedRollout:
         Raises:
             InvalidInput: Names the field at fault by JSON pointer.
         """
-        if self._short and not overrides.stand_at(minted_at(decision_id)):
+        if self.plainly(overrides, minted_at(decision_id)):
             live = self.live_for(request.defect.type)
             admitted = admit(request, live)
             decision = decide(request, admitted, live, decision_id, keys.draw, keys.subject, request_id=request_id)
@@ -279,6 +283,32 @@ class ServedRollout:
         if rollout.canary is not None and arm is not Arm.CANARY and about:
             others.append((Arm.CANARY.value, self.served[rollout.canary.stand]))
         return others + [(SHADOW, self.served[stand]) for stand in rollout.shadow]
+
+
+def choose_together(
+    asked: Sequence[tuple[ServedRollout, DecisionRequest]], decision_ids: Sequence[DecisionId], keys: Keys
+) -> list[Chosen]:
+    """As `choose` for each of several that are chosen for plainly.
+
+    Step by step for all of them: where one step follows another, the processor has less of a model, and of the code of
+    each step, at hand.
+
+    Raises:
+        InvalidInput: Names a field at fault in one of them.
+    """
+    lives = [routed.live_for(request.defect.type) for routed, request in asked]
+    admitted = [admit(request, live) for (_, request), live in zip(asked, lives, strict=True)]
+    drawn = [distribution(live, one.situation) for live, one in zip(lives, admitted, strict=True)]
+    decisions = [
+        decide(request, one, live, decision_id, keys.draw, keys.subject, drawn=vector)
+        for (_, request), one, live, decision_id, vector in zip(
+            asked, admitted, lives, decision_ids, drawn, strict=True
+        )
+    ]
+    return [
+        Chosen(decision, one.dropped_features, live)
+        for decision, one, live in zip(decisions, admitted, lives, strict=True)
+    ]
 
 
 def _drawn(

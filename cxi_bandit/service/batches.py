@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -16,10 +17,19 @@ from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.desk import Answered, Desk
 from cxi_bandit.service.several import decided, previewed
 from cxi_bandit.service.throttle import charge_items
-from cxi_bandit.service.wire import BATCH_LIMIT, DecisionAnswer, DecisionBody, DecisionsAnswer
+from cxi_bandit.service.wire import (
+    BATCH_LIMIT,
+    DecisionAnswer,
+    DecisionBatchBody,
+    DecisionBody,
+    DecisionsAnswer,
+    RawDecisionBatchBody,
+)
 from cxi_bandit.service.wording import answer
 
 _ONE: Final = msgspec.json.Decoder(DecisionBody)
+_MANY: Final = msgspec.json.Decoder(DecisionBatchBody)
+_PARTS: Final = msgspec.json.Decoder(RawDecisionBatchBody)
 _ONE_TURN: Final = 32
 
 Proposal = Chosen | Ranking | Exception
@@ -35,7 +45,21 @@ async def would(desk: Desk, proposal: Proposal) -> Told:
     return proposal if isinstance(proposal, Exception) else desk.preview(proposal)
 
 
-async def propose_all(desk: Desk, items: Sequence[msgspec.Raw], scope: Scope, *, dry_run: bool) -> list[Proposal]:
+def decode_items(raw: bytes) -> list[DecisionBody | InvalidInput]:
+    """The items of a batch; in the place of one with something wrong what it is.
+
+    Raises:
+        InvalidInput: What is wrong is around the items.
+    """
+    try:
+        return [*decode(_MANY, raw).decisions]
+    except InvalidInput:
+        return [_item(one) for one in decode(_PARTS, raw, parts=True).decisions]
+
+
+async def propose_all(
+    desk: Desk, items: Sequence[DecisionBody | InvalidInput], scope: Scope, *, dry_run: bool
+) -> list[Proposal]:
     """Decides about each, or says why not; and lets others have their turn in between.
 
     Those that need permits ask for them together.
@@ -46,10 +70,11 @@ async def propose_all(desk: Desk, items: Sequence[msgspec.Raw], scope: Scope, *,
     proposals: dict[int, Proposal] = {}
     counted = DefectCount()
 
-    async def one(index: int, item: msgspec.Raw) -> None:
+    async def one(index: int, body: DecisionBody | InvalidInput) -> None:
         try:
-            body = decode_one(item)
-            if body.defects is not UNSET:
+            if isinstance(body, InvalidInput):
+                proposals[index] = body
+            elif body.defects is not UNSET:
                 counted.add(len(body.defects))
                 charge_items(scope, len(body.defects))
                 proposals[index] = desk.rank(body)
@@ -64,14 +89,29 @@ async def propose_all(desk: Desk, items: Sequence[msgspec.Raw], scope: Scope, *,
         if desk.capped:
             await asyncio.gather(*[one(index, item) for index, item in enumerate(items)])
         else:
-            for index, item in enumerate(items):
-                await one(index, item)
-                if index % _ONE_TURN == _ONE_TURN - 1:
-                    await asyncio.sleep(0)
+            for start in range(0, len(items), _ONE_TURN):
+                turn = items[start : start + _ONE_TURN]
+                together = _together(desk, turn)
+                if together is not None:
+                    proposals.update(enumerate(together, start))
+                else:
+                    for index, item in enumerate(turn, start):
+                        await one(index, item)
+                await asyncio.sleep(0)
     except BaseException:
         desk.withdraw([made.decision for made in proposals.values() if isinstance(made, Chosen)])
         raise
     return [proposals[index] for index in range(len(items))]
+
+
+def _together(desk: Desk, turn: Sequence[DecisionBody | InvalidInput]) -> list[Chosen] | None:
+    """What is proposed for each of a turn, where nothing is wrong with any; else each is asked about by itself."""
+    bodies = [one for one in turn if isinstance(one, DecisionBody) and one.defects is UNSET]
+    if len(bodies) < len(turn):
+        return None
+    with suppress(Exception):
+        return desk.propose_together(bodies)
+    return None
 
 
 async def commit_all(
@@ -116,6 +156,13 @@ class DefectCount:
         self._left -= defects
         if self._left < 0:
             raise InvalidInput("/defects", f"a batch may name {BATCH_LIMIT} of them in all; send these in another one")
+
+
+def _item(raw: msgspec.Raw) -> DecisionBody | InvalidInput:
+    try:
+        return decode_one(raw)
+    except InvalidInput as error:
+        return error
 
 
 def decode_one(raw: bytes | msgspec.Raw) -> DecisionBody:

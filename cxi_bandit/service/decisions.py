@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 from hashlib import sha256
 from typing import Any, Final
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
@@ -18,8 +17,7 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.access import Scope as KeyScope
 from cxi_bandit.domain.errors import CxiBanditError, InvalidInput, NotFound
 from cxi_bandit.engine.ports import IdempotencyToken
-from cxi_bandit.service.batches import commit_all, decode_one, propose_all, would
-from cxi_bandit.service.decoding import decode
+from cxi_bandit.service.batches import commit_all, decode_items, decode_one, propose_all, would
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.problems import problem
 from cxi_bandit.service.receipts import Receipt, decision_named, receipt
@@ -41,7 +39,6 @@ from cxi_bandit.settings import Settings
 
 ONE_PATH: Final = "/v1/decisions"
 
-_BATCH: Final = msgspec.json.Decoder(DecisionBatchBody)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"^[\x21-\x7e]{1,255}$")
 _HEADERS: Final = ("Idempotency-Key", "Prefer")
@@ -114,7 +111,7 @@ def decision_routes(
     )
     async def decide_many(request: Request[Any, Any, Any]) -> ASGIResponse:
         raw = await body_of(request)
-        items = decode(_BATCH, raw, parts=True).decisions
+        items = decode_items(raw)
         charge_items(request.scope, len(items))
         headers = headers_of(request.scope)
         token = _idempotency(headers, request.scope, raw)

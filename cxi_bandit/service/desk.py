@@ -14,7 +14,7 @@ from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Durability
 from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, InvalidInput, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId
-from cxi_bandit.engine.choose import Asked, Chosen, Keys, ServedRollout
+from cxi_bandit.engine.choose import Asked, Chosen, Keys, ServedRollout, choose_together
 from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.explain import why
 from cxi_bandit.engine.limiting import Bounds
@@ -71,6 +71,21 @@ class Desk:
         """
         request = request_of(body, only_defect(body))
         return self._choose(request, self._engine.serving.rollout_for(request), None, dry_run=dry_run)
+
+    def propose_together(self, bodies: Sequence[DecisionBody]) -> list[Chosen] | None:
+        """As `propose` for each, at less cost; None where more than the live versions have a say.
+
+        Raises:
+            InvalidInput: Names a field at fault in one of them.
+        """
+        engine = self._engine
+        serving, now = engine.serving, engine.clock()
+        requests = [request_of(body, only_defect(body)) for body in bodies]
+        asked = [(serving.rollout_for(request), request) for request in requests]
+        if not all(routed.plainly(serving.overrides, now) for routed, _ in asked):
+            return None
+        chosen = choose_together(asked, engine.mint.mint_several(now, len(asked)), self._keys)
+        return [self._noted(routed, one) for (routed, _), one in zip(asked, chosen, strict=True)]
 
     async def propose_within_caps(self, body: DecisionBody, *, dry_run: bool = False) -> Chosen:
         """As `propose`, with a permit of the shopper's caps where one is needed.

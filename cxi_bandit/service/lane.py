@@ -95,7 +95,8 @@ class Lane:
                     return None
                 hosts += 1
             elif name == b"content-length":
-                if not (value.isdigit() and len(value) <= _LENGTH_DIGITS and (length := int(value)) <= self._body_bytes):
+                length = int(value) if value.isdigit() and len(value) <= _LENGTH_DIGITS else self._body_bytes + 1
+                if length > self._body_bytes:
                     return None
                 lengths += 1
         return length if hosts == lengths == 1 else None

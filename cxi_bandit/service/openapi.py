@@ -13,7 +13,6 @@ from cxi_bandit.service.auth import SIGNED
 from cxi_bandit.service.wire import (
     DecisionAnswer,
     DecisionBatchAnswer,
-    DecisionBatchBody,
     DecisionBody,
     DecisionsAnswer,
     Problem,
@@ -81,16 +80,10 @@ def _one_of(messages: tuple[type, ...] | None) -> dict[str, Any] | None:
 
 
 def _name_batch_items(components: dict[str, Any]) -> None:
-    """A batch's items are decoded one by one and answered one by one, so its own types do not name theirs."""
-
-    def items_of(batch: type) -> dict[str, Any]:
-        found: dict[str, Any] = components[batch.__name__]["properties"]["decisions"]
-        return found
-
+    """A batch's items are answered one by one, so its own type does not name theirs."""
     # Of two fields that exclude each other msgspec has no words either.
     components[DecisionBody.__name__]["oneOf"] = [{"required": [name]} for name in ("defect", "defects")]
-    items_of(DecisionBatchBody)["items"] = _reference(DecisionBody)
-    items_of(DecisionBatchAnswer)["items"] = {
+    components[DecisionBatchAnswer.__name__]["properties"]["decisions"]["items"] = {
         "anyOf": [_reference(DecisionAnswer), _reference(DecisionsAnswer), _reference(Problem)]
     }
 

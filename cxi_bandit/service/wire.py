@@ -59,7 +59,13 @@ class DecisionBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
 
 
 class DecisionBatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /v1/decisions/batch`: each item is decoded by itself, so that one bad item spoils no other."""
+    """`POST /v1/decisions/batch`."""
+
+    decisions: Annotated[list[DecisionBody], Meta(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class RawDecisionBatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same with items that are decoded one by one, so that what is wrong in one spoils no other."""
 
     decisions: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=BATCH_LIMIT)]
 

@@ -93,9 +93,14 @@ class OpenTelemetry:
         with _under_way(span) as recorded:
             yield Begun(trace.format_trace_id(span.get_span_context().trace_id), recorded)
 
+    @property
+    def recording(self) -> bool:
+        """See the protocol."""
+        return trace.get_current_span().is_recording()
+
     def part(self, name: str) -> AbstractContextManager[Span | None]:
         """See the protocol."""
-        if not trace.get_current_span().is_recording():
+        if not self.recording:
             return nullcontext()
         return _under_way(self._tracer.start_span(name))
 

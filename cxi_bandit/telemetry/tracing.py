@@ -63,6 +63,11 @@ class Tracing(Protocol):
         """
         ...
 
+    @property
+    def recording(self) -> bool:
+        """Whether a recorded span is under way in this task."""
+        ...
+
     def part(self, name: str) -> AbstractContextManager[Span | None]:
         """A part of the recorded span that is under way in this task; None where there is none."""
         ...

@@ -13,7 +13,7 @@ import string
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -29,13 +29,14 @@ from cxi_bandit.domain.identifiers import Source
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.service.app import create_app
 from cxi_bandit.service.auth import digest, new_secret
+from cxi_bandit.service.batches import decode_items
 from cxi_bandit.service.decoding import decode
 from cxi_bandit.service.desk import Desk
 from cxi_bandit.service.remembered import Remembered
 from cxi_bandit.service.rewards import RewardDesk
 from cxi_bandit.service.throttle import Bucket
 from cxi_bandit.service.webhooks import Webhooks, open_secret
-from cxi_bandit.service.wire import DecisionBatchBody, DecisionBody
+from cxi_bandit.service.wire import DecisionBody
 from cxi_bandit.settings import Settings, read_settings
 from cxi_bandit.store.spool import SpoolShelf
 from cxi_bandit.telemetry.metrics import Metrics
@@ -137,7 +138,7 @@ def _targets() -> Iterator[dict[str, Target]]:
         yield {
             "bodies": _on(_json(DECISION), lambda data: decode(_DECISION, data)),
             "decisions": _decisions(engine),
-            "batches": _on(_batches(), _read_batch),
+            "batches": _on(_batches(), decode_items),
             "rewards": _on(_reward_bodies(), lambda data: desk.read(data, Source("shop"))),
             "signatures": _signatures(),
             "requests": _requests(engine, SpoolShelf(directory / "spool", 1 << 20), stack),
@@ -162,7 +163,6 @@ def _reading(path: Path, read: Callable[[Path], object]) -> Callable[[bytes], ob
 
 
 _DECISION: Final = msgspec.json.Decoder(DecisionBody)
-_BATCH: Final = msgspec.json.Decoder(DecisionBatchBody)
 
 
 def _json(*documents: object) -> list[bytes]:
@@ -173,12 +173,6 @@ def _json(*documents: object) -> list[bytes]:
 def _batches() -> list[bytes]:
     bare = {key: DECISION[key] for key in ("surface", "defect")}
     return _json({"decisions": [DECISION]}, {"decisions": [bare, bare]}, {"decisions": [{}, bare, 7]})
-
-
-def _read_batch(data: bytes) -> None:
-    for index, item in enumerate(decode(_BATCH, data, parts=True).decisions):
-        with suppress(CxiBanditError):
-            decode(_DECISION, item, f"/decisions/{index}")
 
 
 def _reward_bodies() -> list[bytes]:

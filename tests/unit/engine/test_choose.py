@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from cxi_bandit.domain.assignment import Arm, Beside
-from cxi_bandit.domain.decision import HOLD, DecisionRequest, Situation
+from cxi_bandit.domain.decision import HOLD, DecisionRequest, Defect, Situation
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import InterventionId, ManifestSha, ModelVersion
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.rollout import Canary, Previous, Split, Stand
-from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
+from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout, choose_together
 from cxi_bandit.engine.decide import Distribution, ServedPolicy, admit, distribution, imitation
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.limiting import Account, Bounds, most_probable
@@ -194,3 +194,33 @@ def test_every_day_has_its_own_accounts() -> None:
         (day,) = {account.day for account in purse.asked}
         days.add(day.day)
     assert days == {4, 5}, "where the budgets' day begins"
+
+
+def test_together_each_is_chosen_for_as_by_itself() -> None:
+    cart, seeded = Cart(), random.Random(8)
+    learner = Learner(cart.store.registry, cart.store.outcomes, cart.manifests, cart.room)
+    head = learner.start(cart.version, cart.now)
+    lineage = msgspec.structs.replace(head.lineage, learned_total=10**6)
+    (first,) = cart.serving.rollouts
+    served = ServedPolicy(cart.version, first.live.manifest, msgspec.structs.replace(head, lineage=lineage), Taught(3))
+    routed = ServedRollout(first.rollout, {first.rollout.live: served})
+    keys = Keys(cart.store.keyring.draw_key(), cart.store.keyring.subject_key())
+    requests = [
+        cart.request(
+            subject=seeded.choice([None, "one", "another"]),
+            defect=Defect(seeded.choice(["coupon_failure", "price_jump"]), seeded.random(), 1.0),
+            context={"cart_value": seeded.choice([10.0, 45.0]), "unknown": 1.0},
+        )
+        for _ in range(50)
+    ]
+    names = cart.mint.mint_several(cart.now, len(requests))
+    assert names == sorted(set(names))
+    assert cart.mint.mint(cart.now) > names[-1]
+    together = choose_together([(routed, request) for request in requests], names, keys)
+    alone = [routed.choose(each, Overrides(), name, keys) for each, name in zip(requests, names, strict=True)]
+    assert together == alone
+    assert len({one.decision.intervention for one in together}) > 1
+    assert {one.dropped_features for one in together} == {1}
+    refused = cart.request(defect=Defect("coupon_failure", 2.0, 1.0))
+    with pytest.raises(InvalidInput, match="severity"):
+        choose_together([(routed, requests[0]), (routed, refused)], names[:2], keys)

@@ -9,7 +9,9 @@ from structlog.typing import FilteringBoundLogger
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.errors import SpoolFull, Unavailable
+from cxi_bandit.engine import decide
 from cxi_bandit.engine.ports import DecisionEntry
+from cxi_bandit.policy.draw import draw
 from cxi_bandit.service.app import create_app
 from cxi_bandit.settings import Settings
 from cxi_bandit.store.spool import FileSpool, SpoolShelf
@@ -109,3 +111,27 @@ def test_with_neither_log_nor_spool_each_gets_the_default(
     items = post(engine, quiet, shelf, 20)
     assert Counter(item.get("durability") for item in items) == {"unlogged": 20}
     assert all(item["decision_id"] is None for item in items)
+
+
+@pytest.mark.parametrize("failing", [{8}, {8, 9}], ids=["once", "again"])
+def test_one_that_cannot_be_chosen_for_spoils_no_other(
+    engine: Engine,
+    quiet: FilteringBoundLogger,
+    shelf: SpoolShelf,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: set[int],
+) -> None:
+    def poisoned(probabilities: Sequence[float], u: float) -> int:
+        drawn.append(u)
+        if len(drawn) in failing:
+            raise ZeroDivisionError
+        return draw(probabilities, u)
+
+    drawn: list[float] = []
+    monkeypatch.setattr(decide, "draw", poisoned)
+    items = post(engine, quiet, shelf, 10)
+    refused = len(failing) - 1
+    assert [item.get("status") for item in items] == [500] * refused + [None] * (10 - refused)
+    assert log.batches == [10 - refused]
+    assert len(drawn) == 18
