@@ -41,7 +41,7 @@ class DecisionIdMint:
         """A new id at `now` (aware), later than every id minted here before."""
         return _at(self._first_of(now, 1))
 
-    def mint_several(self, now: datetime, count: int) -> list[DecisionId]:
+    def mint_many(self, now: datetime, count: int) -> list[DecisionId]:
         """So many ids, one later than the other, as `mint` gives them."""
         first = self._first_of(now, count)
         return [_at(tick) for tick in range(first, first + count)]

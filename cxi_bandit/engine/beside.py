@@ -1,13 +1,23 @@
 """Beside: who scores a request that somebody else answers, and what each of them would have drawn from."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, NamedTuple
 
 from cxi_bandit.domain.assignment import Arm, Beside
 from cxi_bandit.domain.decision import HOLD, DecisionRequest, Situation
 from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import InterventionId
-from cxi_bandit.engine.decide import Admitted, Distribution, ServedPolicy, admit, distribution, imitation
+from cxi_bandit.engine.decide import (
+    Admitted,
+    Distribution,
+    ServedPolicy,
+    admit,
+    distribution,
+    distributions,
+    imitation,
+)
+from cxi_bandit.engine.limiting import Allowance, Bounds
 from cxi_bandit.policy.eligibility import Withheld
 
 SHADOW: Final = "shadow"
@@ -104,3 +114,22 @@ def _situation(request: DecisionRequest, served: ServedPolicy, withheld: Withhel
 def imitated(request: DecisionRequest, eligible: tuple[InterventionId, ...]) -> InterventionId:
     """What an apprentice imitates: the caller's own choice, or `hold` where it has none that may be drawn."""
     return HOLD if request.baseline is None or request.baseline not in eligible else request.baseline
+
+
+def drawn_beside(
+    request: DecisionRequest,
+    served: ServedPolicy,
+    panel: Panel,
+    allowance: Allowance,
+    admitted: Admitted,
+    bounds: Bounds | None,
+) -> tuple[Admitted, Distribution, list[Distribution], InterventionId | None]:
+    """The vector of who answers, over what can be paid for, those of its panel's `together`, and what it imitates."""
+    baseline = imitated(request, admitted.situation.eligible) if panel.imitates else None
+    if baseline is None and not allowance.scarce(bounds):
+        drawn, *others = distributions(panel.together, admitted.situation)
+        return admitted, drawn, others, None
+    # What it may draw is known only after its own vector.
+    draw_from = partial(distribution, served) if baseline is None else partial(imitation, served, baseline=baseline)
+    admitted, drawn = allowance.affordable(draw_from, admitted, bounds)
+    return admitted, drawn, distributions(panel.others, admitted.situation), baseline

@@ -14,20 +14,17 @@ from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import DecisionId, InterventionId, minted_at
 from cxi_bandit.domain.override import Override
 from cxi_bandit.domain.rollout import Rollout, Stand
-from cxi_bandit.engine.beside import SHADOW, Panel, imitated
+from cxi_bandit.engine.beside import SHADOW, Panel, drawn_beside
 from cxi_bandit.engine.decide import (
     Admitted,
-    Distribution,
     ServedPolicy,
     admit,
     certain,
     decide,
     distribution,
-    distributions,
-    imitation,
     pseudonym,
 )
-from cxi_bandit.engine.limiting import Allowance, Bounds, Limiting, LineOf, Spending, without
+from cxi_bandit.engine.limiting import Bounds, Limiting, LineOf, Spending, without
 from cxi_bandit.engine.overriding import Overrides, chooses
 from cxi_bandit.engine.ports import PermitRequest
 from cxi_bandit.policy.arms import Placed, Placement
@@ -207,7 +204,7 @@ class ServedRollout:
             else:
                 ruled = admitted.situation.eligible
                 panel = self._panel(arm, asked)
-                admitted, drawn, others, baseline = _drawn(request, served, panel, allowance, admitted, bounds)
+                admitted, drawn, others, baseline = drawn_beside(request, served, panel, allowance, admitted, bounds)
                 if not panel.alike and admitted.situation.eligible != ruled:
                     dear = {name: admitted.excluded[name] for name in ruled if name in admitted.excluded}
                     withheld = {**withheld, **dear}
@@ -283,48 +280,3 @@ class ServedRollout:
         if rollout.canary is not None and arm is not Arm.CANARY and about:
             others.append((Arm.CANARY.value, self.served[rollout.canary.stand]))
         return others + [(SHADOW, self.served[stand]) for stand in rollout.shadow]
-
-
-def choose_together(
-    asked: Sequence[tuple[ServedRollout, DecisionRequest]], decision_ids: Sequence[DecisionId], keys: Keys
-) -> list[Chosen]:
-    """As `choose` for each of several that are chosen for plainly.
-
-    Step by step for all of them: where one step follows another, the processor has less of a model, and of the code of
-    each step, at hand.
-
-    Raises:
-        InvalidInput: Names a field at fault in one of them.
-    """
-    lives = [routed.live_for(request.defect.type) for routed, request in asked]
-    admitted = [admit(request, live) for (_, request), live in zip(asked, lives, strict=True)]
-    drawn = [distribution(live, one.situation) for live, one in zip(lives, admitted, strict=True)]
-    decisions = [
-        decide(request, one, live, decision_id, keys.draw, keys.subject, drawn=vector)
-        for (_, request), one, live, decision_id, vector in zip(
-            asked, admitted, lives, decision_ids, drawn, strict=True
-        )
-    ]
-    return [
-        Chosen(decision, one.dropped_features, live)
-        for decision, one, live in zip(decisions, admitted, lives, strict=True)
-    ]
-
-
-def _drawn(
-    request: DecisionRequest,
-    served: ServedPolicy,
-    panel: Panel,
-    allowance: Allowance,
-    admitted: Admitted,
-    bounds: Bounds | None,
-) -> tuple[Admitted, Distribution, list[Distribution], InterventionId | None]:
-    """The vector of who answers, over what can be paid for, those of its panel's `together`, and what it imitates."""
-    baseline = imitated(request, admitted.situation.eligible) if panel.imitates else None
-    if baseline is None and not allowance.scarce(bounds):
-        drawn, *others = distributions(panel.together, admitted.situation)
-        return admitted, drawn, others, None
-    # What it may draw is known only after its own vector.
-    draw_from = partial(distribution, served) if baseline is None else partial(imitation, served, baseline=baseline)
-    admitted, drawn = allowance.affordable(draw_from, admitted, bounds)
-    return admitted, drawn, distributions(panel.others, admitted.situation), baseline

@@ -28,6 +28,7 @@ from cxi_bandit.policy.manifest import (
     NumberFeature,
 )
 from cxi_bandit.policy.manifest_lines import line_of
+from cxi_bandit.policy.release_rules import LEAST_ROTATION_DAYS
 
 _AT_PATH = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key` in )?`\$?\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 _ENTRY = "[...]"
@@ -92,7 +93,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield from _reward(manifest)
     yield from _exploration(manifest)
     yield from _gate(manifest)
-    yield from _rollout_guardrails(manifest)
+    yield from _rollout(manifest)
     yield from unlimitable(manifest)
 
 
@@ -242,7 +243,10 @@ def _gate(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield f"gate{error.pointer.replace('/', '.')}", error.detail
 
 
-def _rollout_guardrails(manifest: Manifest) -> Iterator[tuple[str, str]]:
+def _rollout(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    days = manifest.rollout.hold_rotation_days
+    if 0.0 < days < LEAST_ROTATION_DAYS:
+        yield "rollout.hold_rotation_days", f"must be 0 for never, or at least an hour, 1/24 of a day; got {days:g}"
     guarded: set[str] = set()
     for index, guardrail in enumerate(manifest.rollout.guardrails):
         key = f"rollout.guardrails[{index}]"

@@ -1,6 +1,6 @@
 """What a manifest declares about releases: the evidence that a promotion needs, and how it comes to the shoppers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -59,12 +59,15 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max: float | None = None
 
 
+LEAST_ROTATION_DAYS: Final = 1 / 24
+
+
 class RolloutRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a promotion of this policy comes to the shoppers, and who is kept from it for comparison.
 
     Attributes:
         hold_share: Share of the shoppers who are always left alone; 0 for none.
-        hold_rotation_days: After so many days other shoppers are; 0 for never.
+        hold_rotation_days: After so many days other shoppers are, an hour at the least; 0 for never.
         previous_share: Share of the others whom the policy replaced by a promotion goes on answering; 0 for none.
         canary_shares: The canary's share, step by step.
         canary_hours: Least length of a step.

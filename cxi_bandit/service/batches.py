@@ -110,7 +110,7 @@ def _together(desk: Desk, turn: Sequence[DecisionBody | InvalidInput]) -> list[C
     if len(bodies) < len(turn):
         return None
     with suppress(Exception):
-        return desk.propose_together(bodies)
+        return desk.propose_many(bodies)
     return None
 
 

@@ -8,13 +8,13 @@ from typing import NamedTuple, NoReturn
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
 
 from cxi_bandit.bootstrap import Engine
 from cxi_bandit.domain.decision import Decision, DecisionRequest, Durability
-from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, InvalidInput, Unavailable
+from cxi_bandit.domain.errors import IdempotencyConflict, IdempotencyInProgress, Unavailable
 from cxi_bandit.domain.identifiers import DecisionId
-from cxi_bandit.engine.choose import Asked, Chosen, Keys, ServedRollout, choose_together
+from cxi_bandit.engine.choose import Asked, Chosen, Keys, ServedRollout
+from cxi_bandit.engine.choose_many import choose_many
 from cxi_bandit.engine.decide import unlogged
 from cxi_bandit.engine.explain import why
 from cxi_bandit.engine.limiting import Bounds
@@ -24,7 +24,7 @@ from cxi_bandit.service.batcher import Full, Late, Overdue
 from cxi_bandit.service.keys_under_way import KeysUnderWay
 from cxi_bandit.service.limits import Limits
 from cxi_bandit.service.wire import DecisionAnswer, DecisionBody, Reasons
-from cxi_bandit.service.wording import answer, only_defect, request_of
+from cxi_bandit.service.wording import answer, only_defect, request_of, several_defects
 from cxi_bandit.service.writer import NotWritten, Writer, Written
 from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.tally import Tally
@@ -72,7 +72,7 @@ class Desk:
         request = request_of(body, only_defect(body))
         return self._choose(request, self._engine.serving.rollout_for(request), None, dry_run=dry_run)
 
-    def propose_together(self, bodies: Sequence[DecisionBody]) -> list[Chosen] | None:
+    def propose_many(self, bodies: Sequence[DecisionBody]) -> list[Chosen] | None:
         """As `propose` for each, at less cost; None where more than the live versions have a say.
 
         Raises:
@@ -84,7 +84,7 @@ class Desk:
         asked = [(serving.rollout_for(request), request) for request in requests]
         if not all(routed.plainly(serving.overrides, now) for routed, _ in asked):
             return None
-        chosen = choose_together(asked, engine.mint.mint_several(now, len(asked)), self._keys)
+        chosen = choose_many(asked, engine.mint.mint_many(now, len(asked)), self._keys)
         return [self._noted(routed, one) for (routed, _), one in zip(asked, chosen, strict=True)]
 
     async def propose_within_caps(self, body: DecisionBody, *, dry_run: bool = False) -> Chosen:
@@ -102,15 +102,7 @@ class Desk:
         Raises:
             InvalidInput: Names the field at fault.
         """
-        defects = [] if body.defects is UNSET else body.defects
-        if body.defect is not UNSET:
-            raise InvalidInput("/defects", "goes without `defect`; send one of the two")
-        seen: set[str] = set()
-        for index, defect in enumerate(defects):
-            if defect.type in seen:
-                raise InvalidInput(f"/defects/{index}/type", f"{defect.type!r} is there twice; send each type once")
-            seen.add(defect.type)
-        return rank([request_of(body, defect) for defect in defects], self._engine.serving)
+        return rank([request_of(body, defect) for defect in several_defects(body)], self._engine.serving)
 
     async def draw(
         self, request: DecisionRequest, routed: ServedRollout, request_id: UUID | None = None, *, dry_run: bool = False

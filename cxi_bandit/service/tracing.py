@@ -195,9 +195,9 @@ class TracedDesk(Desk):
         with self._tracing.part("choose") as span:
             return _chosen(span, super().propose(body, dry_run=dry_run))
 
-    def propose_together(self, bodies: Sequence[DecisionBody]) -> list[Chosen] | None:
+    def propose_many(self, bodies: Sequence[DecisionBody]) -> list[Chosen] | None:
         """See the desk. Where they are recorded each has a span of its own."""
-        return None if self._tracing.recording else super().propose_together(bodies)
+        return None if self._tracing.recording else super().propose_many(bodies)
 
     def rank(self, body: DecisionBody) -> Ranking:
         """See the desk."""

@@ -21,6 +21,23 @@ def only_defect(body: DecisionBody) -> DefectBody:
     return body.defect
 
 
+def several_defects(body: DecisionBody) -> list[DefectBody]:
+    """The defects of a request about several.
+
+    Raises:
+        InvalidInput: It names one besides, or one type twice.
+    """
+    defects = [] if body.defects is UNSET else body.defects
+    if body.defect is not UNSET:
+        raise InvalidInput("/defects", "goes without `defect`; send one of the two")
+    seen: set[str] = set()
+    for index, defect in enumerate(defects):
+        if defect.type in seen:
+            raise InvalidInput(f"/defects/{index}/type", f"{defect.type!r} is there twice; send each type once")
+        seen.add(defect.type)
+    return defects
+
+
 def request_of(body: DecisionBody, defect: DefectBody) -> DecisionRequest:
     """The engine's question about one of a message's defects."""
     offers = body.interventions

@@ -15,7 +15,8 @@ from cxi_bandit.domain.errors import InvalidInput
 from cxi_bandit.domain.identifiers import InterventionId, ManifestSha, ModelVersion
 from cxi_bandit.domain.model import Model
 from cxi_bandit.domain.rollout import Canary, Previous, Split, Stand
-from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout, choose_together
+from cxi_bandit.engine.choose import Chosen, Keys, ServedRollout
+from cxi_bandit.engine.choose_many import choose_many
 from cxi_bandit.engine.decide import Distribution, ServedPolicy, admit, distribution, imitation
 from cxi_bandit.engine.learn import Learner
 from cxi_bandit.engine.limiting import Account, Bounds, most_probable
@@ -213,14 +214,14 @@ def test_together_each_is_chosen_for_as_by_itself() -> None:
         )
         for _ in range(50)
     ]
-    names = cart.mint.mint_several(cart.now, len(requests))
+    names = cart.mint.mint_many(cart.now, len(requests))
     assert names == sorted(set(names))
     assert cart.mint.mint(cart.now) > names[-1]
-    together = choose_together([(routed, request) for request in requests], names, keys)
+    together = choose_many([(routed, request) for request in requests], names, keys)
     alone = [routed.choose(each, Overrides(), name, keys) for each, name in zip(requests, names, strict=True)]
     assert together == alone
     assert len({one.decision.intervention for one in together}) > 1
     assert {one.dropped_features for one in together} == {1}
     refused = cart.request(defect=Defect("coupon_failure", 2.0, 1.0))
     with pytest.raises(InvalidInput, match="severity"):
-        choose_together([(routed, requests[0]), (routed, refused)], names[:2], keys)
+        choose_many([(routed, requests[0]), (routed, refused)], names[:2], keys)

@@ -145,6 +145,7 @@ WRONG = [
      "rollout.guardrails[0].bound", "must lie between 0 and 1"),
     ("[exploration]", '[[rollout.guardrails]]\nmetric = "cost"\nbound = 1\nmax = inf\n[exploration]',
      "rollout.guardrails[0].min", "finite"),
+    ("[exploration]", "[rollout]\nhold_rotation_days = 1e-20\n[exploration]", "rollout.hold_rotation_days", "an hour"),
 ]  # fmt: skip
 
 
