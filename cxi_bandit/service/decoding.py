@@ -21,11 +21,10 @@ class MalformedBody(InvalidInput):
     """The body is no JSON document in UTF-8 at all."""
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, at: str = "", *, parts: bool = False) -> T:
+def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, *, parts: bool = False) -> T:
     """The message in `body`.
 
     Args:
-        at: JSON pointer of `body` within the request.
         parts: Its parts stay raw and are decoded one by one later, so that what is wrong in one spoils no other.
 
     Raises:
@@ -37,29 +36,29 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, at: str 
         # PostgreSQL text cannot hold U+0000, and one such string would fail the whole commit it is in.
         nul = None if parts or b"\\u0000" not in bytes(body) else _nul(bytes(body))
     except msgspec.ValidationError as error:
-        raise _invalid(error, bytes(body), at) from error
+        raise _invalid(error, bytes(body)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if pointer := _not_finite(bytes(body)):
-            raise InvalidInput(at + pointer, "must be a finite number") from error
-        raise MalformedBody(at, f"the body is not JSON in UTF-8: {error}") from error
+            raise InvalidInput(pointer, "must be a finite number") from error
+        raise MalformedBody("", f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
-        raise MalformedBody(at, "the body is nested too deeply") from error
+        raise MalformedBody("", "the body is nested too deeply") from error
     if nul is not None:
-        raise InvalidInput(at + nul, "must not contain the character U+0000")
+        raise InvalidInput(nul, "must not contain the character U+0000")
     return message
 
 
-def _invalid(error: msgspec.ValidationError, body: bytes, at: str) -> InvalidInput:
+def _invalid(error: msgspec.ValidationError, body: bytes) -> InvalidInput:
     reason, _, path = str(error).partition(" - at `")
     if "..." in path or "out of range" in reason:
         # A path through a free-form object has lost its key; numbers out of range are found again by value.
         pointer = _not_finite(body)
         if pointer:
-            return InvalidInput(at + pointer, "must be a finite number within the range of a 64-bit float")
+            return InvalidInput(pointer, "must be a finite number within the range of a 64-bit float")
     pointer = "".join(f"/{name or index}" for name, index in _STEP.findall(path.rstrip("`").replace("[...]", "")))
     if match := _FIELD.match(reason):
         pointer = f"{pointer}/{escape(match['name'])}"
-    return InvalidInput(at + pointer, reason[:1].lower() + reason[1:])
+    return InvalidInput(pointer, reason[:1].lower() + reason[1:])
 
 
 def _not_finite(body: bytes) -> str | None:

@@ -32,7 +32,8 @@ from cxi_bandit.telemetry.metrics import Metrics
 from cxi_bandit.telemetry.tally import Tally
 
 _ONE: Final = msgspec.json.Decoder(RewardBody)
-_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_MANY: Final = msgspec.json.Decoder(list[RewardBody])
+_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -67,13 +68,11 @@ class RewardDesk:
             InvalidInput: The only event, or the list as such, cannot be read.
         """
         if raw.lstrip()[:1] != b"[":
-            read: Read = [self._event(decode(_ONE, raw), source)]
-        else:
-            items = decode(_LIST, raw, parts=True)
-            if not 1 <= len(items) <= BATCH_LIMIT:
-                raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
-            read = [self._read(item, index, source) for index, item in enumerate(items)]
-        return read
+            return [self._event(decode(_ONE, raw), source)]
+        items = self._items(raw)
+        if not 1 <= len(items) <= BATCH_LIMIT:
+            raise InvalidInput("/", f"send 1 to {BATCH_LIMIT} events at once; got {len(items)}")
+        return [self._read(item, index, source) for index, item in enumerate(items)]
 
     async def bind(self, delivery: Delivery) -> None:
         """Makes sure that a webhook's id stands for its body alone, before anything in it takes effect.
@@ -107,20 +106,31 @@ class RewardDesk:
             receipts += await self._batcher.submit(part, self._deadline_seconds)
         return receipts
 
-    def _read(self, item: msgspec.Raw, index: int, source: Source) -> RewardEvent | RewardResult:
+    def _items(self, raw: bytes) -> Sequence[RewardBody | msgspec.Raw]:
+        """A list's items; raw, where something is wrong with one of them."""
         try:
-            return self._event(decode(_ONE, item, f"/{index}"), source, f"/{index}")
-        except InvalidInput as error:
-            return RewardResult(_name(item), RewardStatus.REJECTED, str(error))
+            return decode(_MANY, raw)
+        except InvalidInput:
+            return decode(_PARTS, raw, parts=True)
 
-    def _event(self, body: RewardBody, source: Source, at: str = "") -> RewardEvent:
+    def _read(self, item: RewardBody | msgspec.Raw, index: int, source: Source) -> RewardEvent | RewardResult:
+        try:
+            body = item if isinstance(item, RewardBody) else decode(_ONE, item)
+            return self._event(body, source)
+        except InvalidInput as error:
+            name = item.reward_id if isinstance(item, RewardBody) else _name(item)
+            return RewardResult(
+                name, RewardStatus.REJECTED, str(InvalidInput(f"/{index}{error.pointer}", error.detail))
+            )
+
+    def _event(self, body: RewardBody, source: Source) -> RewardEvent:
         """The event as the ledger keeps it: shopper and order under their pseudonyms, never as they were sent."""
         if not _EARLIEST <= body.occurred_at <= _LATEST:
-            raise InvalidInput(f"{at}/occurred_at", "must lie between the years 2000 and 2200")
+            raise InvalidInput("/occurred_at", "must lie between the years 2000 and 2200")
         if body.decision_id is not None and body.subject is not None:
-            raise InvalidInput(f"{at}/subject", "name the decision or the shopper, not both")
+            raise InvalidInput("/subject", "name the decision or the shopper, not both")
         if body.decision_id is None and body.subject is None and body.order is None:
-            raise InvalidInput(f"{at}/decision_id", "name the decision, or else the shopper (`subject`) or the `order`")
+            raise InvalidInput("/decision_id", "name the decision, or else the shopper (`subject`) or the `order`")
         key = self._subject_key
         return RewardEvent(
             source=source,
