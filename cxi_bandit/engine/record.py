@@ -88,16 +88,13 @@ def _verdict(
     if reason := _malformed(event):
         return RewardStatus.REJECTED, reason
     names = reached if event.decision_id is None else (event.decision_id,)
-    made_under = [known[name] for name in names if name in known]
+    made_under = dict.fromkeys([known[name] for name in names if name in known])
     if not made_under:
         return RewardStatus.PARKED, _PARKED if event.decision_id is not None else _UNATTRIBUTED
     if event.retracts is None:
-        reasons = {
-            sha: quarantine_reason(manifests.by_sha(sha), event.metric, event.value)
-            for sha in dict.fromkeys(made_under)
-        }
-        if all(reasons.values()):
-            return RewardStatus.QUARANTINED, next(iter(reasons.values()))
+        reasons = [quarantine_reason(manifests.by_sha(sha), event.metric, event.value) for sha in made_under]
+        if all(reasons):
+            return RewardStatus.QUARANTINED, reasons[0]
     return RewardStatus.ACCEPTED, None
 
 
@@ -127,10 +124,7 @@ def _contradiction(event: RewardEvent) -> str | None:
         return "a retraction carries no value, every other reward a number"
     if event.reward_id in (event.corrects, event.retracts):
         return "a reward cannot amend itself; give the amendment a reward_id of its own"
-    if any(name is not None and name.startswith(OPERATOR_PREFIX) for name in _names(event)):
+    amended = event.corrects or event.retracts
+    if event.reward_id.startswith(OPERATOR_PREFIX) or (amended is not None and amended.startswith(OPERATOR_PREFIX)):
         return f"ids that begin with {OPERATOR_PREFIX!r} are the operator's; give the event another reward_id"
     return None
-
-
-def _names(event: RewardEvent) -> tuple[RewardId | None, ...]:
-    return event.reward_id, event.corrects, event.retracts

@@ -121,6 +121,8 @@ class _Amended:
 
     def standing(self, original: RewardEvent) -> float | None:
         """The value that stands for an event once those below it are taken into account; None once it is retracted."""
+        if not self._amendments:
+            return original.value
         # An amendment names one event, so those below an original are a tree; a ring of them has no original above it.
         # From the leaves up, without recursion: a sender may chain as many as it likes.
         tree = [original]

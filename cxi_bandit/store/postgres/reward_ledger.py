@@ -15,7 +15,7 @@ from cxi_bandit.store.postgres.addresses import EVENT_COLUMNS, PostgresAddresses
 from cxi_bandit.store.postgres.connection import LONG, Connection, Database
 
 # The key decides: who inserts it writes the event, all others wait for that transaction's end. Keys are sorted so that
-# two batches with keys in common never deadlock; events keep their order of receipt. Returns the keys that were new.
+# two batches with keys in common never deadlock; events keep their order of receipt. Returns the keys that were known.
 _APPEND: Final = """
 WITH given AS MATERIALIZED (
   SELECT * FROM unnest(
@@ -42,7 +42,8 @@ WITH given AS MATERIALIZED (
 ), queued AS (
   INSERT INTO ledger_inbox (received_at, entry_id) SELECT received_at, entry_id FROM written
 )
-SELECT source, reward_id FROM fresh
+SELECT source, reward_id FROM given
+WHERE NOT EXISTS (SELECT FROM fresh WHERE fresh.source = given.source AND fresh.reward_id = given.reward_id)
 """
 
 _STANDING: Final = """
@@ -106,14 +107,14 @@ class PostgresRewardLedger:
         if not first:
             return []
         with self._database.connection() as connection:
-            fresh = _append(connection, [(entries[index], digests[index]) for index in first.values()])
+            known = _append(connection, [(entries[index], digests[index]) for index in first.values()])
             standing = {key: digests[index] for key, index in first.items()}
-            if len(fresh) < len(first):
-                standing |= _standing(connection, [key for key in first if key not in fresh])
+            if known:
+                standing |= _standing(connection, list(known))
         statuses = []
         for index, (entry, digest) in enumerate(zip(entries, digests, strict=True)):
             key = entry.event.key
-            if key in fresh and first[key] == index:
+            if key not in known and first[key] == index:
                 statuses.append(RewardStatus.ACCEPTED)
             else:
                 statuses.append(RewardStatus.DUPLICATE if standing[key] == digest else RewardStatus.CONFLICT)
