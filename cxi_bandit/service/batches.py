@@ -90,6 +90,8 @@ async def propose_all(
             await asyncio.gather(*[one(index, item) for index, item in enumerate(items)])
         else:
             for start in range(0, len(items), _ONE_TURN):
+                if start:
+                    await asyncio.sleep(0)
                 turn = items[start : start + _ONE_TURN]
                 together = _together(desk, turn)
                 if together is not None:
@@ -97,7 +99,6 @@ async def propose_all(
                 else:
                     for index, item in enumerate(turn, start):
                         await one(index, item)
-                await asyncio.sleep(0)
     except BaseException:
         desk.withdraw([made.decision for made in proposals.values() if isinstance(made, Chosen)])
         raise

@@ -119,9 +119,7 @@ class RewardDesk:
             return self._event(body, source)
         except InvalidInput as error:
             name = item.reward_id if isinstance(item, RewardBody) else _name(item)
-            return RewardResult(
-                name, RewardStatus.REJECTED, str(InvalidInput(f"/{index}{error.pointer}", error.detail))
-            )
+            return RewardResult(name, RewardStatus.REJECTED, f"/{index}{error}")
 
     def _event(self, body: RewardBody, source: Source) -> RewardEvent:
         """The event as the ledger keeps it: shopper and order under their pseudonyms, never as they were sent."""
