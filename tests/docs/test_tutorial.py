@@ -86,9 +86,10 @@ def test_the_first_decision_is_the_cold_starts_and_its_reward_counts(outputs: li
 def test_the_learned_policy_earns_what_the_page_claims(outputs: list[str]) -> None:
     found = worth(output_of(outputs, "python -m simulator.rehearsal shoppers 9000"))
     assert found["first tenth"] < 0.24
-    # How soon depends on how busy the machine is: what 9,000 shoppers taught is there for those who come next.
+    assert 0.27 < found["last tenth"] < found["the best there is"]
+    # What those who come next get is one model's luck, and varies from run to run; the page shows one of them.
     taught = worth(output_of(outputs, "python -m simulator.rehearsal shoppers 2000"))
-    assert 0.27 < taught["last tenth"] < taught["the best there is"]
+    assert taught["last tenth"] < taught["the best there is"]
     untaught = worth(output_of(outputs, "python -m simulator.rehearsal days 8"))
     assert untaught["last tenth"] == pytest.approx(untaught["draw evenly"], abs=0.02)
 
