@@ -124,7 +124,7 @@ def _contradiction(event: RewardEvent) -> str | None:
         return "a retraction carries no value, every other reward a number"
     if event.reward_id in (event.corrects, event.retracts):
         return "a reward cannot amend itself; give the amendment a reward_id of its own"
-    amended = event.corrects or event.retracts
-    if event.reward_id.startswith(OPERATOR_PREFIX) or (amended is not None and amended.startswith(OPERATOR_PREFIX)):
+    amended = event.amends
+    if event.reward_id.startswith(OPERATOR_PREFIX) or (amended is not None and amended[1].startswith(OPERATOR_PREFIX)):
         return f"ids that begin with {OPERATOR_PREFIX!r} are the operator's; give the event another reward_id"
     return None

@@ -87,9 +87,9 @@ def test_the_learned_policy_earns_what_the_page_claims(outputs: list[str]) -> No
     found = worth(output_of(outputs, "python -m simulator.rehearsal shoppers 9000"))
     assert found["first tenth"] < 0.24
     assert 0.27 < found["last tenth"] < found["the best there is"]
-    # What those who come next get is one model's luck, and varies from run to run; the page shows one of them.
+    # How soon depends on how busy the machine is: what 9,000 shoppers taught is there for those who come next.
     taught = worth(output_of(outputs, "python -m simulator.rehearsal shoppers 2000"))
-    assert taught["last tenth"] < taught["the best there is"]
+    assert 0.27 < taught["last tenth"] < taught["the best there is"]
     untaught = worth(output_of(outputs, "python -m simulator.rehearsal days 8"))
     assert untaught["last tenth"] == pytest.approx(untaught["draw evenly"], abs=0.02)
 
