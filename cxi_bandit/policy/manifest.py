@@ -189,10 +189,16 @@ class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the model learns: VW's weights, and how outcomes are cut into segments."""
+    """How the model learns: VW's weights, and how outcomes are cut into segments.
+
+    Attributes:
+        importance_cap: Most an outcome counts for: it is learned with the weight 1 / propensity, at most this. With 1
+            all count alike; None leaves it to the floors, 1 / the lowest of them.
+    """
 
     updates: Literal["continuous", "gated"] = "continuous"
     learning_rate: Setting = 0.5
+    importance_cap: Annotated[float, Meta(ge=1.0, le=3e38)] | None = None
     bits: Annotated[int, Meta(ge=10, le=24)] = 18
     interactions: tuple[Annotated[str, Meta(pattern="^[SA]{2,3}$")], ...] = ("SA",)
     segment_outcomes: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000

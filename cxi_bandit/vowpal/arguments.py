@@ -42,8 +42,8 @@ def workspace_arguments(manifest: Manifest) -> list[str]:
     """Every flag a workspace of this manifest is made with.
 
     `--clip_p` bounds the importance weights VW itself computes, so that no logged propensity can stop mtr from
-    learning; it is the manifest's own floor, below which nothing is ever drawn. `--preserve_performance_counters`
-    makes saving, loading and going on leave the same bytes as never having stopped.
+    learning: at the manifest's cap, and in any case at its own floor, below which nothing is ever drawn.
+    `--preserve_performance_counters` makes saving, loading and going on leave the same bytes as never having stopped.
     """
     learning, exploration = manifest.learning, manifest.exploration
     arguments = ["--quiet", "--cb_explore_adf", *explorer_arguments(exploration.explorer), "--cb_type", "mtr"]
@@ -53,4 +53,6 @@ def workspace_arguments(manifest: Manifest) -> list[str]:
     # The shared features alone cannot tell one intervention from another: only their products with it are learned.
     arguments += ["--ignore_linear", "S"]
     clip = min(exploration.floor, exploration.hold_floor)
+    if learning.importance_cap is not None:
+        clip = max(clip, 1.0 / learning.importance_cap)
     return [*arguments, "--clip_p", repr(clip), "--preserve_performance_counters"]

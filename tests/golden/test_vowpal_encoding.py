@@ -264,3 +264,20 @@ def test_bytes_of_another_manifest_are_refused():
         room.load(bits, room.start(cover))
     with pytest.raises(ModelInvalid):
         room.load(squarecb, b"not a model")
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("explorer", EXPLORERS)
+def test_a_rare_draw_counts_for_no_more_than_the_manifest_says(explorer: str) -> None:
+    def taught(settings: str, propensity: float) -> list[float]:
+        manifest = parse_manifest(MANIFEST.format(explorer=EXPLORERS[explorer]) + settings, "golden.toml")
+        rows = [msgspec.structs.replace(row, propensity=propensity) for row in lessons(decisions(40))]
+        scorer = room.load(manifest, room.learn(manifest, room.start(manifest), rows))
+        return [value for one in decisions(4) for vector in scorer.estimates(one.situation) for value in vector]
+
+    room = VowpalRoom()
+    capped = "importance_cap = 5.0\n"
+    assert taught(capped, 0.02) == taught(capped, 0.2) == taught("", 0.2)
+    assert taught("", 0.02) != taught("", 0.2)
+    assert taught(capped, 0.25) == taught("", 0.25)
+    assert taught("importance_cap = 1000.0\n", 0.02) == taught("", 0.02)

@@ -94,6 +94,7 @@ WRONG = [
      "exploration.explorer.inverse_temperature", "<= 3e+38"),
     # learning and gate
     ("[exploration]", "[learning]\nlearning_rate = 1e39\n[exploration]", "learning.learning_rate", "<= 3e+38"),
+    ("[exploration]", "[learning]\nimportance_cap = 0.5\n[exploration]", "learning.importance_cap", ">= 1.0"),
     ("[exploration]", "[learning]\nbits = 40\n[exploration]", "learning.bits", "<= 24"),
     ("[exploration]", '[learning]\ninteractions = ["SX"]\n[exploration]', "learning.interactions[0]", "regex"),
     ("[exploration]", '[learning]\nupdates = "never"\n[exploration]', "learning.updates", "never"),
