@@ -33,6 +33,7 @@ def test_one_surface_alone_and_another_cap() -> None:
 
 
 def test_what_an_outcome_counts_for_changes_what_is_learned() -> None:
-    as_shipped, alike = (study_run(texts_of("search", cap), 1, 3000, SHOPPING) for cap in (None, 1.0))
-    assert as_shipped.standing.hold_only == alike.standing.hold_only
-    assert as_shipped.worst != alike.worst
+    as_shipped, alike, by_chance = (study_run(texts_of("search", cap), 1, 3000, SHOPPING) for cap in (None, 1.0, 100.0))
+    assert as_shipped == alike
+    assert by_chance.standing.hold_only == alike.standing.hold_only
+    assert by_chance.worst != alike.worst
