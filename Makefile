@@ -1,7 +1,7 @@
 # One environment, made once: uv when present, pip otherwise, versions pinned in constraints.txt.
 PYTHON ?= python3
-# The suite waits more than it computes: three processes for two cores.
-TEST_PROCESSES ?= 3
+# The suite waits more than it computes: four processes for two cores.
+TEST_PROCESSES ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
