@@ -157,3 +157,12 @@ def test_the_learner_lets_those_who_serve_go_first(start_service: Start) -> None
     service.await_ready()
     (learner,) = [child for child in descendants(service) if "cxi_bandit.worker" in child.cmdline()]
     assert learner.nice() > max(worker.nice() for worker in api_workers(service))
+
+
+def test_tables_of_weights_are_taken_from_the_kernel_and_given_back(start_service: Start) -> None:
+    service = start_service("--dev")
+    service.await_ready()
+    (learner,) = [child for child in descendants(service) if "cxi_bandit.worker" in child.cmdline()]
+    for process in (learner, *api_workers(service)):
+        table_bytes = 4 * 4 * 2**18
+        assert int(process.environ()["MALLOC_MMAP_THRESHOLD_"]) < table_bytes
