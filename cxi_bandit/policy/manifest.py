@@ -192,8 +192,9 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How the model learns: VW's weights, and how outcomes are cut into segments.
 
     Attributes:
-        importance_cap: Most an outcome counts for: it is learned with the weight 1 / propensity, at most this. With 1
-            all count alike; None leaves it to the floors, 1 / the lowest of them.
+        importance_cap: Most an outcome counts for: it is learned with a weight in proportion to 1 / propensity, at most
+            this. With 1 all count alike; None leaves it to the floors, 1 / the lowest of them. Of a `cover` only the
+            first policy heeds it, VW's others weigh by the propensity as it is.
     """
 
     updates: Literal["continuous", "gated"] = "continuous"

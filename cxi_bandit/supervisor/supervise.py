@@ -31,8 +31,8 @@ from cxi_bandit.telemetry.tracing import check_traces
 
 _POLL_SECONDS: Final = 0.1
 _ORPHANS_SECONDS: Final = 10.0
-# A model's table of weights comes from the kernel untouched, and goes back to it. Otherwise glibc keeps the first one that
-# is freed, clears all of it for each of the next, and a worker holds two or three times 4 MB of which a model uses little.
+# A model's table of weights comes from the kernel untouched, and goes back to it. Otherwise glibc keeps the first one
+# freed, clears all of it for each of the next, and a worker holds two or three times 4 MB of which a model uses little.
 _APART_BYTES: Final = 1 << 20
 
 

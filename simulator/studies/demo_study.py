@@ -2,7 +2,7 @@
 
 Each run is a world of its own with learning from nothing. A run is won when the engine's last tenth of decisions is
 worth more than doing nothing and more than drawing evenly, on the very same contexts, by the world's exact truth.
-How steadily it learns is another question: what the worst stretch of a run's last quarter was worth.
+How steadily it learns is another question: what the worst stretch of a run's last quarter was worth, cut in equal ones.
 """
 
 import json
@@ -29,7 +29,7 @@ class StudyRun(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         over_hold: Of the last tenth.
         over_uniform: Of the last tenth.
-        worst: The least advantage over hold of `STRETCH` decisions in a row, in the last quarter.
+        worst: The least advantage over hold of a stretch of `STRETCH` decisions, in the last quarter.
     """
 
     seed: int
@@ -54,7 +54,7 @@ def study_run(texts: Mapping[str, str], seed: int, decisions: int, scenario: Sce
 
 
 def worst_stretch(tally: Tally) -> float:
-    """The least advantage over hold of `STRETCH` decisions in a row, in the last quarter."""
+    """The least advantage over hold of a stretch of `STRETCH` decisions, in the last quarter."""
     stretches = max(len(tally) // STRETCH, 4)
     late = tally.curve(stretches)[-(stretches // 4) :]
     return float((late[:, 2] - late[:, 0]).min())
@@ -88,7 +88,11 @@ def study(
 @click.option("--decisions", default=DECISIONS, help="Decisions a run.")
 @click.option("--scenario", type=click.Choice(list(SCENARIOS)), default=SHOPPING.name, help="Which world.")
 @click.option("--surface", help="Shoppers of this surface alone, not of all.")
-@click.option("--importance-cap", type=float, help="Most an outcome counts for, instead of the manifests' own.")
+@click.option(
+    "--importance-cap",
+    type=click.FloatRange(min=1.0),
+    help="Most an outcome counts for, instead of the manifests' own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else.")
 def main(
     runs: int, decisions: int, scenario: str, surface: str | None, importance_cap: float | None, as_json: bool

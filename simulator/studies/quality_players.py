@@ -45,7 +45,7 @@ class Played(msgspec.Struct, frozen=True):
 
 
 def manifest_text(source: RowSet) -> str:
-    """The policy that serves a set: the shipped defaults, floors that add up to `FLOOR`, an even cold start.
+    """The policy that serves a set: a manifest's defaults, floors that add up to `FLOOR`, an even cold start.
 
     The first class is `hold`, which is an intervention like any other where it costs nothing.
     """

@@ -159,7 +159,7 @@ def test_the_learner_lets_those_who_serve_go_first(start_service: Start) -> None
     assert learner.nice() > max(worker.nice() for worker in api_workers(service))
 
 
-def test_tables_of_weights_are_taken_from_the_kernel_and_given_back(start_service: Start) -> None:
+def test_those_who_load_models_are_told_to_take_their_tables_from_the_kernel(start_service: Start) -> None:
     service = start_service("--dev")
     service.await_ready()
     (learner,) = [child for child in descendants(service) if "cxi_bandit.worker" in child.cmdline()]

@@ -95,6 +95,7 @@ WRONG = [
     # learning and gate
     ("[exploration]", "[learning]\nlearning_rate = 1e39\n[exploration]", "learning.learning_rate", "<= 3e+38"),
     ("[exploration]", "[learning]\nimportance_cap = 0.5\n[exploration]", "learning.importance_cap", ">= 1.0"),
+    ("[exploration]", "[learning]\nimportance_cap = inf\n[exploration]", "learning.importance_cap", "<= 3e+38"),
     ("[exploration]", "[learning]\nbits = 40\n[exploration]", "learning.bits", "<= 24"),
     ("[exploration]", '[learning]\ninteractions = ["SX"]\n[exploration]', "learning.interactions[0]", "regex"),
     ("[exploration]", '[learning]\nupdates = "never"\n[exploration]', "learning.updates", "never"),

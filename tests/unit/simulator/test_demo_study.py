@@ -5,7 +5,7 @@ import pytest
 
 from cxi_bandit.policy.parsing import parse_manifest
 from simulator.manifests import by_surface, shipped_texts
-from simulator.studies.demo_study import STRETCH, study_run, texts_of, worst_stretch
+from simulator.studies.demo_study import DECISIONS, STRETCH, study_run, texts_of, worst_stretch
 from simulator.tally import Tally
 from simulator.world.scenarios import SHOPPING
 from simulator.world.shopping import ShoppingWorld
@@ -16,12 +16,12 @@ def test_the_worst_stretch_is_of_the_last_quarter_and_beside_hold() -> None:
     encounters = list(ShoppingWorld({"cart": manifest}, 1, SHOPPING).encounters(8 * STRETCH))
     tally = Tally()
     for place, encounter in enumerate(encounters):
-        # What is worst, in every fifth decision of the last stretch, and in all of the first three.
+        # What is worst, in every fifth decision of the last quarter's first stretch, and in all of those before it.
         worst = manifest.catalogue[int(np.where(encounter.eligible, encounter.expected, np.inf).argmin())]
-        lapsed = place < 3 * STRETCH or (place >= 7 * STRETCH and place % 5 == 0)
+        lapsed = place < 6 * STRETCH or (place < 7 * STRETCH and place % 5 == 0)
         tally.add(encounter, {worst if lapsed else "hold": 1.0}, manifest.catalogue)
-    last = tally.values[7 * STRETCH :]
-    assert worst_stretch(tally) == pytest.approx((last[:, 2] - last[:, 0]).mean())
+    sought = tally.values[6 * STRETCH : 7 * STRETCH]
+    assert worst_stretch(tally) == pytest.approx((sought[:, 2] - sought[:, 0]).mean())
     assert worst_stretch(tally) < 0.0
 
 
@@ -32,8 +32,10 @@ def test_one_surface_alone_and_another_cap() -> None:
     assert texts_of("nowhere", None) == {}
 
 
-def test_what_an_outcome_counts_for_changes_what_is_learned() -> None:
-    as_shipped, alike, by_chance = (study_run(texts_of("search", cap), 1, 3000, SHOPPING) for cap in (None, 1.0, 100.0))
-    assert as_shipped == alike
-    assert by_chance.standing.hold_only == alike.standing.hold_only
-    assert by_chance.worst != alike.worst
+@pytest.mark.statistical
+def test_a_lucky_order_does_not_sway_the_shipped_policies() -> None:
+    # Twelve seeds (docs/decisions/0025): as shipped never below hold; with what the floors allow once, in this one.
+    as_shipped, swayed = (
+        study_run(texts_of("repeat_purchase", cap), 11, DECISIONS, SHOPPING).worst for cap in (None, 100.0)
+    )
+    assert swayed < 0.0 < as_shipped

@@ -30,7 +30,7 @@ SEED, DECISIONS = 5, 2000
 
 @dataclass(frozen=True, eq=False)
 class Logged:
-    """A run, its log, the encounters behind the log's rows, and the shop's own policy as a candidate."""
+    """A run, its log, the encounters behind the log's rows, and the policy it was made with as a candidate."""
 
     run: LoopResult
     log: ReplayLog
@@ -52,7 +52,7 @@ class Logged:
 @dataclass(frozen=True)
 class _Given:
     prepared: Prepared
-    spec: str = "the shop's policy"
+    spec: str = "the policy it was made with"
 
     def prepare(self, log: ReplayLog, track: object) -> Prepared:
         return self.prepared
@@ -69,8 +69,8 @@ def logged(scenario: str, folder: Path, texts: Mapping[str, str] = TEXTS) -> Log
 
 
 def test_an_adaptive_logger_follows_its_first_rewards(tmp_path: Path) -> None:
-    # It is so sure of itself from the start that at the shop's floor of .008 few rows would carry all of the weight:
-    # the report refuses such an estimate, and its interval means nothing.
+    # It is so sure of itself from the start that at the shop's floor few rows carry all of the weight, and such an
+    # interval means nothing; with higher floors it does.
     explored = {"cart.toml": with_value(TEXTS["cart.toml"], "floor", "0.05")}
     found = logged("adaptive_logging", tmp_path, explored)
     versions = {decision.model_version for decision in found.run.decisions}
@@ -83,6 +83,11 @@ def test_an_adaptive_logger_follows_its_first_rewards(tmp_path: Path) -> None:
     assert ips.interval is not None
     # Within twice the half-width of a 95 % interval: about 4 standard errors, 1 in 10,000 over seeds.
     assert abs(ips.value - found.truth) < ips.interval[1] - ips.interval[0]
+
+
+def test_what_the_shops_own_floors_leave_to_an_adaptive_logger_is_refused(tmp_path: Path) -> None:
+    report = logged("adaptive_logging", tmp_path).evaluated(ReplaySettings())
+    assert "failure_ess" in {reason.code for reason in report.diagnostics.reasons(Level.REFUSE)}
 
 
 def test_a_logger_without_support_is_found_out(tmp_path: Path) -> None:
