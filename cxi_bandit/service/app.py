@@ -53,6 +53,8 @@ from cxi_bandit.telemetry.request_lines import RequestLines
 
 _READERS: Final = 4
 _PATIENT_SECONDS: Final = 2.0
+# Judging a list of rewards takes as long as writing it.
+_REWARD_COMMITS: Final = 2
 """How long a commit of rewards may take before their senders are told to send them again: they can wait, and do."""
 _DOORKEEPERS: Final = 2
 # Look-ups of keys and senders that there are not, per worker: a few of them are a client's mistake, more an attack.
@@ -120,6 +122,7 @@ def create_app(
             lambda events: record(events, engine.clock(), store.decisions, store.ledger, engine.manifests)
         ),
         metrics,
+        flights=_REWARD_COMMITS,
         queue_entries=settings.queue_entries,
         batch_entries=settings.batch_entries,
         stall_seconds=_PATIENT_SECONDS,

@@ -1,5 +1,8 @@
 """The micro-batcher: many waiting requests, one commit under way; that commit is the batching window, no linger.
 
+Where what the port does beside its database is dear, two commits may be under way: one is prepared while the other is
+written. Where it is not, a second one only halves the batch.
+
 Of many who wait for short commits one takes half. Callers who are answered ask again: were all of them in one commit,
 there would be nothing to prepare while it goes on, and nothing to commit while their next requests are prepared. Where
 commits are long it is they that everybody waits for, and one takes all it may.
@@ -55,7 +58,7 @@ class _Waiting(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs a synchronous, batch-wise port from one event loop, in one thread of its own.
+    """Runs a synchronous, batch-wise port from one event loop, in a thread of its own for each commit under way.
 
     Bounded: beyond `queue_entries` waiting items the next request is refused at once, while those accepted stay fast.
     A request whose deadline passes while it is still queued is taken out, so nothing is written for it.
@@ -64,6 +67,7 @@ class Batcher(Generic[Item, Result]):
         prompt: The same port without a thread, where it can, on the loop. None says that `run` is to be asked; that
             must be safe whatever has become of the items, and so must trying each of them there after an error. Only
             what is committed so is split in halves.
+        flights: How many commits may be under way at once. Items submitted together are in one.
         retries: How often a port that was away is sent the same batch again.
         stall_seconds: How long one commit may take before everyone who waits for it is sent away, and everyone who
             comes while it goes on.
@@ -80,6 +84,7 @@ class Batcher(Generic[Item, Result]):
         queue_entries: int,
         batch_entries: int,
         prompt: Callable[[Sequence[Item]], Awaitable[Sequence[Result] | None]] | None = None,
+        flights: int = 1,
         retries: int = 2,
         stall_seconds: float | None = None,
         abandon: Callable[[Sequence[Item]], object] | None = None,
@@ -99,9 +104,10 @@ class Batcher(Generic[Item, Result]):
         self._queued = 0
         self._deadlines: Deadlines[_Waiting[Item, Result]] = Deadlines(self._expire)
         self._stalled = False
-        self._flight: asyncio.Task[None] | None = None
+        self._flights: set[asyncio.Task[None]] = set()
+        self._most_flights = flights
         self._halves = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-batch")
+        self._threads = ThreadPoolExecutor(flights, thread_name_prefix=f"{name}-batch")
         self._depth = metrics.queue_entries.labels(name)
         self._refused = {kind: metrics.refused.labels(name, kind) for kind in ("full", "late", "abandoned", "stalled")}
         self._entries = metrics.batch_entries.labels(name)
@@ -148,19 +154,20 @@ class Batcher(Generic[Item, Result]):
                 self._take_off()
 
     async def drain(self) -> None:
-        """Waits until everything accepted has been answered, then ends the thread."""
-        while self._flight is not None:
-            await asyncio.wait([self._flight])
+        """Waits until everything accepted has been answered, then ends the threads."""
+        while self._flights:
+            await asyncio.wait(self._flights)
         # Nothing that comes now may be written: nobody would be there to answer it.
         self._prompt = None
         if self._again is not None:
             self._again.cancel()
         self._deadlines.end()
-        self._thread.shutdown()
+        self._threads.shutdown()
 
     def _take_off(self) -> None:
-        if self._flight is None:
-            self._flight = asyncio.get_running_loop().create_task(self._fly())
+        if len(self._flights) < self._most_flights:
+            flight = asyncio.get_running_loop().create_task(self._fly())
+            self._flights.add(flight)
 
     def _expire(self, waiting: _Waiting[Item, Result]) -> None:
         if waiting.answer.done():
@@ -198,7 +205,9 @@ class Batcher(Generic[Item, Result]):
                         watch.cancel()
         finally:
             self._depth.set(self._queued)
-            self._flight = None
+            landed = asyncio.current_task()
+            if landed is not None:
+                self._flights.discard(landed)
             if self._queue:
                 self._take_off()
 
@@ -215,7 +224,7 @@ class Batcher(Generic[Item, Result]):
             results = None if self._prompt is None else await self._prompt(items)
             if results is None:
                 loop = asyncio.get_running_loop()
-                results = await loop.run_in_executor(self._thread, self._patiently, items)
+                results = await loop.run_in_executor(self._threads, self._patiently, items)
         except Exception as error:  # noqa: BLE001 - every failure belongs to the requests that wait, not to this task
             await self._fail(batch, error)
         else:
@@ -230,7 +239,7 @@ class Batcher(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         told = [self._abandoned.popleft() for _ in range(min(len(self._abandoned), self._batch_entries))]
         try:
-            await loop.run_in_executor(self._thread, self._abandon, told)
+            await loop.run_in_executor(self._threads, self._abandon, told)
         except Exception:  # noqa: BLE001 - whatever it was, nothing is lost by telling it again
             self._abandoned.extendleft(reversed(told))
             self._again = loop.call_later(_TELL_AGAIN_SECONDS, self._tell_again)
@@ -272,7 +281,7 @@ class Batcher(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         for index, waiting in enumerate(batch):
             try:
-                results = await loop.run_in_executor(self._thread, self._run, waiting.items)
+                results = await loop.run_in_executor(self._threads, self._run, waiting.items)
             except Unavailable as away:
                 await self._fail(batch[index:], away)
                 return

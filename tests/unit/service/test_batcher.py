@@ -164,6 +164,38 @@ def test_a_port_that_was_away_for_a_moment_is_asked_again() -> None:
     run(main())
 
 
+def test_two_commits_are_under_way_where_two_may_be_and_the_rest_shares_the_next() -> None:
+    port = Port()
+    both = threading.Barrier(2, timeout=10)
+
+    def met(items: Sequence[int]) -> None:
+        if len(items) == 1:
+            both.wait()
+
+    port.fail = met
+
+    async def main() -> None:
+        tested = Batcher("test", port.run, Metrics(), queue_entries=100, batch_entries=8, flights=2)
+        port.open.clear()
+        answers = [asyncio.create_task(tested.submit([0], 5))]
+        await asyncio.sleep(0.05)
+        answers.append(asyncio.create_task(tested.submit([1], 5)))
+        await asyncio.sleep(0.05)
+        answers += [asyncio.create_task(tested.submit([n, n + 1], 5)) for n in (2, 4, 6)]
+        await asyncio.sleep(0.05)
+        draining = asyncio.create_task(tested.drain())
+        await asyncio.sleep(0.05)
+        assert not draining.done()
+        # Neither of the first two ends before the other has begun.
+        port.open.set()
+        assert await asyncio.gather(*answers) == [[0], [2], [4, 6], [8, 10], [12, 14]]
+        await draining
+
+    run(main())
+    assert sorted(port.batches[:2]) == [[0], [1]]
+    assert port.batches[2:] == [[2, 3, 4, 5, 6, 7]]
+
+
 def test_draining_waits_for_what_was_accepted() -> None:
     port = Port()
     port.open.clear()

@@ -288,7 +288,7 @@ def test_a_stalled_commit_sends_away_everyone_behind_it_too() -> None:
         with pytest.raises(Stalled):
             await tested.submit([9], 5)
         port.open.set()
-        await soon(lambda: tested._flight is None)
+        await soon(lambda: not tested._flights)
         assert await tested.submit([3], 5) == [3]
         await tested.drain()
 
