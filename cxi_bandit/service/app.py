@@ -53,9 +53,9 @@ from cxi_bandit.telemetry.request_lines import RequestLines
 
 _READERS: Final = 4
 _PATIENT_SECONDS: Final = 2.0
-# Judging a list of rewards takes as long as writing it.
-_REWARD_COMMITS: Final = 2
 """How long a commit of rewards may take before their senders are told to send them again: they can wait, and do."""
+_REWARD_COMMITS: Final = 2
+"""Under way at once: judging a list of rewards takes as long as writing it."""
 _DOORKEEPERS: Final = 2
 # Look-ups of keys and senders that there are not, per worker: a few of them are a client's mistake, more an attack.
 _GUESSES_PER_SECOND: Final = 100.0

@@ -166,8 +166,7 @@ class Batcher(Generic[Item, Result]):
 
     def _take_off(self) -> None:
         if len(self._flights) < self._most_flights:
-            flight = asyncio.get_running_loop().create_task(self._fly())
-            self._flights.add(flight)
+            self._flights.add(asyncio.get_running_loop().create_task(self._fly()))
 
     def _expire(self, waiting: _Waiting[Item, Result]) -> None:
         if waiting.answer.done():
@@ -205,9 +204,7 @@ class Batcher(Generic[Item, Result]):
                         watch.cancel()
         finally:
             self._depth.set(self._queued)
-            landed = asyncio.current_task()
-            if landed is not None:
-                self._flights.discard(landed)
+            self._flights.difference_update([asyncio.current_task()])
             if self._queue:
                 self._take_off()
 

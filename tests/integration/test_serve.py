@@ -43,6 +43,11 @@ def descendants(service: Any) -> list[psutil.Process]:
     ]
 
 
+def the_learner(service: Any) -> psutil.Process:
+    (learner,) = [child for child in descendants(service) if "cxi_bandit.worker" in child.cmdline()]
+    return learner
+
+
 def api_workers(service: Any) -> list[psutil.Process]:
     """The server's own children: those of the supervisor's child that runs the service room."""
     return [
@@ -155,14 +160,12 @@ def test_keys_open_what_their_scopes_say(start_service: Start) -> None:
 def test_the_learner_lets_those_who_serve_go_first(start_service: Start) -> None:
     service = start_service("--dev")
     service.await_ready()
-    (learner,) = [child for child in descendants(service) if "cxi_bandit.worker" in child.cmdline()]
-    assert learner.nice() > max(worker.nice() for worker in api_workers(service))
+    assert the_learner(service).nice() > max(worker.nice() for worker in api_workers(service))
 
 
 def test_those_who_load_models_are_told_to_take_their_tables_from_the_kernel(start_service: Start) -> None:
     service = start_service("--dev")
     service.await_ready()
-    (learner,) = [child for child in descendants(service) if "cxi_bandit.worker" in child.cmdline()]
-    for process in (learner, *api_workers(service)):
+    for process in (the_learner(service), *api_workers(service)):
         table_bytes = 4 * 4 * 2**18
         assert int(process.environ()["MALLOC_MMAP_THRESHOLD_"]) < table_bytes

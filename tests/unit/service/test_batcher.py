@@ -26,8 +26,8 @@ class Port:
         return [2 * item for item in items]
 
 
-def batcher(port: Port, queue: int = 100, batch: int = 8) -> Batcher[int, int]:
-    return Batcher("test", port.run, Metrics(), queue_entries=queue, batch_entries=batch)
+def batcher(port: Port, queue: int = 100, batch: int = 8, flights: int = 1) -> Batcher[int, int]:
+    return Batcher("test", port.run, Metrics(), queue_entries=queue, batch_entries=batch, flights=flights)
 
 
 def run(main: Coroutine[None, None, None]) -> None:
@@ -175,7 +175,7 @@ def test_two_commits_are_under_way_where_two_may_be_and_the_rest_shares_the_next
     port.fail = met
 
     async def main() -> None:
-        tested = Batcher("test", port.run, Metrics(), queue_entries=100, batch_entries=8, flights=2)
+        tested = batcher(port, flights=2)
         port.open.clear()
         answers = [asyncio.create_task(tested.submit([0], 5))]
         await asyncio.sleep(0.05)
