@@ -16,6 +16,7 @@ from cxi_bandit.domain.errors import NotFound
 from cxi_bandit.domain.release import AuditEntry, PolicyVersion
 from cxi_bandit.engine.warm import teachers
 from cxi_bandit.engine.warm import warm as warm_up
+from cxi_bandit.policy.advice import advice
 from cxi_bandit.policy.manifest import manifest_sha
 from cxi_bandit.policy.parsing import parse_manifest
 from cxi_bandit.service.policies import describe_arms, describe_versions
@@ -46,11 +47,14 @@ def check(file: Path, as_json: bool) -> None:
     """The work of `cxi-bandit policies check`."""
     text = read_text(file, "FILE")
     manifest = parse_manifest(text, file.name)
-    sha = manifest_sha(text)
+    sha, advised = manifest_sha(text), advice(manifest)
     if as_json:
-        show_json({"file": file.name, "policy": manifest.name, "surface": manifest.surface, "manifest_sha": sha})
-    else:
-        sys.stdout.write(f"{file.name}: policy {manifest.name} for {manifest.surface} is right (sha256 {sha[:12]})\n")
+        known = {"file": file.name, "policy": manifest.name, "surface": manifest.surface, "manifest_sha": sha}
+        show_json({**known, "advice": advised})
+        return
+    sys.stdout.write(f"{file.name}: policy {manifest.name} for {manifest.surface} is right (sha256 {sha[:12]})\n")
+    for line in advised:
+        sys.stdout.write(f"advice: {line}\n")
 
 
 class Warmed(msgspec.Struct, frozen=True, kw_only=True):

@@ -254,6 +254,34 @@ def test_who_waits_for_a_prompt_port_is_sent_away_in_time_like_everyone() -> Non
     assert port.batches == [[1, 2]], "what was under way is the port's, and safe there"
 
 
+def test_of_two_commits_the_one_that_lands_lets_callers_in_again_beside_one_that_takes_too_long() -> None:
+    doors = {item: threading.Event() for item in (1, 2, 3)}
+    doors[3].set()
+
+    def through(items: Sequence[int]) -> list[int]:
+        doors[items[0]].wait(10)
+        return [2 * item for item in items]
+
+    async def main() -> None:
+        tested: Batcher[int, int] = Batcher(
+            "test", through, Metrics(), queue_entries=9, batch_entries=9, flights=2, stall_seconds=0.5
+        )
+        long = asyncio.create_task(tested.submit([1], 5))
+        await asyncio.sleep(0.3)
+        landing = asyncio.create_task(tested.submit([2], 5))
+        with pytest.raises(Stalled):
+            await long
+        with pytest.raises(Stalled):
+            await tested.submit([3], 5)
+        doors[2].set()
+        assert await landing == [4]
+        assert await tested.submit([3], 5) == [6], "the long one is under way all the while"
+        doors[1].set()
+        await tested.drain()
+
+    run(main())
+
+
 def test_once_drained_nothing_is_written_any_more() -> None:
     port = Port()
     given: list[int] = []

@@ -17,7 +17,19 @@ MANIFEST = Path(__file__).parents[3] / "policies" / "detail-page.toml"
 
 def test_a_right_manifest_is_said_to_be_right(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["policies", "check", str(MANIFEST), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["policy"] == "detail-page"
+    told = json.loads(capsys.readouterr().out)
+    assert (told["policy"], told["advice"]) == ("detail-page", [])
+
+
+def test_what_is_right_and_seldom_meant_is_advised_against(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uncapped = tmp_path / "uncapped.toml"
+    uncapped.write_text(MANIFEST.read_text().replace("importance_cap = 1.0\n", ""))
+    assert main(["policies", "check", str(uncapped)]) == 0
+    right, advised = capsys.readouterr().out.splitlines()
+    assert right.startswith("uncapped.toml: policy detail-page")
+    assert advised.startswith("advice: learning.importance_cap is left out, so one outcome may count for 100")
+    assert main(["policies", "check", str(uncapped), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["advice"] == [advised.removeprefix("advice: ")]
 
 
 def test_a_wrong_manifest_is_bad_input_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
