@@ -49,8 +49,15 @@ def check(file: Path, as_json: bool) -> None:
     manifest = parse_manifest(text, file.name)
     sha, advised = manifest_sha(text), advice(manifest)
     if as_json:
-        known = {"file": file.name, "policy": manifest.name, "surface": manifest.surface, "manifest_sha": sha}
-        show_json({**known, "advice": advised})
+        show_json(
+            {
+                "file": file.name,
+                "policy": manifest.name,
+                "surface": manifest.surface,
+                "manifest_sha": sha,
+                "advice": advised,
+            }
+        )
         return
     sys.stdout.write(f"{file.name}: policy {manifest.name} for {manifest.surface} is right (sha256 {sha[:12]})\n")
     for line in advised:

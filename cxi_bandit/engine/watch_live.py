@@ -120,7 +120,7 @@ def opened(
         since: When what is live went live, with the arm beside it.
         live: The manifests that answer the live arm.
     """
-    floor = min(min(manifest.exploration.floor, manifest.exploration.hold_floor) for manifest in live)
+    floor = min(manifest.exploration.lowest_floor for manifest in live)
     own = Bounds(upper=1.0 / floor - 1.0, lower=1.0, shortfall=1.0)
     return LiveWatch(
         since=since,

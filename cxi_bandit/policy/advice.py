@@ -10,9 +10,8 @@ _HEAVY: Final = 10.0
 
 def advice(manifest: Manifest) -> list[str]:
     """Each names the key, says what follows from it, and what to write instead; empty where there is nothing to say."""
-    learning, exploration = manifest.learning, manifest.exploration
-    floor = min(exploration.floor, exploration.hold_floor)
-    if learning.importance_cap is not None or 1.0 / floor <= _HEAVY:
+    floor = manifest.exploration.lowest_floor
+    if manifest.learning.importance_cap is not None or 1.0 / floor <= _HEAVY:
         return []
     told = (
         f"learning.importance_cap is left out, so one outcome may count for {1.0 / floor:.0f} (1 / the lowest floor, "

@@ -177,6 +177,11 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hold_floor: Annotated[float, Meta(gt=0.0, le=0.9)] = 0.02
     cold_start: ColdStart = msgspec.field(default_factory=ColdStart)
 
+    @property
+    def lowest_floor(self) -> float:
+        """Below it nothing is ever drawn."""
+        return min(self.floor, self.hold_floor)
+
 
 class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which models keep their bytes; the others can be derived again for as long as their rows are there.

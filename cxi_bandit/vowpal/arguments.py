@@ -52,7 +52,7 @@ def workspace_arguments(manifest: Manifest) -> list[str]:
         arguments += ["--interactions", interaction]
     # The shared features alone cannot tell one intervention from another: only their products with it are learned.
     arguments += ["--ignore_linear", "S"]
-    clip = min(exploration.floor, exploration.hold_floor)
+    clip = exploration.lowest_floor
     if learning.importance_cap is not None:
         clip = max(clip, 1.0 / learning.importance_cap)
     return [*arguments, "--clip_p", repr(clip), "--preserve_performance_counters"]

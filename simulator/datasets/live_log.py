@@ -71,7 +71,7 @@ def read_live_log(
         contexts=contexts,
         manifest=newest,
         rescored=None if audit is None else _rescored(decisions, actions, audit, track),
-        smallest_propensity=min(_floor(manifest) for manifest in by_sha.values()),
+        smallest_propensity=min(manifest.exploration.lowest_floor for manifest in by_sha.values()),
         policy=policy,
         notes=_notes(closes, rows),
         snapshot=snapshot,
@@ -81,10 +81,6 @@ def read_live_log(
         versions=versions,
         history=None if ledger is None else read_history(decisions, by_sha, ledger, cut, track),
     )
-
-
-def _floor(manifest: Manifest) -> float:
-    return min(manifest.exploration.floor, manifest.exploration.hold_floor)
 
 
 def _closes(policy: PolicyName, outcomes: OutcomeLog, as_of: AsOf, track: Track) -> list[LoggedOutcome]:
