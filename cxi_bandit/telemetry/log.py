@@ -22,7 +22,7 @@ def open_log(process: str, level: str = "info", stream: TextIO | None = None) ->
         level: Lines below it cost one comparison.
     """
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream or sys.stderr),
+        structlog.WriteLogger(stream or sys.stderr),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
